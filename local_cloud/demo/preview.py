@@ -95,7 +95,7 @@ def draw_preview(scene: str, detections: LabeledBoxes, target: Path) -> None:
     with (
         open_dataset(scene) as dataset,
         translate_gdal_errors(scene, dataset.etag, "cannot be drawn"),
-        gdal_env.warnings_raised(),
+        gdal_env.raise_warnings(),
     ):
         source = dataset.reader
         whole, close_ups = _arrange_panels(source.width, source.height, detections.boxes)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from swath.labels.formats import Form
     from swath.models.loaded_model import LoadedModel
     from swath.pipeline.run_report import RunReport
-    from swath.raster.scene import OpenScene
+    from swath.raster.scene import Scene
     from swath.storage.output_folder import VectorFormat
     from swath.training.options import TrainOptions
     from swath.training.progress import EpochMetrics
@@ -51,7 +51,7 @@ def load_model(model: str | Path) -> LoadedModel:
 
 
 @name_missing_extra
-def open_scene(scene: str | Path) -> AbstractContextManager[OpenScene]:
+def open_scene(scene: str | Path) -> AbstractContextManager[Scene]:
     """Open a scene for one thread, until the `with` block ends.
 
     The scene's `info` has its width, height, bands and CRS. Its method
@@ -72,7 +72,7 @@ def open_scene(scene: str | Path) -> AbstractContextManager[OpenScene]:
 
 @name_missing_extra
 def detect(
-    scene: str | Path | OpenScene | DatasetReader | NDArray[Any],
+    scene: str | Path | Scene | DatasetReader | NDArray[Any],
     model: str | Path | LoadedModel,
     *,
     score_threshold: float | None = None,

@@ -83,4 +83,4 @@ def test_a_virtual_scene_of_any_size_takes_a_few_mb_and_swath_opens_it(tmp_path)
         pixels, valid = scene.read((150_000, 150_000, 64, 64), [1, 2, 3])
         assert valid.all()
         assert pixels.std() > 1
-        assert not scene.valid((0, 0, 64, 64), [1, 2, 3]).any()
+        assert not scene.read_valid((0, 0, 64, 64), [1, 2, 3]).any()

@@ -16,11 +16,11 @@ import rasterio
 
 from swath.cli.error_lines import EXIT_BUG, describe_error
 from swath.errors import PayloadError, SceneError
-from swath.raster.empty_tiles import find_empty_tiles
+from swath.raster.empty_tiles import detect_empty_tiles
 from swath.raster.footprint import footprint
 from swath.raster.georeference import Georeferencer
 from swath.raster.reader import read_tiles
-from swath.raster.scene import OpenScene, open_scene
+from swath.raster.scene import Scene, open_scene
 from swath.raster.tiles import Grid
 from swath.sagemaker.server.images import open_image
 
@@ -66,10 +66,10 @@ def read_raster(path: Path) -> Iterator[Outcome]:
     yield from _against_rasterio(path, tiles)
 
 
-def _tiles(scene: OpenScene) -> list:
+def _tiles(scene: Scene) -> list:
     info = scene.info
     grid, bands = Grid(info.width, info.height, TILE, _OVERLAP), [*range(1, info.count + 1)]
-    find_empty_tiles(scene, grid, bands)
+    detect_empty_tiles(scene, grid, bands)
     numbers = range(grid.count)
     if grid.count > MAX_TILES:
         numbers = [*range(MAX_TILES // 2), *range(grid.count - MAX_TILES // 2, grid.count)]

@@ -14,11 +14,11 @@ from swath.raster.tiles import Grid
 
 def image_bands(info):
     """The numbers of a scene's bands that are no alpha."""
-    return [number for number, colour in enumerate(info.colours, 1) if colour != "alpha"]
+    return [number for number, color in enumerate(info.colors, 1) if color != "alpha"]
 
 
 def assert_same(scene, grid, bands, numbers, threads=2):
-    """Every tile has the pixels, validity or error that `OpenScene.read` has for it."""
+    """Every tile has the pixels, validity or error that `Scene.read` has for it."""
     count = 0
     for number, got in zip(
         numbers, read_tiles(scene, grid, bands, numbers, threads=threads), strict=True

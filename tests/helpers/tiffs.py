@@ -13,7 +13,7 @@ _KINDS = {"u1": 1, "S1": 2, "u2": 3, "u4": 4, "f8": 12}
 _FORMATS = {"u": 1, "i": 2, "f": 3}
 
 SUBFILE, PHOTOMETRIC, ORIENTATION, SAMPLES, EXTRA = 254, 262, 274, 277, 338
-COLOUR_TABLE, INK_SET, NODATA, METADATA = 320, 332, 42113, 42112
+COLOR_TABLE, INK_SET, NODATA, METADATA = 320, 332, 42113, 42112
 PLACED = {33550: [10.0, 10, 0], 33922: [0.0, 0, 0, 500_000, 5_000_000, 0]}
 """Pixels of 10 m, and where they are."""
 UTM = PLACED | {34735: [1, 1, 0, 3, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, 32633]}
@@ -104,9 +104,9 @@ def described(names):
     return [("DESCRIPTION", name, band, "description") for band, name in enumerate(names)]
 
 
-def coloured(colours):
-    """The bands' colour interpretations, as GDAL keeps those that no other tag says."""
-    return [("COLORINTERP", colour, band, "colorinterp") for band, colour in enumerate(colours)]
+def colored(colors):
+    """The bands' color interpretations, as GDAL keeps those that no other tag says."""
+    return [("COLORINTERP", color, band, "colorinterp") for band, color in enumerate(colors)]
 
 
 def _described(pixels):

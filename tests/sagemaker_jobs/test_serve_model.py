@@ -194,7 +194,7 @@ REFUSED = {
         "image/tiff",
         400,
         "SceneError",
-        "the image has 3 bands without names; the model wants gray",
+        "the image has 3 bands without names; the model expects gray",
     ),
     "complex pixels": (
         encoded(np.zeros((1, 9, 9), np.complex64), "GTiff"),

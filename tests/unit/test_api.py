@@ -213,15 +213,19 @@ def test_an_array_without_a_place_is_in_pixels(package):
     ("pixels", "options", "message"),
     [
         (np.zeros((20, 20)), {}, r"the shape \(20, 20\); it must be \(bands, rows, columns\)"),
-        (np.zeros((2, 20, 20)), {}, "has 2 bands; the model wants gray"),
+        (np.zeros((2, 20, 20)), {}, "has 2 bands; the model expects gray"),
         (
             np.zeros((1, 20, 20), complex),
             {},
-            "numbers of type complex128; it can have",
+            "the type complex128; its type must be",
         ),
         (np.zeros((1, 20, 20)), {"crs": UTM}, "give both, or neither"),
-        (np.zeros((1, 20, 20)), {"crs": "x", "transform": NORTH_UP}, "'x' is no coordinate"),
-        (np.zeros((1, 20, 20)), {"crs": UTM, "transform": [1]}, r"\[1\] is no affine transform"),
+        (np.zeros((1, 20, 20)), {"crs": "x", "transform": NORTH_UP}, "'x' is not a coordinate"),
+        (
+            np.zeros((1, 20, 20)),
+            {"crs": UTM, "transform": [1]},
+            r"\[1\] is not an affine transform",
+        ),
     ],
 )
 def test_arrays_that_cannot_be_used_are_refused(pixels, options, message, package):

@@ -17,7 +17,7 @@ from swath.errors import SceneError, SwathError
 from swath.messages import ModelRef, RunOptions, SceneRef, derive_run_id
 from swath.models.score_threshold import with_score_threshold
 from swath.raster.display import read_thumbnail
-from swath.raster.scene import OpenScene, open_scene
+from swath.raster.scene import Scene, open_scene
 from swath.raster.write_image import open_array
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _GDAL_S3 = "/vsis3/"
 
 
 def detect_any(
-    scene: str | Path | OpenScene | DatasetReader | NDArray[Any],
+    scene: str | Path | Scene | DatasetReader | NDArray[Any],
     model: LoadedModel,
     options: RunOptions,
     *,
@@ -53,7 +53,7 @@ def detect_any(
         return _detect_array(scene, model, options, progress, **georeference)
     if crs is not None or transform is not None or nodata is not None:
         raise SceneError("crs, transform and nodata apply only to an array; a file has its own")
-    if isinstance(scene, OpenScene):
+    if isinstance(scene, Scene):
         return _detect_open(scene, model, options, progress)
     uri = _address(scene) if isinstance(scene, DatasetReader) else str(scene)
     with open_scene(storage.resolve(uri)) as opened:
@@ -61,7 +61,7 @@ def detect_any(
 
 
 def _detect_open(
-    scene: OpenScene,
+    scene: Scene,
     model: LoadedModel,
     options: RunOptions,
     progress: ProgressCallback | None,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from swath.models.mlm import ModelDescription
     from swath.models.runtimes.base import Model
-    from swath.raster.scene import OpenScene
+    from swath.raster.scene import Scene
 
 
 ProgressCallback = Callable[[int, int], None]
@@ -40,7 +40,7 @@ class SceneDetections:
 
 
 def detect_scene(
-    scene: OpenScene,
+    scene: Scene,
     description: ModelDescription,
     model: Model,
     *,

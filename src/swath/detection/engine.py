@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from swath.models.runtimes.base import Model, Outputs
     from swath.raster.radiometry.sampling import Samples
     from swath.raster.radiometry.units import Conversion
-    from swath.raster.scene import OpenScene
+    from swath.raster.scene import Scene
     from swath.raster.tiles import Grid, Tile
 
 MAX_DESCRIBED_FAILURES = 20
@@ -96,7 +96,7 @@ class _BatchResult:
 class Inference:
     """Run of one model on one scene."""
 
-    scene: OpenScene
+    scene: Scene
     bands: Sequence[int]
     """Bands of the scene, numbered from 1, in the model's order."""
     grid: Grid
@@ -280,9 +280,11 @@ class Inference:
         assert read.pixels is not None  # noqa: S101 (`_Batch.add` shows no others)
         size, fill_value = self.description.tile_size, self.description.fill_value
         pixels = self.convert(read.pixels) if self.convert else read.pixels
-        tile = pad(pixels, read.shown, size=size, fill_value=fill_value, limits=self.finite_range)
+        tile = pad(
+            pixels, read.input_mask, size=size, fill_value=fill_value, limits=self.finite_range
+        )
         if tile is not pixels:
-            self._record_lost_values(read.pixels, pixels, read.shown)
+            self._record_lost_values(read.pixels, pixels, read.input_mask)
         return tile
 
     def _record_lost_values(
@@ -304,7 +306,9 @@ class Inference:
     def _sample(self, read: TilePixels) -> Samples:
         assert read.pixels is not None  # noqa: S101 (`_Batch.add` samples no others)
         tile = read.tile
-        return self.lattice.take(read.pixels, read.shown, (tile.x, tile.y), tile.core, self.convert)
+        return self.lattice.take(
+            read.pixels, read.input_mask, (tile.x, tile.y), tile.core, self.convert
+        )
 
     def _lower_batch_size(self, tiles: int) -> None:
         """Lower the model's batch size below `tiles`, unless another worker has lowered it."""

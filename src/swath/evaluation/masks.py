@@ -68,7 +68,7 @@ def count_scene_pixels(
             labelled = truth_labels(window)
             unknown = (labelled == nothing) & (crowds(window) != nothing)
             labelled[labelled == nothing] = classes
-            counted = scene.valid(window, numbers) & ~unknown
+            counted = scene.read_valid(window, numbers) & ~unknown
             counts += count_pixels(labelled, predicted(window), counted, classes)
     return counts
 

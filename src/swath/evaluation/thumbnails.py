@@ -10,14 +10,14 @@ import numpy as np
 from matplotlib.image import imsave
 
 from swath.raster.display import display_bands, stretch
-from swath.raster.scene import OpenScene
+from swath.raster.scene import Scene
 from swath.raster.scene_info import Box
 
 _MAX_SIDE_PX = 512
 """Maximum side of a picture in px; larger tiles are subsampled."""
 
 
-def draw_window(scene: OpenScene, window: Box, bands: Sequence[str]) -> str:
+def draw_window(scene: Scene, window: Box, bands: Sequence[str]) -> str:
     """Return a window as a PNG in a `data:` URI.
 
     Args:
@@ -27,7 +27,7 @@ def draw_window(scene: OpenScene, window: Box, bands: Sequence[str]) -> str:
     """
     shown = display_bands(scene.info, bands)
     pixels, valid = scene.read_layers(window, shown)
-    layers = np.broadcast_to(True if valid.shown is None else valid.shown, pixels.shape)
+    layers = np.broadcast_to(True if valid.input_mask is None else valid.input_mask, pixels.shape)
     step = -(-max(window[2:]) // _MAX_SIDE_PX)
     image = stretch(pixels[:, ::step, ::step], layers[:, ::step, ::step])
     png = io.BytesIO()

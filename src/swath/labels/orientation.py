@@ -52,7 +52,7 @@ def _orientation(uri: str) -> int:
 
 
 def _tag(read: tiff_header.ReadBytes) -> int:
-    first, *_ = tiff_header.pages(read)
+    first, *_ = tiff_header.read_pages(read)
     return first.number(tiff_header.ORIENTATION, _UPRIGHT)
 
 

@@ -76,7 +76,9 @@ def of_scenes(
                 if read.pixels is not None and (read.valid is None or read.valid.any()):
                     size, fill = description.tile_size, description.fill_value
                     pixels = convert(read.pixels) if convert else read.pixels
-                    yield pad(pixels, read.shown, size=size, fill_value=fill, limits=limits).copy()
+                    yield pad(
+                        pixels, read.input_mask, size=size, fill_value=fill, limits=limits
+                    ).copy()
 
 
 def shared_out(uris: Sequence[str], count: int) -> Iterator[tuple[str, int]]:

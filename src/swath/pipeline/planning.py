@@ -19,13 +19,13 @@ from swath.models.score_threshold import with_score_threshold
 from swath.pipeline.plan import Plan, pack_flags
 from swath.pipeline.run_store import RunStore
 from swath.pipeline.shard_layout import ShardLayout
-from swath.raster.empty_tiles import find_empty_tiles
+from swath.raster.empty_tiles import detect_empty_tiles
 from swath.raster.footprint import footprint
 from swath.raster.georeference import Georeferencer
 from swath.raster.interpretation import select_bands
 from swath.raster.radiometry.units import conversion
 from swath.raster.reader.memory_check import gdal_memory_need
-from swath.raster.scene import OpenScene, open_scene
+from swath.raster.scene import Scene, open_scene
 from swath.raster.scene_info import SceneInfo
 from swath.raster.tiles import Grid
 from swath.settings import PlanSettings
@@ -67,7 +67,7 @@ def plan_run(request: RunRequest, settings: PlanSettings) -> PlanSummary:
         conversion(scene.info, bands, description.bands, description.units)
         size, overlap = description.tile_size, description.overlap
         grid = Grid(scene.info.width, scene.info.height, size, overlap)
-        empty = find_empty_tiles(scene, grid, bands)
+        empty = detect_empty_tiles(scene, grid, bands)
         skipped = 0 if empty is None else int(empty.sum())
         small = grid.count - skipped <= settings.lambda_max_tiles
         backend = _choose_backend(
@@ -159,9 +159,7 @@ def _nonempty_rectangles(layout: ShardLayout, empty: Mask) -> list[int]:
     return [int(number) for number in np.unique(layout.rectangle_numbers(np.flatnonzero(~empty)))]
 
 
-def _fits_lambda(
-    scene: OpenScene, bands: Sequence[int], grid: Grid, settings: PlanSettings
-) -> bool:
+def _fits_lambda(scene: Scene, bands: Sequence[int], grid: Grid, settings: PlanSettings) -> bool:
     """Return whether the scene's blocks fit into a function's memory, for one reading thread."""
     windows = grid.windows(range(min(grid.count, MAX_SHARD_COLUMNS)))
     need = gdal_memory_need(scene.dataset, len(bands), windows)

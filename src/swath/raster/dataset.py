@@ -18,7 +18,7 @@ from swath import storage
 from swath.errors import SceneError
 from swath.raster import gdal_env
 from swath.raster.files.byte_ranges import MIN_HEADER_BYTES, HeaderParts, open_header
-from swath.raster.files.checksums import Checksums, checksums_of
+from swath.raster.files.checksums import ChecksumVerifier, open_verifier
 from swath.raster.files.header_check import check_header
 from swath.raster.gdal_errors import gdal_error, scene_changed, translate_gdal_errors
 
@@ -32,7 +32,7 @@ MAX_BLOCK_BYTES = 512 << 20
 """Largest decoded size in bytes of a block, with all bands that are stored in it."""
 DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 """NumPy names of the pixel types that swath reads."""
-_PROBLEM = "cannot be opened as GeoTIFF, JPEG 2000 or NITF (gdal_translate can make one)"
+_OPEN_PROBLEM = "cannot be opened as GeoTIFF, JPEG 2000 or NITF (gdal_translate can make one)"
 
 # `SceneInfo.transform` is None for such a file, so the warning adds nothing. The filter is set for
 # the whole process: warning filters are shared by all threads, so a temporary one would leak.
@@ -40,7 +40,7 @@ warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
 
 @dataclass(slots=True, eq=False)
-class Dataset:
+class PinnedDataset:
     """An open file, pinned to one version by its ETag.
 
     Its methods raise the same errors as `open_dataset`.
@@ -50,14 +50,14 @@ class Dataset:
     etag: str
     reader: DatasetReader
     mask_flags: Sequence[Sequence[MaskFlags]]
-    known: HeaderParts = field(default=(), repr=False)
+    header_parts: HeaderParts = field(default=(), repr=False)
     """Parts of the file's header that were read already."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     """Lock of `reader`: several threads may use a GDAL handle, but only one at a time."""
     _stale: bool = False
     """Whether a read failed, after which GDAL's cache may hold invented pixels."""
-    _checksums: Checksums | None = field(default=None, repr=False)
-    _unchecked: bool = False
+    _checksums: ChecksumVerifier | None = field(default=None, repr=False)
+    _has_no_checksums: bool = False
     """Whether the file is known to have no checksums that can be verified."""
 
     def read(self, window: Window, bands: Sequence[int]) -> NDArray[Any]:
@@ -70,8 +70,8 @@ class Dataset:
         Returns:
             Pixels (bands, rows, cols) of the type that `pixel_dtype` gives.
         """
-        with self._reading(f"cannot be read at {_text(window)}"):
-            self._check(window, bands)
+        with self._reading(f"cannot be read at {_format_window(window)}"):
+            self._verify_checksums(window, bands)
             pixels: NDArray[Any] = self.reader.read(
                 list(bands), window=window, out_dtype=pixel_dtype(self.reader)
             )
@@ -87,8 +87,8 @@ class Dataset:
         Returns:
             Mask (rows, cols), True = valid.
         """
-        with self._reading(f"has a mask that cannot be read at {_text(window)}"):
-            self._check(window, [band], mask=True)
+        with self._reading(f"has a mask that cannot be read at {_format_window(window)}"):
+            self._verify_checksums(window, [band], mask=True)
             mask: Mask = self.reader.read_masks(band, window=window) > 0
         return mask
 
@@ -124,24 +124,28 @@ class Dataset:
             if self._stale:
                 self._reopen()
             try:
-                with gdal_env.warnings_raised():
+                with gdal_env.raise_warnings():
                     yield
             except BaseException:
                 self._stale = True
                 raise
 
-    def _check(self, window: Window, bands: Sequence[int], *, mask: bool = False) -> None:
+    def _verify_checksums(
+        self, window: Window, bands: Sequence[int], *, mask: bool = False
+    ) -> None:
         """Raise on blocks that do not match their checksums, which GDAL does not verify."""
-        if self._checksums is None and not self._unchecked:
-            self._checksums = self._find_checksums()
-            self._unchecked = self._checksums is None
-        if self._checksums and (damage := self._checksums.damage(window, bands, mask=mask)):
+        if self._checksums is None and not self._has_no_checksums:
+            self._checksums = self._open_checksums()
+            self._has_no_checksums = self._checksums is None
+        if self._checksums and (
+            damage := self._checksums.describe_damage(window, bands, mask=mask)
+        ):
             raise gdal_env.DamageError(damage)
 
-    def _find_checksums(self) -> Checksums | None:
+    def _open_checksums(self) -> ChecksumVerifier | None:
         if self.reader.driver != "GTiff":
             return None
-        return checksums_of(self.uri, self.etag, self.known)
+        return open_verifier(self.uri, self.etag, self.header_parts)
 
     def _reopen(self) -> None:
         """Reopen the file to drop GDAL's cache, which would return a damaged block on a retry."""
@@ -156,13 +160,13 @@ class Dataset:
         self.reader.close()
 
     @property
-    def all_valid(self) -> bool:
+    def is_all_valid(self) -> bool:
         """Whether GDAL reports every pixel of every band as valid."""
         return all(MaskFlags.all_valid in flags for flags in self.mask_flags)
 
 
 @contextmanager
-def open_dataset(uri: str, etag: str | None = None) -> Iterator[Dataset]:
+def open_dataset(uri: str, etag: str | None = None) -> Iterator[PinnedDataset]:
     """Open a file, check that its header is plausible, and close the file on exit.
 
     Args:
@@ -174,25 +178,27 @@ def open_dataset(uri: str, etag: str | None = None) -> Iterator[Dataset]:
         SceneChangedError: The file has another ETag.
         TransientError: S3 did not answer.
     """
-    found = storage.status_and_head(uri, MIN_HEADER_BYTES)
-    if found is None:
+    status_and_head = storage.status_and_head(uri, MIN_HEADER_BYTES)
+    if status_and_head is None:
         raise SceneError(f"there is no scene at {uri}; check the address")
-    status, head = found
+    status, head = status_and_head
     if etag not in {None, status.etag}:
         raise scene_changed(uri)
     if status.size == 0:
         raise SceneError(f"{uri} is empty (0 bytes); copy it again")
-    known = _check_header(uri, status, head)
-    with opened(uri, status.etag, gdal_env.DRIVERS, _PROBLEM, known=known) as dataset:
+    header_parts = _check_header(uri, status, head)
+    with open_with_drivers(
+        uri, status.etag, gdal_env.DRIVERS, _OPEN_PROBLEM, header_parts=header_parts
+    ) as dataset:
         _check_pixels(uri, dataset.reader)
         _check_size(uri, dataset.reader, status.size)
         yield dataset
 
 
 @contextmanager
-def opened(
-    uri: str, etag: str, drivers: Sequence[str], problem: str, *, known: HeaderParts = ()
-) -> Iterator[Dataset]:
+def open_with_drivers(
+    uri: str, etag: str, drivers: Sequence[str], problem: str, *, header_parts: HeaderParts = ()
+) -> Iterator[PinnedDataset]:
     """Open a file with GDAL, and close it on exit.
 
     Every file that swath reads with GDAL is opened here.
@@ -202,7 +208,7 @@ def opened(
         etag: ETag of the file.
         drivers: Names of the GDAL drivers that may open the file.
         problem: Predicate of the error's sentence if none of the drivers can open the file.
-        known: Parts of the file's header that were read already.
+        header_parts: Parts of the file's header that were read already.
 
     Raises:
         SceneError: GDAL cannot open the file.
@@ -213,7 +219,7 @@ def opened(
         with translate_gdal_errors(uri, etag, problem):
             reader = DatasetReader(gdal_env.path(uri), driver=list(drivers))
             stack.callback(reader.close)
-            dataset = Dataset(uri, etag, reader, reader.mask_flag_enums, known)
+            dataset = PinnedDataset(uri, etag, reader, reader.mask_flag_enums, header_parts)
             stack.callback(dataset.close)
         yield dataset
 
@@ -225,7 +231,7 @@ def _check_header(uri: str, status: storage.ObjectStatus, head: bytes) -> Header
             check_header(uri, status.size, file.read)
             return file.parts
     except OSError as error:
-        raise gdal_error(uri, status.etag, _PROBLEM, str(error)) from error
+        raise gdal_error(uri, status.etag, _OPEN_PROBLEM, str(error)) from error
 
 
 def pixel_dtype(reader: DatasetReader) -> str:
@@ -275,6 +281,6 @@ def _check_size(uri: str, reader: DatasetReader, size: int) -> None:
         )
 
 
-def _text(window: Window) -> str:
+def _format_window(window: Window) -> str:
     x, y, width, height = window.flatten()
     return f"x {x}, y {y} ({width} x {height} px)"

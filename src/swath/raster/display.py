@@ -8,30 +8,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from swath import storage
-from swath.raster.interpretation import COLOURS, select_bands
+from swath.raster.interpretation import COLOR_BAND_NAMES, select_bands
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath.raster.dataset import Dataset
-    from swath.raster.scene import OpenScene
+    from swath.raster.dataset import PinnedDataset
+    from swath.raster.scene import Scene
     from swath.raster.scene_info import SceneInfo
 
 MAX_PIXELS_READ = 128_000_000
 """Largest number of pixels of a band that are decoded for a thumbnail of a local scene."""
 MAX_PIXELS_FETCHED = 16_000_000
 """Largest number of pixels of a band that are decoded for a thumbnail of a scene on S3."""
-_SHOWN = [COLOURS[colour] for colour in ("red", "green", "blue")]
+_RGB_BAND_NAMES = [COLOR_BAND_NAMES[color] for color in ("red", "green", "blue")]
 """Band names of red, green and blue."""
-_DARKEST, _BRIGHTEST = 1, 99.5
+_BLACK_PERCENTILE, _WHITE_PERCENTILE = 1, 99.5
 """Percentiles of the valid pixels that are drawn black and white."""
-_EMPTY = (0.85, 0.85, 0.85)
+_INVALID_COLOR = (0.85, 0.85, 0.85)
 """Color (red, green, blue), from 0 to 1, of pixels that are not valid."""
 
 
-def read_thumbnail(
-    scene: OpenScene, bands: Sequence[str], *, side: int
-) -> NDArray[np.uint8] | None:
+def read_thumbnail(scene: Scene, bands: Sequence[str], *, side: int) -> NDArray[np.uint8] | None:
     """Read a whole scene at a small size, from its overviews if it has any.
 
     Args:
@@ -50,16 +48,16 @@ def read_thumbnail(
     shown = display_bands(info, bands)
     shrink = max(info.width, info.height) / side
     files = [scene.dataset, *([scene.mask] if scene.mask else [])]
-    level = min(_coarsest(file, shrink) for file in files)
-    most = MAX_PIXELS_FETCHED if storage.is_s3(info.uri) else MAX_PIXELS_READ
-    if info.width * info.height / level**2 > most:
+    level = min(_overview_factor(file, shrink) for file in files)
+    max_pixels = MAX_PIXELS_FETCHED if storage.is_s3(info.uri) else MAX_PIXELS_READ
+    if info.width * info.height / level**2 > max_pixels:
         return None
     rows, cols = (max(1, round(size / max(shrink, 1))) for size in (info.height, info.width))
     pixels, valid = scene.read_reduced((rows, cols), shown)
     return np.asarray(np.round(stretch(pixels, valid) * 255), np.uint8)
 
 
-def _coarsest(file: Dataset, shrink: float) -> int:
+def _overview_factor(file: PinnedDataset, shrink: float) -> int:
     """Return the reduction factor of the overview that GDAL reads; 1 for the full resolution.
 
     Args:
@@ -75,13 +73,15 @@ def display_bands(scene: SceneInfo, bands: Sequence[str]) -> list[int]:
     These are red, green and blue if the scene has them. Otherwise they are the model's first three
     bands, or its first band if it has fewer than three.
     """
-    for known in (scene.colours, scene.band_names):
+    for known in (scene.colors, scene.band_names):
         names = [(name or "").casefold() for name in known]
-        found = [[n for n, name in enumerate(names, 1) if name in alike] for alike in _SHOWN]
-        if all(len(numbers) == 1 for numbers in found):
-            return [numbers[0] for numbers in found]
+        matches = [
+            [n for n, name in enumerate(names, 1) if name in alike] for alike in _RGB_BAND_NAMES
+        ]
+        if all(len(numbers) == 1 for numbers in matches):
+            return [numbers[0] for numbers in matches]
     numbers = select_bands(scene, bands)
-    return numbers[:3] if len(numbers) >= len(_SHOWN) else numbers[:1]
+    return numbers[:3] if len(numbers) >= len(_RGB_BAND_NAMES) else numbers[:1]
 
 
 def stretch(pixels: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -101,14 +101,14 @@ def stretch(pixels: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float6
     known = np.broadcast_to(valid, layers.shape)
     image = np.empty((*layers.shape[1:], len(layers)))
     for band, layer in enumerate(layers):
-        low, high = _limits(layer[known[band] & np.isfinite(layer)])
+        low, high = _contrast_limits(layer[known[band] & np.isfinite(layer)])
         image[..., band] = np.clip((np.nan_to_num(layer) - low) / (high - low), 0, 1)
     image = np.broadcast_to(image, (*layers.shape[1:], 3)).copy()
-    image[~known.any(axis=0)] = _EMPTY
+    image[~known.any(axis=0)] = _INVALID_COLOR
     return image
 
 
-def _limits(pixels: NDArray[np.float64]) -> tuple[float, float]:
+def _contrast_limits(pixels: NDArray[np.float64]) -> tuple[float, float]:
     """Return the numbers to draw black and white: the 1st and the 99.5th percentile.
 
     If the percentiles are equal, the least and the greatest number are returned, so that a few
@@ -116,7 +116,7 @@ def _limits(pixels: NDArray[np.float64]) -> tuple[float, float]:
     """
     if not pixels.size:
         return 0.0, 1.0
-    for darkest, brightest in ((_DARKEST, _BRIGHTEST), (0, 100)):
+    for darkest, brightest in ((_BLACK_PERCENTILE, _WHITE_PERCENTILE), (0, 100)):
         low, high = (float(limit) for limit in np.percentile(pixels, (darkest, brightest)))
         if high > low:
             return low, high

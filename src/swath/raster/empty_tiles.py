@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from swath._types import Ints, Mask
-    from swath.raster.scene import OpenScene
+    from swath.raster.scene import Scene
     from swath.raster.scene_info import Box
     from swath.raster.tiles import Grid
 
@@ -22,11 +22,11 @@ MAX_SEARCHED_PIXELS = 100_000_000
 In larger scenes the shards skip empty tiles as they read them.
 """
 
-_BAND_PIXELS = 4_000_000
+_PIXELS_PER_READ = 4_000_000
 """Approximate number of px of the scene that are read at once."""
 
 
-def find_empty_tiles(scene: OpenScene, grid: Grid, bands: Sequence[int]) -> Mask | None:
+def detect_empty_tiles(scene: Scene, grid: Grid, bands: Sequence[int]) -> Mask | None:
     """Find the tiles without a valid pixel.
 
     The scene is read in batches of rows. Rows whose tiles all have a valid pixel already are
@@ -45,22 +45,25 @@ def find_empty_tiles(scene: OpenScene, grid: Grid, bands: Sequence[int]) -> Mask
     info = scene.info
     if not info.masked or info.width * info.height > MAX_SEARCHED_PIXELS:
         return None
-    x, y = _spans(grid, grid.columns, axis=0), _spans(grid, grid.rows, axis=1, step=grid.columns)
-    step = max(1, _BAND_PIXELS // (info.width * info.block_shape[0])) * info.block_shape[0]
-    if not _fits(scene, (info.width, step), bands):
+    x, y = (
+        _tile_ranges(grid, grid.columns, axis=0),
+        _tile_ranges(grid, grid.rows, axis=1, step=grid.columns),
+    )
+    step = max(1, _PIXELS_PER_READ // (info.width * info.block_shape[0])) * info.block_shape[0]
+    if not _fits_in_memory(scene, (info.width, step), bands):
         return None
-    live = np.zeros((grid.rows, grid.columns), np.bool_)
+    has_valid = np.zeros((grid.rows, grid.columns), np.bool_)
     for top in range(0, info.height, step):
         bottom = min(info.height, top + step)
         rows = np.flatnonzero((y[:, 0] < bottom) & (y[:, 1] > top))
-        if not live[rows].all():
+        if not has_valid[rows].all():
             valid = _read_valid(scene, (0, top, info.width, bottom - top), bands)
             within = np.clip(y[rows] - top, 0, bottom - top)
-            live[rows] |= [_any_in_columns(valid[first:last], x) for first, last in within]
-    return None if live.all() else ~live.ravel()
+            has_valid[rows] |= [_any_in_columns(valid[first:last], x) for first, last in within]
+    return None if has_valid.all() else ~has_valid.ravel()
 
 
-def _fits(scene: OpenScene, size: tuple[int, int], bands: Sequence[int]) -> bool:
+def _fits_in_memory(scene: Scene, size: tuple[int, int], bands: Sequence[int]) -> bool:
     """Return whether memory suffices to read a window of `size` (width, height) px.
 
     Where it does not, shards may still have enough.
@@ -75,9 +78,9 @@ def _fits(scene: OpenScene, size: tuple[int, int], bands: Sequence[int]) -> bool
     return True
 
 
-def _read_valid(scene: OpenScene, window: Box, bands: Sequence[int]) -> Mask:
+def _read_valid(scene: Scene, window: Box, bands: Sequence[int]) -> Mask:
     try:
-        return scene.valid(window, bands)
+        return scene.read_valid(window, bands)
     except SceneError:
         return np.ones((window[3], window[2]), np.bool_)
 
@@ -93,7 +96,7 @@ def _any_in_columns(valid: Mask, spans: Ints) -> Mask:
     return np.asarray(counts[spans[:, 1]] > counts[spans[:, 0]])
 
 
-def _spans(grid: Grid, count: int, *, axis: int, step: int = 1) -> Ints:
+def _tile_ranges(grid: Grid, count: int, *, axis: int, step: int = 1) -> Ints:
     """Return the start and end in px, (n, 2), of the tile columns (axis 0) or tile rows (axis 1).
 
     Args:

@@ -1,6 +1,6 @@
 """Configure GDAL: credentials, retries, timeouts, no lookup of sidecar files, no lenient reads.
 
-swath reads rasters through `swath.raster.dataset`, within `environment` and `warnings_raised`. By
+swath reads rasters through `swath.raster.dataset`, within `environment` and `raise_warnings`. By
 default GDAL returns pixels for much damage. Its threads lose their errors, and what a decoder
 cannot decode becomes gray, black or the previous content of its memory.
 """
@@ -28,7 +28,7 @@ A VRT or a similar format refers to other files and addresses. A dropped object 
 to be opened, and its ETag does not pin their versions.
 """
 
-STRICT = {
+STRICT_OPTIONS = {
     # The threads of the JPEG 2000 driver lose their errors. Those of the GeoTIFF driver return
     # zeros for what they could not read.
     "GDAL_NUM_THREADS": "1",
@@ -79,13 +79,13 @@ def environment(uri: str, etag: str) -> Env:
     """Return GDAL's settings for reading one object, to be entered around each call that may read.
 
     An S3 object is read only while it has the given ETag. Variables of the process's environment
-    take precedence, except over `STRICT`. GDAL finds the credentials itself, since it also renews
-    them; boto3's credentials would be frozen here.
+    take precedence, except over `STRICT_OPTIONS`. GDAL obtains the credentials itself, since it
+    also renews them; boto3's credentials would be frozen here.
     """
     options = {name: value for name, value in _OPTIONS.items() if name not in os.environ}
     if storage.is_s3(uri):
         options |= _endpoint() | {"GDAL_HTTP_HEADERS": f'If-Match: "{etag}"'}
-    return Env(session=DummySession(), **options, **STRICT)
+    return Env(session=DummySession(), **options, **STRICT_OPTIONS)
 
 
 class DamageError(RasterioError):  # type: ignore[misc] # rasterio has no types
@@ -100,20 +100,20 @@ class _Warnings(logging.Filter):
         self._local = threading.local()
 
     @property
-    def heard(self) -> list[str] | None:
+    def collected(self) -> list[str] | None:
         """Warnings collected in this thread; None while none are collected."""
-        return getattr(self._local, "heard", None)
+        return getattr(self._local, "collected", None)
 
-    @heard.setter
-    def heard(self, messages: list[str] | None) -> None:
-        self._local.heard = messages
+    @collected.setter
+    def collected(self, messages: list[str] | None) -> None:
+        self._local.collected = messages
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Collect a warning, and return whether the record is to be logged."""
-        heard = self.heard
-        if heard is None or record.levelno != logging.WARNING:
+        collected = self.collected
+        if collected is None or record.levelno != logging.WARNING:
             return True
-        heard.append(record.getMessage())
+        collected.append(record.getMessage())
         return False
 
 
@@ -122,8 +122,8 @@ class _Log(logging.Logger):
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802 (the library's name)
         """Return whether a record of a level is created: a warning always while collecting."""
-        heard = level == logging.WARNING and _warnings.heard is not None
-        return heard or super().isEnabledFor(level)
+        collected = level == logging.WARNING and _warnings.collected is not None
+        return collected or super().isEnabledFor(level)
 
 
 _warnings = _Warnings()
@@ -134,7 +134,7 @@ _log.addFilter(_warnings)
 
 
 @contextmanager
-def warnings_raised() -> Iterator[None]:
+def raise_warnings() -> Iterator[None]:
     """Raise GDAL's warnings as errors while it reads pixels.
 
     A decoder that warns and continues has invented some of the pixels.
@@ -142,14 +142,14 @@ def warnings_raised() -> Iterator[None]:
     Raises:
         DamageError: GDAL warned, and raised no error.
     """
-    before, _warnings.heard = _warnings.heard, []
+    before, _warnings.collected = _warnings.collected, []
     try:
         yield
-        heard = _warnings.heard
+        collected = _warnings.collected
     finally:
-        _warnings.heard = before
-    if heard:
-        raise DamageError("; ".join(dict.fromkeys(heard)))
+        _warnings.collected = before
+    if collected:
+        raise DamageError("; ".join(dict.fromkeys(collected)))
 
 
 def _endpoint() -> dict[str, str]:

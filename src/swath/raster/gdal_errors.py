@@ -66,7 +66,7 @@ def gdal_error(uri: str, etag: str, problem: str, reason: str) -> SwathError:
 def scene_changed(uri: str) -> SceneChangedError:
     """Return the error for a file that was replaced since it was opened."""
     return SceneChangedError(
-        f"{uri} was replaced while its run was under way; drop it again to run it anew"
+        f"{uri} was replaced during its run; upload it again to start a new run"
     )
 
 
@@ -79,4 +79,4 @@ def _reason(error: BaseException) -> str:
         cause = cause.__cause__ or cause.__context__
     causes = dict.fromkeys(reversed(messages))
     text = "; ".join(message for message in causes if "previous exc" not in message)
-    return text[:_MAX_REASON_LENGTH] or "GDAL does not say why"
+    return text[:_MAX_REASON_LENGTH] or "GDAL gives no reason"

@@ -51,7 +51,7 @@ _MAX_BOX_DEVIATION_PX = 0.25
 _MAX_EDGE_PX = 64
 """Length in px above which edges of outlines are cut before their curvature is measured.
 
-A longer edge may be curved in any way, for example by ground control points.
+A longer edge may have any curvature, for example by ground control points.
 """
 _ROUNDING = 1e-9
 """Rounding error, as a share of the map's width."""
@@ -300,10 +300,10 @@ class Georeferencer:
             polygon_to_lonlat(self.to_lonlat, part, is_curved=is_curved)
             for part in shapely.get_parts(self.limit_to_one_turn(outline))
         ]
-        found = shapely.get_parts([part for part in parts if part is not None])
-        if not len(found):
+        polygons = shapely.get_parts([part for part in parts if part is not None])
+        if not len(polygons):
             return None
-        return found[0] if len(found) == 1 else _union(found)
+        return polygons[0] if len(polygons) == 1 else _union(polygons)
 
 
 def _half_world(scene: ImageInfo, width: float | None) -> float:

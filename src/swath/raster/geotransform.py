@@ -96,10 +96,10 @@ def _gcp_transform(scene: ImageInfo) -> GcpTransform:
 
 def _gcp_problem(gcps: tuple[GroundControlPoint, ...]) -> str | None:
     if len(gcps) < _MIN_GCPS:
-        return f"of which {_MIN_GCPS} are needed"
+        return f"but {_MIN_GCPS} are needed"
     points = np.array([(gcp.col, gcp.row, gcp.x, gcp.y) for gcp in gcps], np.float64)
     if not (np.abs(points) <= MAX_COORDINATE).all():  # also refuses NaN
-        return "not all of them numbers that can be positions"
+        return "not all of which are valid positions"
     pixels, positions = points[:, :2], points[:, 2:]
     if any(np.linalg.matrix_rank(side - side[0]) < side.ndim for side in (pixels, positions)):
         return "which all lie in a line"
@@ -122,10 +122,10 @@ def _unwrap_gcps(scene: ImageInfo) -> list[GroundControlPoint]:
 def _missing_georeference(scene: ImageInfo) -> str:
     if scene.rpcs:
         return (
-            "is placed by rational polynomial coefficients alone, which are right only with a "
+            "has only rational polynomial coefficients as its georeference. They need a "
             "terrain model: orthorectify it with gdalwarp -rpc -to RPC_DEM=dem.tif"
         )
     return (
-        "does not say where it is: it has neither a geotransform nor ground control points; "
+        "has no georeference: it has neither a geotransform nor ground control points; "
         "georeference it with gdal_edit.py -a_srs EPSG:… -a_ullr …"
     )

@@ -19,39 +19,50 @@ from swath.raster.files import tiff_header
 from swath.raster.files.byte_ranges import open_header
 
 if TYPE_CHECKING:
-    from swath.raster.dataset import Dataset
+    from swath.raster.dataset import PinnedDataset
     from swath.raster.scene_info import SceneInfo
 
-COLOURS = {
+COLOR_BAND_NAMES = {
     "red": ("red", "b04", "b4"),
     "green": ("green", "b03", "b3"),
     "blue": ("blue", "b02", "b2"),
     "nir": ("nir", "b08"),
 }
 """Band names of each color: the color itself, or a number of Sentinel-2 or Landsat 8."""
-_LETTERS = {"r": "red", "g": "green", "b": "blue"}
+_COLOR_INITIALS = {"r": "red", "g": "green", "b": "blue"}
 """Colors of single-letter band names, which count only where all three names occur."""
-_PLAIN = {None, "alpha", *COLOURS, "pan", "coastal", "rededge", "swir", "mwir", "lwir", "tir"}
+_BRIGHTNESS_COLORS = {
+    None,
+    "alpha",
+    *COLOR_BAND_NAMES,
+    "pan",
+    "coastal",
+    "rededge",
+    "swir",
+    "mwir",
+    "lwir",
+    "tir",
+}
 """Color interpretations of bands whose numbers are brightness."""
-_DISPLAYED = ("red", "green", "blue")
+_DEFAULT_COLORS = ("red", "green", "blue")
 """Colors that GDAL assigns to the first bands of any 8-bit file, right or wrong."""
-_TURNED = "is stored turned or mirrored (orientation {}): store its rows upright, {}"
-_SPACES = {
+_ORIENTATION_PROBLEM = "is stored rotated or mirrored (orientation {}): store its rows upright, {}"
+_COLOR_SPACES = {
     8: "CIELab",
     9: "ICCLab",
     10: "ITULab",
-    32803: "colour filter array",
+    32803: "color filter array",
     32844: "LogL",
     32845: "LogLuv",
 }
 """Photometric interpretations of TIFF that GDAL does not convert and no model accepts."""
-_PNG_START = 8
+_PNG_SIGNATURE_BYTES = 8
 """Offset in bytes of the first chunk of a PNG."""
 _MAX_CHUNKS, _MAX_CHUNK_BYTES = 1000, 64 << 10
-_BYTE = 8
+_BITS_PER_BYTE = 8
 
 
-def check_interpretation(dataset: Dataset) -> None:
+def check_interpretation(dataset: PinnedDataset) -> None:
     """Refuse a scene whose numbers must be converted before a model can use them.
 
     Raises:
@@ -62,21 +73,21 @@ def check_interpretation(dataset: Dataset) -> None:
     pages = reader.subdatasets
     if pages:
         raise SceneError(
-            f"{uri} has {len(pages)} pages; give each as a file of its own: "
+            f"{uri} has {len(pages)} pages; store each in its own file: "
             f"gdal_translate {pages[0].replace(uri, 'in')} out.tif"
         )
     if reader.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES":
         raise SceneError(
-            f"{uri} says that 0 is white (MINISWHITE); invert it, for example with "
+            f"{uri} states that 0 is white (MINISWHITE); invert it, for example with "
             "gdal_calc.py -A in.tif --calc='255-A'"
         )
-    if list(colours_of(dataset)).count("alpha") > 1:
-        raise SceneError(f"{uri} has several alpha bands; keep the one that counts")
+    if list(color_interpretations(dataset)).count("alpha") > 1:
+        raise SceneError(f"{uri} has several alpha bands; remove all but one of them")
     if reader.driver == "GTiff":
         _check_tags(dataset)
 
 
-def check_picture(picture: Dataset) -> None:
+def check_image(picture: PinnedDataset) -> None:
     """Refuse a PNG or JPEG whose numbers must be converted before a model can use them.
 
     Raises:
@@ -84,11 +95,11 @@ def check_picture(picture: Dataset) -> None:
             other than upright.
     """
     uri, reader = picture.uri, picture.reader
-    if "palette" in colours_of(picture):
-        raise SceneError(f"{uri} has a palette; save it in RGB or in grey")
-    bits = int(reader.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", _BYTE))
-    if bits < _BYTE:
-        raise SceneError(f"{uri} has {bits} bits a pixel; save it with 8")
+    if "palette" in color_interpretations(picture):
+        raise SceneError(f"{uri} has a palette; save it in RGB or in gray")
+    bits = int(reader.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", _BITS_PER_BYTE))
+    if bits < _BITS_PER_BYTE:
+        raise SceneError(f"{uri} has {bits} bits per pixel; save it with 8")
     orientation = reader.tags().get("EXIF_Orientation", "1").strip()
     if reader.driver == "PNG":
         chunks = _png_chunks(uri)
@@ -96,22 +107,21 @@ def check_picture(picture: Dataset) -> None:
             raise SceneError(f"{uri} has several frames; send one image at a time")
         orientation = str(_exif_orientation(chunks.get(b"eXIf", b"")))
     if orientation not in {"0", "1"}:
-        raise SceneError(
-            f"{uri} {_TURNED.format(orientation, 'for example with mogrify -auto-orient')}"
-        )
+        remedy = "for example with mogrify -auto-orient"
+        raise SceneError(f"{uri} {_ORIENTATION_PROBLEM.format(orientation, remedy)}")
 
 
-def colours_of(dataset: Dataset) -> tuple[str | None, ...]:
+def color_interpretations(dataset: PinnedDataset) -> tuple[str | None, ...]:
     """Return the bands' color interpretations: `red`, `alpha` …; None for gray and undefined."""
     try:
-        names = [str(colour.name) for colour in dataset.reader.colorinterp]
+        names = [str(color.name) for color in dataset.reader.colorinterp]
     except CPLE_BaseError:  # only this property fails on invalid tags; GDAL ignores them elsewhere
         return tuple(None for _ in dataset.reader.indexes)
     return tuple(None if name in {"gray", "undefined"} else name for name in names)
 
 
 def select_bands(scene: SceneInfo, wanted: Sequence[str]) -> list[int]:
-    """Return the numbers, from 1, of the bands that a model wants, in the model's order.
+    """Return the numbers, from 1, of the bands that a model expects, in the model's order.
 
     Bands are matched by description, then by color. A scene without descriptions is matched by
     position if it has exactly as many bands as are wanted; alpha bands do not count.
@@ -124,129 +134,129 @@ def select_bands(scene: SceneInfo, wanted: Sequence[str]) -> list[int]:
         SceneError: The bands cannot be matched, or the scene's header contradicts itself. The
             message states the bands of the scene and those wanted.
     """
-    found = _by_description(scene, wanted) or _by_colour(scene, wanted)
-    if found is None:
-        found = _by_position(scene, wanted)
-    _check_chosen(scene, wanted, found)
-    return found
+    numbers = _match_descriptions(scene, wanted) or _match_colors(scene, wanted)
+    if numbers is None:
+        numbers = _match_positions(scene, wanted)
+    _check_brightness(scene, wanted, numbers)
+    return numbers
 
 
-def _by_description(scene: SceneInfo, wanted: Sequence[str]) -> list[int] | None:
+def _match_descriptions(scene: SceneInfo, wanted: Sequence[str]) -> list[int] | None:
     known = [name.casefold() if name else None for name in scene.band_names]
     counts = [known.count(name.casefold()) for name in wanted]
     if max(counts) > 1:
-        raise SceneError(_unknown(scene, scene.count, wanted))
+        raise SceneError(_describe_mismatch(scene, scene.count, wanted))
     if min(counts) == 0:
         return None
-    found = [known.index(name.casefold()) + 1 for name in wanted]
-    if scene.colours[: len(_DISPLAYED)] != _DISPLAYED:
-        _check_agrees(scene, found)
-    return found
+    numbers = [known.index(name.casefold()) + 1 for name in wanted]
+    if scene.colors[: len(_DEFAULT_COLORS)] != _DEFAULT_COLORS:
+        _check_descriptions(scene, numbers)
+    return numbers
 
 
-def _by_colour(scene: SceneInfo, wanted: Sequence[str]) -> list[int] | None:
-    colours = _colours_of_names(wanted)
+def _match_colors(scene: SceneInfo, wanted: Sequence[str]) -> list[int] | None:
+    colors = _colors_from_names(wanted)
     by_name = [name.casefold() for name in wanted]
-    for names in (by_name, colours):
-        known = all(name and scene.colours.count(name) == 1 for name in names)
+    for names in (by_name, colors):
+        known = all(name and scene.colors.count(name) == 1 for name in names)
         if known and len(set(names)) == len(names):
-            found = [scene.colours.index(name) + 1 for name in names]
-            _check_agrees(scene, found)
-            return found
+            numbers = [scene.colors.index(name) + 1 for name in names]
+            _check_descriptions(scene, numbers)
+            return numbers
     return None
 
 
-def _by_position(scene: SceneInfo, wanted: Sequence[str]) -> list[int]:
-    image = [number for number, colour in enumerate(scene.colours, 1) if colour != "alpha"]
+def _match_positions(scene: SceneInfo, wanted: Sequence[str]) -> list[int]:
+    image = [number for number, color in enumerate(scene.colors, 1) if color != "alpha"]
     if any(scene.band_names) or len(image) != len(wanted):
-        raise SceneError(_unknown(scene, len(image), wanted))
-    for name, colour, number in zip(wanted, _colours_of_names(wanted), image, strict=True):
-        said = scene.colours[number - 1]
-        if said and colour and said != colour:
+        raise SceneError(_describe_mismatch(scene, len(image), wanted))
+    for name, color, number in zip(wanted, _colors_from_names(wanted), image, strict=True):
+        stated = scene.colors[number - 1]
+        if stated and color and stated != color:
             raise SceneError(
-                f"{scene.uri} says that its band {number} is {said}, where the model wants {name} "
-                f"({', '.join(wanted)}); name the scene's bands after the model's, or mend their "
-                f"colours: gdal_edit.py -colorinterp_{number} {colour}"
+                f"{scene.uri} states that its band {number} is {stated}, but the model expects "
+                f"{name} ({', '.join(wanted)}); name the scene's bands after the model's, or "
+                f"correct their colors: gdal_edit.py -colorinterp_{number} {color}"
             )
     return image
 
 
-def _unknown(scene: SceneInfo, count: int, wanted: Sequence[str]) -> str:
+def _describe_mismatch(scene: SceneInfo, count: int, wanted: Sequence[str]) -> str:
     if any(scene.band_names):
         has = "the bands " + ", ".join(name or "(unnamed)" for name in scene.band_names)
     else:
-        alpha = " and an alpha band" if "alpha" in scene.colours else ""
+        alpha = " and an alpha band" if "alpha" in scene.colors else ""
         has = f"{count} bands without names{alpha}"
     return (
-        f"{scene.uri} has {has}; the model wants {', '.join(wanted)}. "
-        "Name the scene's bands after the model's (gdal_edit.py can), or give it just those bands"
+        f"{scene.uri} has {has}; the model expects {', '.join(wanted)}. "
+        "Name the scene's bands after the model's (gdal_edit.py can), or extract only those bands"
     )
 
 
-def _check_agrees(scene: SceneInfo, bands: Sequence[int]) -> None:
+def _check_descriptions(scene: SceneInfo, bands: Sequence[int]) -> None:
     """Refuse bands whose description names one color and whose interpretation is another."""
-    described = _colours_of_names([name or "" for name in scene.band_names])
+    described = _colors_from_names([name or "" for name in scene.band_names])
     for number in bands:
-        name, colour = scene.band_names[number - 1], scene.colours[number - 1]
-        if colour in COLOURS and described[number - 1] not in {None, colour}:
+        name, color = scene.band_names[number - 1], scene.colors[number - 1]
+        if color in COLOR_BAND_NAMES and described[number - 1] not in {None, color}:
             raise SceneError(
-                f"{scene.uri} calls its band {number} {name} and gives it the colour {colour}; "
-                f"mend the one or the other: gdal_edit.py -colorinterp_{number} undefined"
+                f"{scene.uri} names its band {number} {name} and gives it the color {color}; "
+                f"correct one of them: gdal_edit.py -colorinterp_{number} undefined"
             )
 
 
-def _check_chosen(scene: SceneInfo, wanted: Sequence[str], bands: Sequence[int]) -> None:
+def _check_brightness(scene: SceneInfo, wanted: Sequence[str], bands: Sequence[int]) -> None:
     """Refuse bands whose numbers are not a brightness."""
     for name, number in zip(wanted, bands, strict=True):
-        colour = scene.colours[number - 1]
-        if colour == "alpha":
+        color = scene.colors[number - 1]
+        if color == "alpha":
             raise SceneError(
-                f"{scene.uri} says that its band {number}, which the model wants as {name}, is "
-                "what hides the others (alpha); if it is not: "
+                f"{scene.uri} states that its band {number}, which the model expects as {name}, is "
+                "an alpha band; if it is not: "
                 f"gdal_edit.py -colorinterp_{number} undefined"
             )
-        if colour == "palette":
+        if color == "palette":
             raise SceneError(
-                f"{scene.uri} has a colour table: its numbers are no brightness; "
-                "gdal_translate -expand rgb in.tif out.tif (or -expand gray) makes them so"
+                f"{scene.uri} has a color table, so its numbers are not brightness; "
+                "convert it with gdal_translate -expand rgb in.tif out.tif (or -expand gray)"
             )
-        if colour not in _PLAIN and colour != name.casefold() and not _is_radar(colour):
+        if color not in _BRIGHTNESS_COLORS and color != name.casefold() and not _is_radar(color):
             raise SceneError(
-                f"{scene.uri} says that its band {number}, which the model wants as {name}, is "
-                f"{colour}; convert the scene to the model's colours"
+                f"{scene.uri} states that its band {number}, which the model expects as {name}, is "
+                f"{color}; convert the scene to the model's colors"
             )
 
 
-def _is_radar(colour: str | None) -> bool:
-    return bool(colour) and str(colour).startswith(("sar", "other"))
+def _is_radar(color: str | None) -> bool:
+    return bool(color) and str(color).startswith(("sar", "other"))
 
 
-def _colours_of_names(names: Sequence[str]) -> list[str | None]:
+def _colors_from_names(names: Sequence[str]) -> list[str | None]:
     """Return the color of each band name; None where the name is not that of a color."""
     folded = [name.casefold() for name in names]
-    letters = _LETTERS if set(_LETTERS) <= set(folded) else {}
-    known = {name: colour for colour, alike in COLOURS.items() for name in alike} | letters
+    letters = _COLOR_INITIALS if set(_COLOR_INITIALS) <= set(folded) else {}
+    known = {name: color for color, alike in COLOR_BAND_NAMES.items() for name in alike} | letters
     return [known.get(name) for name in folded]
 
 
-def _check_tags(dataset: Dataset) -> None:
+def _check_tags(dataset: PinnedDataset) -> None:
     """Refuse a TIFF by its photometric interpretation and orientation, which GDAL ignores."""
     try:
-        with open_header(dataset.uri, dataset.etag, dataset.known) as head:
-            page = tiff_header.first_page(head.read)
+        with open_header(dataset.uri, dataset.etag, dataset.header_parts) as head:
+            page = tiff_header.read_first_page(head.read)
             orientation = page.number(tiff_header.ORIENTATION, 1)
             photometric = page.number(tiff_header.PHOTOMETRIC, 1)
     except tiff_header.UnsupportedLayoutError:
         return  # a header that only GDAL can parse
-    if photometric in _SPACES:
+    if photometric in _COLOR_SPACES:
         raise SceneError(
-            f"{dataset.uri} has colours of the kind {_SPACES[photometric]}; convert it to RGB"
+            f"{dataset.uri} has the color space {_COLOR_SPACES[photometric]}; convert it to RGB"
         )
     # A georeference applies to the rows and columns as stored, whatever the orientation tag says.
-    placed = not dataset.reader.transform.is_identity or dataset.reader.gcps[0]
-    if orientation not in {0, 1} and not placed:
+    is_georeferenced = not dataset.reader.transform.is_identity or dataset.reader.gcps[0]
+    if orientation not in {0, 1} and not is_georeferenced:
         remedy = "or georeference them as they are"
-        raise SceneError(f"{dataset.uri} {_TURNED.format(orientation, remedy)}")
+        raise SceneError(f"{dataset.uri} {_ORIENTATION_PROBLEM.format(orientation, remedy)}")
 
 
 def _png_chunks(path: str) -> dict[bytes, bytes]:
@@ -256,7 +266,7 @@ def _png_chunks(path: str) -> dict[bytes, bytes]:
     """
     chunks: dict[bytes, bytes] = {}
     with Path(path).open("rb") as file:
-        file.seek(_PNG_START)
+        file.seek(_PNG_SIGNATURE_BYTES)
         for _ in range(_MAX_CHUNKS):
             head = file.read(8)
             length, kind = int.from_bytes(head[:4], "big"), head[4:]
@@ -269,7 +279,7 @@ def _png_chunks(path: str) -> dict[bytes, bytes]:
 
 def _exif_orientation(exif: bytes) -> int:
     try:
-        return tiff_header.first_page(lambda at, length: exif[at : at + length]).number(
+        return tiff_header.read_first_page(lambda at, length: exif[at : at + length]).number(
             tiff_header.ORIENTATION, 1
         )
     except tiff_header.UnsupportedLayoutError:

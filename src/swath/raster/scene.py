@@ -18,11 +18,18 @@ from swath import storage
 from swath._types import Mask
 from swath.errors import SceneError
 from swath.raster.band_units import stated_unit
-from swath.raster.dataset import Dataset, open_dataset, pixel_dtype
+from swath.raster.dataset import PinnedDataset, open_dataset, pixel_dtype
 from swath.raster.gdal_errors import translate_gdal_errors
-from swath.raster.interpretation import check_interpretation, colours_of
+from swath.raster.interpretation import check_interpretation, color_interpretations
 from swath.raster.scene_info import Box, SceneInfo
-from swath.raster.validity import Marks, Valid, can_be, combine, marks_of, shown_by
+from swath.raster.validity import (
+    MaskSources,
+    Validity,
+    can_hold,
+    combine,
+    combine_masks,
+    select_mask_sources,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,7 +39,7 @@ MAX_GCPS = 50_000
 
 
 @contextmanager
-def open_scene(uri: str, *, etag: str | None = None) -> Iterator[OpenScene]:
+def open_scene(uri: str, *, etag: str | None = None) -> Iterator[Scene]:
     """Open a scene for use in the calling thread, and close it on exit.
 
     Args:
@@ -50,25 +57,25 @@ def open_scene(uri: str, *, etag: str | None = None) -> Iterator[OpenScene]:
     with ExitStack() as stack:
         # The mask is looked up here because GDAL would also look up a dozen other sidecar files.
         if storage.is_s3(uri):
-            # S3 is asked for the mask while the scene's header is being fetched.
-            with ThreadPoolExecutor(1) as aside:
-                asked = aside.submit(storage.exists, mask_uri)
+            # S3 answers whether the mask exists while the scene's header is being fetched.
+            with ThreadPoolExecutor(1) as executor:
+                mask_exists = executor.submit(storage.exists, mask_uri)
                 dataset = stack.enter_context(open_dataset(uri, etag))
-            masked = asked.result()
+            masked = mask_exists.result()
         else:
             dataset = stack.enter_context(open_dataset(uri, etag))
             masked = storage.exists(mask_uri)
         mask = stack.enter_context(open_dataset(mask_uri)) if masked else None
-        yield OpenScene(dataset, mask)
+        yield Scene(dataset, mask)
 
 
-class OpenScene:
+class Scene:
     """An open scene, whose pixels and validity can be read."""
 
-    def __init__(self, dataset: Dataset, mask: Dataset | None) -> None:
+    def __init__(self, dataset: PinnedDataset, mask: PinnedDataset | None) -> None:
         self.dataset = dataset
         self.mask = mask
-        self.info = _describe(dataset, masked=mask is not None or not dataset.all_valid)
+        self.info = _describe(dataset, masked=mask is not None or not dataset.is_all_valid)
         self._floating = self.info.dtype.startswith("float")
         if mask:
             _check_mask(mask, self.info)
@@ -91,9 +98,9 @@ class OpenScene:
             ValueError: The window does not lie within the scene.
         """
         pixels, valid = self.read_layers(window, bands)
-        return pixels, valid.full(pixels.shape[1:])
+        return pixels, valid.pixel_mask(pixels.shape[1:])
 
-    def read_layers(self, window: Box, bands: Sequence[int]) -> tuple[NDArray[Any], Valid]:
+    def read_layers(self, window: Box, bands: Sequence[int]) -> tuple[NDArray[Any], Validity]:
         """Read the pixels of a window, and their validity band by band.
 
         A band is invalid where it has its nodata value, NaN or infinity. It is also invalid where
@@ -114,11 +121,11 @@ class OpenScene:
             ValueError: The window does not lie within the scene.
         """
         self._check(window)
-        place = Window(*window)
-        pixels = self.dataset.read(place, bands)
+        pixel_window = Window(*window)
+        pixels = self.dataset.read(pixel_window, bands)
         masked = self.has_mask(bands)
-        marks, nodata = self._marks(place, bands), self.nodata_of(bands)
-        return pixels, combine(pixels, marks, nodata, masked=masked)
+        masks, nodata = self._read_masks(pixel_window, bands), self.nodata_values(bands)
+        return pixels, combine(pixels, masks, nodata, masked=masked)
 
     def read_reduced(
         self, shape: tuple[int, int], bands: Sequence[int]
@@ -142,35 +149,37 @@ class OpenScene:
             valid &= self.mask.read_reduced(shape, self.mask_bands(bands))[0] > 0
         return pixels, valid
 
-    def valid(self, window: Box, bands: Sequence[int]) -> Mask:
+    def read_valid(self, window: Box, bands: Sequence[int]) -> Mask:
         """Return the mask of `read` for a window, (rows, cols), True = valid.
 
         Pixels are read only where the masks, the alpha band and the dtype leave their validity
         open. Arguments and errors are those of `read`.
         """
         self._check(window)
-        told = self.has_mask(bands) or not any(v is not None for v in self.nodata_of(bands))
-        if self._floating or not told:
+        masks_suffice = self.has_mask(bands) or not any(
+            v is not None for v in self.nodata_values(bands)
+        )
+        if self._floating or not masks_suffice:
             return self.read(window, bands)[1]
-        shown = shown_by(self._marks(Window(*window), bands))
-        if shown is not None and shown.ndim > 2:  # noqa: PLR2004 (one mask per band)
-            shown = np.asarray(shown.any(axis=0))
-        return Valid(shown).full((window[3], window[2]))
+        valid = combine_masks(self._read_masks(Window(*window), bands))
+        if valid is not None and valid.ndim > 2:  # noqa: PLR2004 (one mask per band)
+            valid = np.asarray(valid.any(axis=0))
+        return Validity(valid).pixel_mask((window[3], window[2]))
 
-    def nodata_of(self, bands: Sequence[int]) -> list[float | None]:
+    def nodata_values(self, bands: Sequence[int]) -> list[float | None]:
         """Return the nodata value of each band; None for no value or one that the dtype lacks."""
         dtype = np.dtype(self.info.dtype)
         values = [self.info.nodata[band - 1] for band in bands]
-        return [None if value is None or not can_be(dtype, value) else value for value in values]
+        return [None if value is None or not can_hold(dtype, value) else value for value in values]
 
-    def marks(self, bands: Sequence[int]) -> Marks:
+    def mask_sources(self, bands: Sequence[int]) -> MaskSources:
         """Return the masks and the alpha band in the scene's own file that apply to bands."""
-        return marks_of(self.dataset.mask_flags, self.info.colours, bands)
+        return select_mask_sources(self.dataset.mask_flags, self.info.colors, bands)
 
     def has_mask(self, bands: Sequence[int]) -> bool:
         """Return whether a mask, next to the scene or in it, applies to bands."""
-        marks = self.marks(bands)
-        return self.mask is not None or marks.masked is not None or bool(marks.own)
+        sources = self.mask_sources(bands)
+        return self.mask is not None or sources.shared is not None or bool(sources.per_band)
 
     def mask_bands(self, bands: Sequence[int]) -> list[int]:
         """Return the bands of the mask next to the scene that apply to the scene's bands."""
@@ -184,51 +193,53 @@ class OpenScene:
             size = f"{scene.width} x {scene.height} px"
             raise ValueError(f"the window {window} does not lie within {scene.uri} of {size}")
 
-    def _marks(self, window: Window, bands: Sequence[int]) -> list[NDArray[Any]]:
+    def _read_masks(self, window: Window, bands: Sequence[int]) -> list[NDArray[Any]]:
         """Read the masks and the alpha band of a window, as arguments of `combine`."""
-        marks, found = self.marks(bands), []
+        sources, masks = self.mask_sources(bands), []
         if self.mask:
-            beside = self.mask.read(window, self.mask_bands(bands))
-            found.append(beside if len(beside) > 1 else beside[0])
-        if marks.alpha is not None:
-            found.append(self.dataset.read(window, [marks.alpha])[0])
-        if marks.own:
-            found.append(np.stack([self.dataset.read_mask(window, band) for band in marks.own]))
-        elif marks.masked is not None:
-            found.append(self.dataset.read_mask(window, marks.masked))
-        return found
+            mask_layers = self.mask.read(window, self.mask_bands(bands))
+            masks.append(mask_layers if len(mask_layers) > 1 else mask_layers[0])
+        if sources.alpha is not None:
+            masks.append(self.dataset.read(window, [sources.alpha])[0])
+        if sources.per_band:
+            masks.append(
+                np.stack([self.dataset.read_mask(window, band) for band in sources.per_band])
+            )
+        elif sources.shared is not None:
+            masks.append(self.dataset.read_mask(window, sources.shared))
+        return masks
 
 
-def _check_mask(mask: Dataset, scene: SceneInfo) -> None:
+def _check_mask(mask: PinnedDataset, scene: SceneInfo) -> None:
     rows, cols = mask.reader.shape
     if (rows, cols) != (scene.height, scene.width):
         raise SceneError(
             f"{mask.uri} has {cols} x {rows} px and its scene "
-            f"{scene.width} x {scene.height}; remove it or make it anew"
+            f"{scene.width} x {scene.height}; remove it, or create it again"
         )
     if mask.reader.count not in {1, scene.count}:
         raise SceneError(
             f"{mask.uri} has {mask.reader.count} bands and its scene {scene.count}; "
-            "make a mask of one band, or of one for each of the scene's"
+            "create a mask with one band, or with one for each band of the scene"
         )
 
 
-def _describe(dataset: Dataset, *, masked: bool) -> SceneInfo:
-    with translate_gdal_errors(dataset.uri, dataset.etag, "has a header that cannot be understood"):
+def _describe(dataset: PinnedDataset, *, masked: bool) -> SceneInfo:
+    with translate_gdal_errors(dataset.uri, dataset.etag, "has a header that GDAL cannot parse"):
         check_interpretation(dataset)
         return _read_header(dataset, masked=masked)
 
 
-def _read_header(dataset: Dataset, *, masked: bool) -> SceneInfo:
+def _read_header(dataset: PinnedDataset, *, masked: bool) -> SceneInfo:
     reader = dataset.reader
     gcps, gcps_crs = reader.gcps
     if len(gcps) > MAX_GCPS:
         raise SceneError(
             f"{dataset.uri} has {len(gcps)} ground control points; swath uses {MAX_GCPS} at most: "
-            "warp it with them, gdalwarp -tps in.tif out.tif, or keep a part of them"
+            "warp it with gdalwarp -tps in.tif out.tif, or remove some of the points"
         )
-    placed = not reader.transform.is_identity
-    colours = colours_of(dataset)
+    is_georeferenced = not reader.transform.is_identity
+    colors = color_interpretations(dataset)
     return SceneInfo(
         uri=dataset.uri,
         width=reader.width,
@@ -236,12 +247,12 @@ def _read_header(dataset: Dataset, *, masked: bool) -> SceneInfo:
         count=reader.count,
         dtype=pixel_dtype(reader),
         band_names=tuple(reader.descriptions),
-        colours=colours,
+        colors=colors,
         nodata=tuple(reader.nodatavals),
-        masked=masked or "alpha" in colours,
-        crs=reader.crs if placed else gcps_crs or reader.crs,
-        transform=reader.transform if placed else None,
-        gcps=() if placed else tuple(gcps),
+        masked=masked or "alpha" in colors,
+        crs=reader.crs if is_georeferenced else gcps_crs or reader.crs,
+        transform=reader.transform if is_georeferenced else None,
+        gcps=() if is_georeferenced else tuple(gcps),
         rpcs=reader.rpcs is not None,
         block_shape=reader.block_shapes[0],
         units=tuple(

@@ -51,13 +51,13 @@ class ImageInfo:
         cls, georeference: Georeference, *, uri: str, width: int, height: int
     ) -> ImageInfo:
         """Restore the header from which `georeference` was made, without its RPCs."""
-        found = georeference.transform
+        transform = georeference.transform
         return cls(
             uri=uri,
             width=width,
             height=height,
             crs=CRS.from_wkt(georeference.crs) if georeference.crs else None,
-            transform=Affine(*found) if found else None,
+            transform=Affine(*transform) if transform else None,
             gcps=tuple(
                 GroundControlPoint(col=column, row=row, x=x, y=y, z=z)
                 for column, row, x, y, z in georeference.gcps
@@ -76,7 +76,7 @@ class SceneInfo(ImageInfo):
     """NumPy name of the pixels' type."""
     band_names: tuple[str | None, ...]
     """Descriptions of the bands."""
-    colours: tuple[str | None, ...]
+    colors: tuple[str | None, ...]
     """Color interpretations of the bands: `red`, `alpha` …; None for gray and undefined."""
     nodata: tuple[float | None, ...]
     """Nodata values of the bands."""

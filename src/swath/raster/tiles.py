@@ -18,9 +18,9 @@ from swath._types import Ints
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-_COARSEST = 32
+_MAX_STEP_PX = 32
 """Largest value of `Grid.step` in px, a power of two."""
-_TILES_AT_ONCE = 256
+_TILES_PER_BATCH = 256
 """Number of tiles whose positions are computed together."""
 
 
@@ -56,7 +56,7 @@ class Grid:
 
     def __post_init__(self) -> None:
         if self.width <= 0 or self.height <= 0:
-            raise ValueError(f"a scene of {self.width} x {self.height} px has no pixel to tile")
+            raise ValueError(f"a scene of {self.width} x {self.height} px has no pixels")
         if self.size <= 0:
             raise ValueError(f"the tile size is {self.size} px; it must be at least 1")
         if not 0 <= self.overlap < self.size:
@@ -79,7 +79,7 @@ class Grid:
         tiles start at multiples of `step`, an object keeps the offset on that grid that it would
         have in the whole scene.
         """
-        return math.gcd(self.stride, _COARSEST)
+        return math.gcd(self.stride, _MAX_STEP_PX)
 
     @property
     def columns(self) -> int:
@@ -113,8 +113,8 @@ class Grid:
         Raises:
             IndexError: There is no such tile.
         """
-        for start in range(0, len(indices), _TILES_AT_ONCE):
-            part = np.asarray(indices[start : start + _TILES_AT_ONCE])
+        for start in range(0, len(indices), _TILES_PER_BATCH):
+            part = np.asarray(indices[start : start + _TILES_PER_BATCH])
             windows, cores = self.windows(part).tolist(), self.cores(part).tolist()
             for index, window, core in zip(part.tolist(), windows, cores, strict=True):
                 row, column = divmod(index, self.columns)
@@ -133,7 +133,7 @@ class Grid:
         Raises:
             IndexError: There is no such tile.
         """
-        column, row = self._place(indices)
+        column, row = self._columns_and_rows(indices)
         x, y = self._start(column, self.width), self._start(row, self.height)
         width, height = (
             np.minimum(self.size, self.width - x),
@@ -153,7 +153,7 @@ class Grid:
         Raises:
             IndexError: There is no such tile.
         """
-        column, row = self._place(indices)
+        column, row = self._columns_and_rows(indices)
         x0, x1 = self._border(column, self.width), self._border(column + 1, self.width)
         y0, y1 = self._border(row, self.height), self._border(row + 1, self.height)
         return np.stack([x0, y0, x1, y1], axis=-1)
@@ -178,7 +178,7 @@ class Grid:
     def _count(self, length: int) -> int:
         return 1 + max(0, -((self.size - length) // self.stride))
 
-    def _place(self, indices: ArrayLike) -> tuple[Ints, Ints]:
+    def _columns_and_rows(self, indices: ArrayLike) -> tuple[Ints, Ints]:
         """Return the columns and the rows of tiles, by the tiles' numbers."""
         numbers = np.asarray(indices, dtype=np.int64)
         if numbers.size and (numbers.min() < 0 or numbers.max() >= self.count):
@@ -188,21 +188,21 @@ class Grid:
         row, column = np.divmod(numbers, self.columns)
         return column, row
 
-    def _start(self, place: Ints, length: int) -> Ints:
+    def _start(self, index: Ints, length: int) -> Ints:
         """Return the starts in px of columns or rows of tiles along an axis of `length` px."""
-        return np.minimum(place * self.stride, self._last_start(length))
+        return np.minimum(index * self.stride, self._last_start(length))
 
     def _last_start(self, length: int) -> int:
         return -(-max(0, length - self.size) // self.step) * self.step
 
-    def _border(self, place: Ints, length: int) -> Ints:
+    def _border(self, index: Ints, length: int) -> Ints:
         """Return the starts in px of cores along an axis of `length` px.
 
         For the index after the last tile, the start is the scene's edge.
         """
-        middle = (self._start(place - 1, length) + self._start(place, length) + self.size) // 2
-        inner = np.where(place <= 0, 0, middle)
-        return np.where(place >= self._count(length), length, inner)
+        middle = (self._start(index - 1, length) + self._start(index, length) + self.size) // 2
+        inner = np.where(index <= 0, 0, middle)
+        return np.where(index >= self._count(length), length, inner)
 
     def _inner_borders(self, length: int) -> Ints:
         return self._border(np.arange(1, self._count(length)), length)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Valid:
+class Validity:
     """Validity of the pixels of a window."""
 
     pixels: Mask | None = None
@@ -31,26 +31,26 @@ class Valid:
     """Mask (bands, rows, cols), True = valid; None if all bands have the same mask, `pixels`."""
 
     @property
-    def shown(self) -> Mask | None:
+    def input_mask(self) -> Mask | None:
         """Mask of the numbers that a model receives; None if it receives all of them.
 
         Its shape can be broadcast to (bands, rows, cols).
         """
         return self.pixels if self.bands is None else self.bands
 
-    def of_band(self, place: int, shape: tuple[int, int]) -> Mask:
+    def band_mask(self, index: int, shape: tuple[int, int]) -> Mask:
         """Return the mask (rows, cols) of one band, True = valid.
 
         Args:
-            place: Index of the band, from 0, among the bands that were read.
+            index: Index of the band, from 0, among the bands that were read.
             shape: Rows and columns of the window.
         """
         if self.bands is not None:
-            band: Mask = self.bands[place]
+            band: Mask = self.bands[index]
             return band
-        return self.full(shape)
+        return self.pixel_mask(shape)
 
-    def full(self, shape: tuple[int, int]) -> Mask:
+    def pixel_mask(self, shape: tuple[int, int]) -> Mask:
         """Return `pixels`, or a mask of all True if it is None.
 
         Args:
@@ -59,107 +59,113 @@ class Valid:
         return np.ones(shape, np.bool_) if self.pixels is None else self.pixels
 
 
-ALL_VALID = Valid()
+ALL_VALID = Validity()
 """Validity of a window in which every band of every pixel is valid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Marks:
+class MaskSources:
     """Alpha band and masks of a file that apply to some of its bands."""
 
     alpha: int | None = None
     """Number of the alpha band, from 1."""
-    masked: int | None = None
+    shared: int | None = None
     """Number of a band, from 1, whose mask is shared by all bands."""
-    own: tuple[int, ...] = ()
+    per_band: tuple[int, ...] = ()
     """Numbers of all the bands, from 1, if any of them has a mask of its own; otherwise empty."""
 
     def __bool__(self) -> bool:
-        return self.alpha is not None or self.masked is not None or bool(self.own)
+        return self.alpha is not None or self.shared is not None or bool(self.per_band)
 
 
-def marks_of(
-    flags: Sequence[Sequence[MaskFlags]], colours: Sequence[str | None], bands: Sequence[int]
-) -> Marks:
+def select_mask_sources(
+    flags: Sequence[Sequence[MaskFlags]], colors: Sequence[str | None], bands: Sequence[int]
+) -> MaskSources:
     """Return the alpha band and the masks of a file that apply to some of its bands.
 
     Args:
         flags: GDAL's mask flags of each band of the file.
-        colours: Color interpretation of each band of the file.
+        colors: Color interpretation of each band of the file.
         bands: Numbers of the bands, from 1.
     """
-    alpha = colours.index("alpha") + 1 if "alpha" in colours else None
+    alpha = colors.index("alpha") + 1 if "alpha" in colors else None
     chosen = {band: flags[band - 1] for band in bands}
     shared = [
         band
-        for band, of_band in chosen.items()
-        if MaskFlags.per_dataset in of_band and not (MaskFlags.alpha in of_band and alpha)
+        for band, band_flags in chosen.items()
+        if MaskFlags.per_dataset in band_flags and not (MaskFlags.alpha in band_flags and alpha)
     ]
     known = {MaskFlags.per_dataset, MaskFlags.all_valid, MaskFlags.nodata}
-    apart = any(not known & set(of_band) for of_band in chosen.values())
-    return Marks(
-        alpha=alpha, masked=shared[0] if shared else None, own=tuple(bands) if apart else ()
+    has_own_masks = any(not known & set(band_flags) for band_flags in chosen.values())
+    return MaskSources(
+        alpha=alpha,
+        shared=shared[0] if shared else None,
+        per_band=tuple(bands) if has_own_masks else (),
     )
 
 
 def combine(
     pixels: NDArray[Any],
-    marks: Sequence[NDArray[Any]],
+    masks: Sequence[NDArray[Any]],
     nodata: Sequence[float | None],
     *,
     masked: bool,
-) -> Valid:
+) -> Validity:
     """Combine numbers, masks, alpha and nodata values to the validity of pixels.
 
     Args:
         pixels: Pixels (bands, rows, cols).
-        marks: Masks and alpha bands, (rows, cols) or (bands, rows, cols) each; above 0 = valid.
+        masks: Masks and alpha bands, (rows, cols) or (bands, rows, cols) each; above 0 = valid.
         nodata: Nodata value of each band; None for bands without one.
-        masked: Whether `marks` contains a mask. If so, the mask decides whether a pixel is valid,
+        masked: Whether `masks` contains a mask. If so, the mask decides whether a pixel is valid,
             and a nodata value only invalidates its own band.
     """
-    unreal = None if pixels.dtype.kind in "iu" else ~np.isfinite(pixels)
+    not_finite = None if pixels.dtype.kind in "iu" else ~np.isfinite(pixels)
     if not masked:
-        return _combined(pixels, _either(unreal, _lacking(pixels, nodata)), marks)
-    valid = _combined(pixels, unreal, marks)
-    lacking = _lacking(pixels, nodata)
-    if lacking is None:
+        return _combined(pixels, _union(not_finite, _nodata_mask(pixels, nodata)), masks)
+    valid = _combined(pixels, not_finite, masks)
+    is_missing = _nodata_mask(pixels, nodata)
+    if is_missing is None:
         return valid
-    return Valid(valid.pixels, ~lacking if valid.shown is None else ~lacking & valid.shown)
+    return Validity(
+        valid.pixels, ~is_missing if valid.input_mask is None else ~is_missing & valid.input_mask
+    )
 
 
-def _combined(pixels: NDArray[Any], invalid: Mask | None, marks: Sequence[NDArray[Any]]) -> Valid:
+def _combined(
+    pixels: NDArray[Any], invalid: Mask | None, masks: Sequence[NDArray[Any]]
+) -> Validity:
     """Combine a mask of invalid numbers (bands, rows, cols), or None, with masks and alpha."""
     invalid = invalid if invalid is not None and invalid.any() else None
-    shown = shown_by(marks)
-    if shown is None:
-        return ALL_VALID if invalid is None else _settled(invalid)
-    if invalid is None and shown.ndim < pixels.ndim:
-        return Valid(shown)
-    hidden: Mask = np.broadcast_to(~shown, pixels.shape)
-    return _settled(hidden if invalid is None else invalid | hidden)
+    valid_mask = combine_masks(masks)
+    if valid_mask is None:
+        return ALL_VALID if invalid is None else _from_invalid(invalid)
+    if invalid is None and valid_mask.ndim < pixels.ndim:
+        return Validity(valid_mask)
+    hidden: Mask = np.broadcast_to(~valid_mask, pixels.shape)
+    return _from_invalid(hidden if invalid is None else invalid | hidden)
 
 
-def _either(one: Mask | None, other: Mask | None) -> Mask | None:
+def _union(one: Mask | None, other: Mask | None) -> Mask | None:
     if one is None or other is None:
         return one if other is None else other
     return one | other
 
 
-def shown_by(marks: Sequence[NDArray[Any]]) -> Mask | None:
-    """Return where all marks are above 0.
+def combine_masks(masks: Sequence[NDArray[Any]]) -> Mask | None:
+    """Return where all masks are above 0.
 
     Args:
-        marks: Masks and alpha bands, (rows, cols) or (bands, rows, cols) each.
+        masks: Masks and alpha bands, (rows, cols) or (bands, rows, cols) each.
 
     Returns:
-        Mask in the broadcast shape of the marks, True = valid; None if it is True everywhere.
+        Mask in the broadcast shape of the masks, True = valid; None if it is True everywhere.
     """
-    shown: Mask | None = None
-    for mark in marks:
-        one = mark > 0
-        shown = one if shown is None else shown & one
-    return None if shown is None or shown.all() else shown
+    valid_mask: Mask | None = None
+    for mask in masks:
+        one = mask > 0
+        valid_mask = one if valid_mask is None else valid_mask & one
+    return None if valid_mask is None or valid_mask.all() else valid_mask
 
 
 def is_nodata(pixels: NDArray[Any], nodata: float) -> Mask:
@@ -168,7 +174,7 @@ def is_nodata(pixels: NDArray[Any], nodata: float) -> Mask:
     Floats are compared with a tolerance, as the decimals of a nodata value may round to another
     float than the pixels.
     """
-    if not can_be(pixels.dtype, nodata):
+    if not can_hold(pixels.dtype, nodata):
         return np.zeros(pixels.shape, np.bool_)
     if pixels.dtype.kind in "iu":
         return np.asarray(pixels == int(nodata))
@@ -184,7 +190,7 @@ def is_nodata(pixels: NDArray[Any], nodata: float) -> Mask:
     return np.asarray((pixels >= low) & (pixels <= high))
 
 
-def can_be(dtype: np.dtype[Any], nodata: float) -> bool:
+def can_hold(dtype: np.dtype[Any], nodata: float) -> bool:
     """Return whether pixels of a type can have the nodata value."""
     if dtype.kind not in "iu":
         return True
@@ -192,35 +198,35 @@ def can_be(dtype: np.dtype[Any], nodata: float) -> bool:
     return limits.min <= nodata <= limits.max and float(nodata).is_integer()
 
 
-def _lacking(pixels: NDArray[Any], nodata: Sequence[float | None]) -> Mask | None:
-    """Return where bands have their nodata values, (bands, rows, cols); None if nowhere."""
+def _nodata_mask(pixels: NDArray[Any], nodata: Sequence[float | None]) -> Mask | None:
+    """Return where bands have their nodata values, (bands, rows, cols); None if none has."""
     values = set(nodata)
     if values == {None}:
         return None
     if len(values) == 1:
-        found = is_nodata(pixels, float(nodata[0] or 0))
+        nodata_mask = is_nodata(pixels, float(nodata[0] or 0))
     else:
-        found = np.zeros(pixels.shape, np.bool_)
-        for layer, band, own in zip(found, pixels, nodata, strict=True):
+        nodata_mask = np.zeros(pixels.shape, np.bool_)
+        for layer, band, own in zip(nodata_mask, pixels, nodata, strict=True):
             if own is not None:
                 layer[...] = is_nodata(band, own)
-    return found if found.any() else None
+    return nodata_mask if nodata_mask.any() else None
 
 
-def _settled(invalid: Mask) -> Valid:
+def _from_invalid(invalid: Mask) -> Validity:
     """Return the validity for a mask of invalid numbers, (bands, rows, cols).
 
-    `Valid.bands` is None where all bands have the same mask.
+    `Validity.bands` is None where all bands have the same mask.
     """
-    nowhere = _all(invalid)
-    count = np.count_nonzero(nowhere)
-    pixels = ~nowhere if count else None
+    all_invalid = _all_layers(invalid)
+    count = np.count_nonzero(all_invalid)
+    pixels = ~all_invalid if count else None
     if np.count_nonzero(invalid) == count * len(invalid):
-        return Valid(pixels)
-    return Valid(pixels, ~invalid)
+        return Validity(pixels)
+    return Validity(pixels, ~invalid)
 
 
-def _all(layers: Mask) -> Mask:
+def _all_layers(layers: Mask) -> Mask:
     """Return where all layers are True; NumPy's own `all` is slow along a short axis."""
     result: Mask = layers[0].copy()
     for layer in layers[1:]:

@@ -21,7 +21,7 @@ from rasterio.windows import Window
 from swath.errors import SceneError
 from swath.raster import gdal_env
 from swath.raster.dataset import DTYPES
-from swath.raster.scene import OpenScene, open_scene
+from swath.raster.scene import Scene, open_scene
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,7 +40,7 @@ def open_array(
     crs: Any = None,
     transform: Sequence[float] | None = None,
     nodata: float | None = None,
-) -> Iterator[tuple[OpenScene, str]]:
+) -> Iterator[tuple[Scene, str]]:
     """Open an array as a scene, through an uncompressed GeoTIFF in the temporary folder.
 
     Args:
@@ -62,20 +62,20 @@ def open_array(
     values = np.asarray(pixels)
     _check(values, bands)
     if (crs is None) != (transform is None):
-        raise SceneError("an array is georeferenced by crs and transform: give both, or neither")
-    placed: dict[str, Any] = {
+        raise SceneError("crs and transform georeference an array together: give both, or neither")
+    georeference: dict[str, Any] = {
         "crs": None if crs is None else _crs(crs),
         "transform": None if transform is None else _affine(transform),
         "nodata": nodata,
     }
     with tempfile.TemporaryDirectory(prefix="swath-") as folder:
         path = Path(folder, "array.tif")
-        digest = hashlib.sha256(repr((values.shape, values.dtype.str, placed)).encode())
+        digest = hashlib.sha256(repr((values.shape, values.dtype.str, georeference)).encode())
         native = values.dtype.newbyteorder("=")
-        with writing_geotiff(path, values.shape, native, **placed) as out:
+        with create_geotiff(path, values.shape, native, **georeference) as out:
             for number, name in enumerate(bands, 1):
                 out.set_band_description(number, name)
-            for window in windows_of(values.shape):
+            for window in block_row_windows(values.shape):
                 rows = slice(window.row_off, window.row_off + window.height)
                 part = np.ascontiguousarray(values[:, rows], native)
                 digest.update(part.tobytes())
@@ -89,11 +89,11 @@ def open_array(
 
 
 @contextmanager
-def writing_geotiff(
+def create_geotiff(
     path: Path,
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
-    colours: tuple[ColorInterp, ...] = (),
+    colors: tuple[ColorInterp, ...] = (),
     **options: Any,
 ) -> Iterator[Any]:
     """Open an uncompressed GeoTIFF in square blocks for writing.
@@ -102,7 +102,7 @@ def writing_geotiff(
         path: File to write.
         shape: Bands, rows and columns.
         dtype: Type of the numbers.
-        colours: Color interpretation of each band; empty where it is unknown.
+        colors: Color interpretation of each band; empty where it is unknown.
         options: Further options for `rasterio.open`, such as `crs` and `transform`.
 
     Yields:
@@ -110,7 +110,7 @@ def writing_geotiff(
     """
     bands, height, width = shape
     with (
-        Env(session=DummySession(), GDAL_TIFF_INTERNAL_MASK="YES", **gdal_env.STRICT),
+        Env(session=DummySession(), GDAL_TIFF_INTERNAL_MASK="YES", **gdal_env.STRICT_OPTIONS),
         rasterio.open(
             path,
             "w",
@@ -126,12 +126,12 @@ def writing_geotiff(
             **options,
         ) as out,
     ):
-        if colours:
-            out.colorinterp = colours
+        if colors:
+            out.colorinterp = colors
         yield out
 
 
-def windows_of(shape: tuple[int, ...]) -> Iterator[Window]:
+def block_row_windows(shape: tuple[int, ...]) -> Iterator[Window]:
     """Yield one window per row of blocks of an image whose shape is (bands, rows, columns)."""
     _, height, width = shape
     for top in range(0, height, _BLOCK_PX):
@@ -145,11 +145,11 @@ def _check(pixels: NDArray[Any], bands: Sequence[str]) -> None:
         )
     if pixels.dtype.newbyteorder("=").name not in DTYPES:
         raise SceneError(
-            f"the array has numbers of type {pixels.dtype}; it can have one of {', '.join(DTYPES)}"
+            f"the array has the type {pixels.dtype}; its type must be one of {', '.join(DTYPES)}"
         )
     if len(pixels) != len(bands):
         raise SceneError(
-            f"the array has {len(pixels)} bands; the model wants {', '.join(bands)}, in this order"
+            f"the array has {len(pixels)} bands; the model expects {', '.join(bands)} in this order"
         )
 
 
@@ -158,7 +158,7 @@ def _crs(crs: Any) -> CRS:
         return CRS.from_user_input(crs)
     except CRSError as error:
         raise SceneError(
-            f"{crs!r} is no coordinate reference system: {error}; give one as 'EPSG:32652'"
+            f"{crs!r} is not a coordinate reference system: {error}; give one as 'EPSG:32652'"
         ) from None
 
 
@@ -167,5 +167,5 @@ def _affine(transform: Sequence[float]) -> Affine:
         return Affine(*[float(number) for number in transform][:6])
     except (TypeError, ValueError):
         raise SceneError(
-            f"{transform!r} is no affine transform; give six numbers, or rasterio's Affine"
+            f"{transform!r} is not an affine transform; give six numbers, or rasterio's Affine"
         ) from None

@@ -159,13 +159,11 @@ def default_bands(collection: Collection) -> tuple[str, ...]:
     if not collection.scenes:
         raise InputError("the collection has no scenes to train on")
     (scene,) = read_headers([collection.scenes[0].uri])
-    for names in (scene.band_names, scene.colours):
+    for names in (scene.band_names, scene.colors):
         known = [name for name in names if name and name != "alpha"]
-        if known and len(set(known)) == len(
-            [colour for colour in scene.colours if colour != "alpha"]
-        ):
+        if known and len(set(known)) == len([color for color in scene.colors if color != "alpha"]):
             return tuple(known)
-    count = sum(colour != "alpha" for colour in scene.colours)
+    count = sum(color != "alpha" for color in scene.colors)
     return tuple(f"band_{number}" for number in range(1, count + 1))
 
 

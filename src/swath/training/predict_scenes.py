@@ -14,7 +14,7 @@ from swath.errors import TrainingError, TrainingInterruptedError
 from swath.models.runtimes.base import cpu_workers
 from swath.models.runtimes.torch import TorchModel
 from swath.raster.interpretation import select_bands
-from swath.raster.scene import OpenScene, open_scene
+from swath.raster.scene import Scene, open_scene
 from swath.raster.tiles import Grid
 from swath.training.package_spec import to_model_description
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from swath.raster.tiles import Tile
     from swath.training.networks import Network
 
-OnLabels = Callable[[OpenScene, "Tile", "NDArray[np.uint8]"], None]
+OnLabels = Callable[[Scene, "Tile", "NDArray[np.uint8]"], None]
 
 
 class ScenePredictor:
@@ -93,7 +93,7 @@ class ScenePredictor:
             stitched = inference.task.stitch(detections.take(is_flagged))
         return Detections.concatenate([detections.take(~is_flagged), stitched]).ordered()
 
-    def _inference(self, scene: OpenScene, on_labels: OnLabels | None) -> Inference:
+    def _inference(self, scene: Scene, on_labels: OnLabels | None) -> Inference:
         description = self.description
         grid = Grid(scene.info.width, scene.info.height, description.tile_size, description.overlap)
         return Inference(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath.labels.collection import Collection
-    from swath.raster.scene import OpenScene
+    from swath.raster.scene import Scene
     from swath.raster.tiles import Tile
     from swath.training.predict_scenes import ScenePredictor
 
@@ -126,14 +126,14 @@ class _PixelValidator:
         for index, labeled in enumerate(self.collection.scenes):
 
             def count(
-                scene: OpenScene, tile: Tile, predicted: NDArray[np.uint8], index: int = index
+                scene: Scene, tile: Tile, predicted: NDArray[np.uint8], index: int = index
             ) -> None:
                 nonlocal counts
                 x0, y0, x1, y1 = tile.core
                 window = (x0, y0, x1 - x0, y1 - y0)
                 labels = rasterize(index, window)
                 bands = select_bands(scene.info, predictor.description.bands)
-                valid = scene.valid(window, bands) & (labels != UNKNOWN_CLASS)
+                valid = scene.read_valid(window, bands) & (labels != UNKNOWN_CLASS)
                 labels[labels == NO_CLASS] = classes
                 predicted = np.where(predicted == NO_LABEL, np.uint8(classes), predicted)
                 counts += count_pixels(labels, predicted, valid, classes)

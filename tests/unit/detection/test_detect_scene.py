@@ -121,5 +121,5 @@ def test_a_tile_that_the_model_fails_on_is_ours(loaded, make_scene):
 def test_other_bands_are_refused(loaded, make_scene):
     _, package, model = loaded
 
-    with pytest.raises(SceneError, match="has 3 bands without names; the model wants gray"):
+    with pytest.raises(SceneError, match="has 3 bands without names; the model expects gray"):
         answer(make_scene(np.zeros((3, 20, 20), np.int16)), package, model)

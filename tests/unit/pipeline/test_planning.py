@@ -96,10 +96,10 @@ def names(scene):
     """Names for a model that takes all of a scene's bands."""
     try:
         with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"), open_scene(scene) as opened:
-            colours, described = opened.info.colours, opened.info.band_names
+            colors, described = opened.info.colors, opened.info.band_names
     except SceneError:
         return ["a"]
-    return [n or f"band {i}" for i, n in enumerate(described) if colours[i] != "alpha"]
+    return [n or f"band {i}" for i, n in enumerate(described) if colors[i] != "alpha"]
 
 
 class TestPlan:
@@ -340,7 +340,7 @@ class TestRefused:
         scene = make_scene(np.ones((3, 9, 9), "uint8"))
 
         with pytest.raises(
-            SceneError, match="3 bands without names; the model wants a, b, c, d, e"
+            SceneError, match="3 bands without names; the model expects a, b, c, d, e"
         ):
             plan(scene, package("abcde"))
 

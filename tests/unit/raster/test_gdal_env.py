@@ -67,7 +67,7 @@ def test_a_warning_is_heard_whatever_logs_are_set_to(monkeypatch, silence):
     monkeypatch.setattr(logging.root.manager, "disable", 50 if silence == "all logs" else 0)
     monkeypatch.setattr(log, "level", logging.CRITICAL if silence == "this log" else 0)
     log.manager._clear_cache()
-    with pytest.raises(gdal_env.DamageError, match="a warning"), gdal_env.warnings_raised():
+    with pytest.raises(gdal_env.DamageError, match="a warning"), gdal_env.raise_warnings():
         log.warning("a %s", "warning")
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from swath.errors import SceneError
-from swath.raster.interpretation import COLOURS, select_bands
+from swath.raster.interpretation import COLOR_BAND_NAMES, select_bands
 from swath.raster.scene import open_scene
 from swath.sagemaker.server.images import open_image
 from swath.training.data.statistics import compute_band_statistics
@@ -20,7 +20,7 @@ from swath.training.inputs import default_bands
 from tests.helpers.fuzzing import draws
 from tests.helpers.label_files import collection, labelled
 from tests.helpers.tiffs import (
-    COLOUR_TABLE,
+    COLOR_TABLE,
     EXTRA,
     INK_SET,
     NODATA,
@@ -28,19 +28,19 @@ from tests.helpers.tiffs import (
     PHOTOMETRIC,
     PLACED,
     SUBFILE,
-    coloured,
+    colored,
     described,
     metadata,
     write_tiff,
 )
 
-RED, GREEN, BLUE = COLOURS["red"], COLOURS["green"], COLOURS["blue"]
+RED, GREEN, BLUE = COLOR_BAND_NAMES["red"], COLOR_BAND_NAMES["green"], COLOR_BAND_NAMES["blue"]
 RAMP = np.arange(4 * 6 * 8, dtype="uint8").reshape(4, 6, 8)
 
 
-def select(tmp_path, wanted, *, bands=3, colours=(), names=(), tags=()):
+def select(tmp_path, wanted, *, bands=3, colors=(), names=(), tags=()):
     """The numbers of the bands that a model of those names takes."""
-    items = [*coloured(colours), *described(names)]
+    items = [*colored(colors), *described(names)]
     path = write_tiff(
         tmp_path / "scene.tif",
         (RAMP[:bands], PLACED | (metadata(*items) if items else {}) | dict(tags)),
@@ -49,67 +49,65 @@ def select(tmp_path, wanted, *, bands=3, colours=(), names=(), tags=()):
         return select_bands(scene.info, wanted)
 
 
-class TestColours:
+class TestColors:
     @pytest.mark.parametrize("wanted", list(zip(RED, GREEN, BLUE, strict=True)))
-    def test_bands_that_say_their_colours_are_taken_by_them(self, tmp_path, wanted):
+    def test_bands_that_say_their_colors_are_taken_by_them(self, tmp_path, wanted):
         for order in itertools.permutations(["Red", "Green", "Blue"]):
-            found = select(tmp_path, wanted, colours=order)
+            found = select(tmp_path, wanted, colors=order)
             assert [order[number - 1] for number in found] == ["Red", "Green", "Blue"]
 
     @pytest.mark.fuzz
     @settings(max_examples=draws(150, fuzz=5000), deadline=None)
     @given(data=st.data())
-    def test_no_band_is_taken_for_another_colour(self, tmp_path_factory, data):
-        """By whatever name a model asks, a band that says another colour is not what it gets."""
+    def test_no_band_is_taken_for_another_color(self, tmp_path_factory, data):
+        """By whatever name a model asks, a band that says another color is not what it gets."""
         kinds = ["Red", "Green", "Blue", "NIR", "Gray", "Undefined", "Alpha", "Cyan", "Hue"]
-        colours = data.draw(st.lists(st.sampled_from(kinds), min_size=1, max_size=4))
+        colors = data.draw(st.lists(st.sampled_from(kinds), min_size=1, max_size=4))
         labels = ["red", "B04", "b3", "green", "blue", "B02", "nir", "B08", "x", "y"]
         wanted = data.draw(st.lists(st.sampled_from(labels), min_size=1, max_size=4, unique=True))
         named = data.draw(st.booleans())
-        names = data.draw(st.permutations(labels))[: len(colours)] if named else []
-        extra = [2 if colour == "Alpha" else 0 for colour in colours[1:]]
+        names = data.draw(st.permutations(labels))[: len(colors)] if named else []
+        extra = [2 if color == "Alpha" else 0 for color in colors[1:]]
         tags = {EXTRA: extra} if extra else {}
         folder = tmp_path_factory.mktemp("drawn")
         try:
-            found = select(
-                folder, wanted, bands=len(colours), colours=colours, names=names, tags=tags
-            )
+            found = select(folder, wanted, bands=len(colors), colors=colors, names=names, tags=tags)
         except SceneError as error:
             assert "scene.tif" in str(error)  # noqa: PT017 (one of two right answers)
             return
-        known = {name: colour for colour, alike in COLOURS.items() for name in alike}
+        known = {name: color for color, alike in COLOR_BAND_NAMES.items() for name in alike}
         assert len(set(found)) == len(wanted)
         for name, number in zip(wanted, found, strict=True):
-            said = colours[number - 1].casefold()
+            said = colors[number - 1].casefold()
             assert said not in {"alpha", "cyan", "hue"}
             meant = known.get(name.casefold())
             by_name = bool(names) and names[number - 1].casefold() == name.casefold()
-            assert said not in COLOURS or meant in {None, said} or by_name
-            if by_name and tuple(c.casefold() for c in colours[:3]) != ("red", "green", "blue"):
-                assert said not in COLOURS or meant in {None, said}
+            assert said not in COLOR_BAND_NAMES or meant in {None, said} or by_name
+            if by_name and tuple(c.casefold() for c in colors[:3]) != ("red", "green", "blue"):
+                assert said not in COLOR_BAND_NAMES or meant in {None, said}
 
     def test_an_alpha_band_is_no_band_of_a_model(self, tmp_path):
         names = ["red", "green", "blue", "nir"]
 
-        with pytest.raises(SceneError, match=r"band 4, which the model wants as nir, is .*alpha"):
+        with pytest.raises(SceneError, match=r"band 4, which the model expects as nir, is .*alpha"):
             select(tmp_path, ["nir"], bands=4, names=names, tags={EXTRA: [0, 0, 2]})
 
     def test_a_scene_that_contradicts_itself_is_refused(self, tmp_path):
-        with pytest.raises(SceneError, match="calls its band 1 red and gives it the colour blue"):
+        with pytest.raises(SceneError, match="names its band 1 red and gives it the color blue"):
             select(
                 tmp_path,
                 ["red", "green", "blue"],
-                colours=["Blue", "Green", "Red"],
+                colors=["Blue", "Green", "Red"],
                 names=["red", "green", "blue"],
             )
 
     def test_a_position_that_the_file_contradicts_is_refused(self, tmp_path):
-        with pytest.raises(SceneError, match="its band 1 is blue, where the model wants B04"):
+        with pytest.raises(SceneError, match="its band 1 is blue, but the model expects B04"):
             select(
                 tmp_path,
                 ["B04", "B03", "B02", "B99"],
                 bands=4,
-                colours=["Blue", "Green", "Red", "Undefined"],
+                colors=["Blue", "Green", "Red", "Undefined"],
             )
 
     def test_several_alpha_bands_are_refused(self, tmp_path):
@@ -117,7 +115,7 @@ class TestColours:
             select(tmp_path, ["x"], bands=3, tags={EXTRA: [2, 2]})
 
     def test_training_takes_bands_by_the_same_rule(self, tmp_path):
-        tags = PLACED | metadata(*coloured(["Blue", "Green", "Red"]))
+        tags = PLACED | metadata(*colored(["Blue", "Green", "Red"]))
         pixels = np.stack([np.full((6, 8), value, "uint8") for value in (1, 2, 3)])
         found = collection(labelled(write_tiff(tmp_path / "s.tif", (pixels, tags)), 8, 6))
 
@@ -131,13 +129,13 @@ class TestNumbersThatAreNoBrightness:
     @pytest.mark.parametrize(
         ("pages", "told"),
         [
-            ([(RAMP[:1], {PHOTOMETRIC: [3], COLOUR_TABLE: [7] * 768})], "has a colour table"),
-            ([(RAMP[:1] > 9, {})], "has a colour table"),
+            ([(RAMP[:1], {PHOTOMETRIC: [3], COLOR_TABLE: [7] * 768})], "has a color table"),
+            ([(RAMP[:1] > 9, {})], "has a color table"),
             ([(RAMP[:1], {PHOTOMETRIC: [0]})], "0 is white"),
             ([(RAMP[:1] > 9, {PHOTOMETRIC: [0]})], "0 is white"),
             ([(RAMP[:1].astype("uint16"), {PHOTOMETRIC: [0]})], "0 is white"),
             ([(RAMP[:3], {PHOTOMETRIC: [8]})], "CIELab"),
-            ([(RAMP[:1], {PHOTOMETRIC: [32803]})], "colour filter array"),
+            ([(RAMP[:1], {PHOTOMETRIC: [32803]})], "color filter array"),
             ([(RAMP[:1], {}), (RAMP[:1], {})], "has 2 pages"),
             ([(RAMP[:1], {ORIENTATION: [6]})], "orientation 6"),
             ([(RAMP[:1], {ORIENTATION: [3]})], "orientation 3"),
@@ -154,7 +152,7 @@ class TestNumbersThatAreNoBrightness:
     def test_cyan_is_not_taken_for_red(self, tmp_path):
         tags = {PHOTOMETRIC: [5], INK_SET: [1]}
         with open_scene(write_tiff(tmp_path / "cmyk.tif", (RAMP[:4], tags))) as scene:
-            assert scene.info.colours == ("red", "green", "blue", "alpha")  # GDAL converts it
+            assert scene.info.colors == ("red", "green", "blue", "alpha")  # GDAL converts it
             assert select_bands(scene.info, ["red", "green", "blue"]) == [1, 2, 3]
 
     def test_overviews_and_masks_are_no_pages(self, tmp_path):
@@ -208,7 +206,7 @@ class TestPictures:
         exif[ORIENTATION] = orientation
         path = self.saved(tmp_path, Image.new("RGB", (20, 10)), form, exif=exif)
 
-        with pytest.raises(SceneError, match=f"the image is stored turned .*n {orientation}"):
+        with pytest.raises(SceneError, match=f"the image is stored rotated .*n {orientation}"):
             self.read(path, form)
 
     @pytest.mark.parametrize("form", ["png", "jpeg"])
@@ -232,11 +230,11 @@ class TestPictures:
         with pytest.raises(SceneError, match=r"the image has (1 bits|a palette)"):
             self.read(path, "png")
 
-    def test_a_colour_that_stands_for_transparent(self, tmp_path):
-        for mode, colour in (("L", 7), ("RGB", (7, 8, 9))):
+    def test_a_color_that_stands_for_transparent(self, tmp_path):
+        for mode, color in (("L", 7), ("RGB", (7, 8, 9))):
             image = Image.new(mode, (6, 5), 0)
-            image.putpixel((2, 1), colour)
-            path = self.saved(tmp_path, image, transparency=colour)
+            image.putpixel((2, 1), color)
+            path = self.saved(tmp_path, image, transparency=color)
 
             _, _, valid = self.read(path, "png")
 

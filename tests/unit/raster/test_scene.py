@@ -19,7 +19,7 @@ WHOLE = (0, 0, 60, 40)
 def read(path, window=WHOLE, bands=(1, 2, 3)):
     with open_scene(path) as scene:
         pixels, valid = scene.read(window, bands)
-        np.testing.assert_array_equal(scene.valid(window, bands), valid)
+        np.testing.assert_array_equal(scene.read_valid(window, bands), valid)
     return pixels, valid
 
 
@@ -63,11 +63,11 @@ class TestInfo:
         with open_scene(make_scene(RAMP)) as scene:
             assert not scene.info.masked
 
-    def test_colours_are_told_apart_from_names(self, make_scene):
+    def test_colors_are_told_apart_from_names(self, make_scene):
         path = make_scene(np.zeros((4, 8, 8), "uint8"), photometric="RGB", alpha="YES")
 
         with open_scene(path) as scene:
-            assert scene.info.colours == ("red", "green", "blue", "alpha")
+            assert scene.info.colors == ("red", "green", "blue", "alpha")
             assert scene.info.band_names == (None,) * 4
 
 
@@ -96,7 +96,7 @@ class TestRead:
             with pytest.raises(ValueError, match="60 x 40 px"):
                 scene.read(window, [1])
             with pytest.raises(ValueError, match="60 x 40 px"):
-                scene.valid(window, [1])
+                scene.read_valid(window, [1])
 
 
 class TestValid:
@@ -174,8 +174,8 @@ class TestValid:
 
         with open_scene(path) as scene:
             info = scene.info
-            bands = [b for b, colour in enumerate(info.colours, 1) if colour != "alpha"]
-            valid = scene.valid((0, 0, info.width, info.height), bands)
+            bands = [b for b, color in enumerate(info.colors, 1) if color != "alpha"]
+            valid = scene.read_valid((0, 0, info.width, info.height), bands)
 
         np.testing.assert_array_equal(valid, expected & finite)
 
@@ -339,7 +339,7 @@ class TestSelectBands:
 
         assert self.select(make_scene, ["b04", "B02"], names=names) == [3, 1]
 
-    def test_by_colour(self, make_scene):
+    def test_by_color(self, make_scene):
         wanted = ["blue", "green", "red"]
 
         assert self.select(make_scene, wanted, photometric="RGB") == [3, 2, 1]

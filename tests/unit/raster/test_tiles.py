@@ -143,7 +143,7 @@ def test_tiles_come_in_the_order_of_their_numbers(grid, data):
 
 @pytest.mark.parametrize("at_once", [1, 5, 6, 15, 100])
 def test_tiles_are_worked_out_a_few_at_a_time_and_each_once(monkeypatch, at_once):
-    monkeypatch.setattr(tiles, "_TILES_AT_ONCE", at_once)
+    monkeypatch.setattr(tiles, "_TILES_PER_BATCH", at_once)
     grid = Grid(40, 60, 16, 4)
 
     found = list(grid.iter_tiles(range(grid.count)))

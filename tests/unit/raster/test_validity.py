@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from swath.cli import app
 from swath.errors import LabelsError
 from swath.models.runtimes.padding import pad
-from swath.raster.empty_tiles import find_empty_tiles
+from swath.raster.empty_tiles import detect_empty_tiles
 from swath.raster.interpretation import select_bands
 from swath.raster.reader import read_tiles
 from swath.raster.scene import open_scene
@@ -114,7 +114,7 @@ class Drawn:
         profile = {"driver": "GTiff", "tiled": True, "blockxsize": 16, "blockysize": 16}
         profile |= {"compress": self.rng.choice(["DEFLATE", "ZSTD"]), "photometric": "MINISBLACK"}
         profile["interleave"] = self.rng.choice(["pixel", "band"])
-        colours = ["gray"] + ["undefined"] * (len(layers) - 1)
+        colors = ["gray"] + ["undefined"] * (len(layers) - 1)
         with (
             rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
             rasterio.open(
@@ -131,8 +131,8 @@ class Drawn:
             ) as out,
         ):
             if self.alpha:
-                colours[-1] = "alpha"
-                out.colorinterp = [rasterio.enums.ColorInterp[colour] for colour in colours]
+                colors[-1] = "alpha"
+                out.colorinterp = [rasterio.enums.ColorInterp[color] for color in colors]
             out.descriptions = [*self.names, *(["opaque"] if self.alpha else [])]
             out.write(layers)
             if self.mask_kind == "within":
@@ -184,11 +184,11 @@ def test_every_reader_takes_the_same_numbers_for_valid(tmp_path_factory, data):
         bands = select_bands(scene.info, names)
         read, valid = scene.read_layers(whole, bands)
         np.testing.assert_array_equal(read, pixels)
-        np.testing.assert_array_equal(valid.full((ROWS, COLS)), pixelwise)
+        np.testing.assert_array_equal(valid.pixel_mask((ROWS, COLS)), pixelwise)
         for place, layer in enumerate(shown):
-            np.testing.assert_array_equal(valid.of_band(place, layer.shape), layer)
-        np.testing.assert_array_equal(scene.valid(whole, bands), pixelwise)
-        empty = find_empty_tiles(scene, grid, bands)
+            np.testing.assert_array_equal(valid.band_mask(place, layer.shape), layer)
+        np.testing.assert_array_equal(scene.read_valid(whole, bands), pixelwise)
+        empty = detect_empty_tiles(scene, grid, bands)
         for tile in read_tiles(scene, grid, bands, range(grid.count), threads=2):
             assert tile.error is None
             x, y, width, height = tile.tile.window
@@ -196,7 +196,7 @@ def test_every_reader_takes_the_same_numbers_for_valid(tmp_path_factory, data):
             np.testing.assert_array_equal(
                 np.True_ if tile.valid is None else tile.valid, pixelwise[here]
             )
-            given_model = pad(tile.pixels, tile.shown, size=TILE, fill_value=FILL)
+            given_model = pad(tile.pixels, tile.input_mask, size=TILE, fill_value=FILL)
             wanted = np.full((len(bands), TILE, TILE), FILL, np.float32)
             with np.errstate(over="ignore"):
                 wanted[:, :height, :width] = np.where(shown[here], pixels[here], FILL)
@@ -214,7 +214,9 @@ def check_training(drawn, names, pixels, shown, pixelwise):
     crop = CropSampler(found, names, ROWS, seed=0, positives=0).crop_at(0, 0, 0)
     square = np.s_[..., :ROWS, :ROWS]
     np.testing.assert_array_equal(crop.valid, pixelwise[square])
-    np.testing.assert_array_equal(np.broadcast_to(crop.shown, crop.pixels.shape), shown[square])
+    np.testing.assert_array_equal(
+        np.broadcast_to(crop.input_mask, crop.pixels.shape), shown[square]
+    )
     if not shown.any(axis=(1, 2)).all():
         with pytest.raises(LabelsError, match="is valid"):
             compute_band_statistics(found, names)
@@ -230,7 +232,7 @@ def check_serving(drawn, bands, shown):
     with open_image(Path(drawn.path), "tiff", admit_all) as image:
         _, valid = image.read_layers((0, 0, COLS, ROWS), bands)
     for place, layer in enumerate(shown):
-        np.testing.assert_array_equal(valid.of_band(place, layer.shape), layer)
+        np.testing.assert_array_equal(valid.band_mask(place, layer.shape), layer)
 
 
 def mean_package(folder, bands):

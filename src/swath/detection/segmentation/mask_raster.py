@@ -150,13 +150,13 @@ def assemble_mask(
         path: File to write.
     """
     mosaic = ET.tostring(_build_vrt(parts, scene, classes), encoding="unicode")
-    with _gdal_env(), gdal_env.warnings_raised():
+    with _gdal_env(), gdal_env.raise_warnings():
         copy(mosaic, path, **_COG_OPTIONS)
 
 
 def _gdal_env() -> Env:
     # By default the cache is a share of the host's memory, which a container does not have.
-    return Env(session=DummySession(), GDAL_CACHEMAX=_CACHE_BYTES, **gdal_env.STRICT)
+    return Env(session=DummySession(), GDAL_CACHEMAX=_CACHE_BYTES, **gdal_env.STRICT_OPTIONS)
 
 
 def _build_vrt(

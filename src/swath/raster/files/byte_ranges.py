@@ -33,14 +33,14 @@ They hold the tables of blocks of a scene of 20,000 px.
 """
 HeaderParts = tuple[tuple[int, bytes], ...]
 """Parts of a file's header: the offset of each part, and its bytes."""
-_WASTE = 0.04
+_MAX_GAP_SHARE = 0.04
 """Largest share of bytes between blocks in what is fetched; a COG has 8 bytes between blocks."""
-_SLACK = 16 << 10
+_MAX_FREE_GAP_BYTES = 16 << 10
 """Number of bytes between blocks that are fetched whatever their share, to save requests."""
-_LAST = (1 << 63) - 1
+_MAX_OFFSET = (1 << 63) - 1
 """Largest offset that the operating system accepts; a damaged header may state larger ones."""
-_ATTEMPTS = 4
-_BEYOND_END = "InvalidRange"
+_MAX_ATTEMPTS = 4
+_BEYOND_END_CODE = "InvalidRange"
 
 
 class File(Protocol):
@@ -54,15 +54,15 @@ class File(Protocol):
             TransientError: S3 did not answer.
         """
 
-    def prefetch(self, row: int, places: NDArray[np.int64]) -> None:
+    def prefetch(self, row: int, byte_ranges: NDArray[np.int64]) -> None:
         """Start prefetching the bytes of a block row.
 
         Args:
             row: Number of the block row.
-            places: Offsets and sizes in bytes of its blocks, int64 (n, 2).
+            byte_ranges: Offsets and sizes in bytes of its blocks, int64 (n, 2).
         """
 
-    def content(self, row: int, offset: int, length: int) -> memoryview:
+    def read_block(self, row: int, offset: int, length: int) -> memoryview:
         """Return bytes of a block row that was prefetched with `expect`."""
 
     def release(self, row: int) -> None:
@@ -84,12 +84,12 @@ class LocalFile:
         """Read `length` bytes from an offset; fewer only at the end of the file."""
         return os.pread(self._descriptor, length, offset)
 
-    def prefetch(self, row: int, places: NDArray[np.int64]) -> None:  # noqa: ARG002
+    def prefetch(self, row: int, byte_ranges: NDArray[np.int64]) -> None:  # noqa: ARG002
         """Check that the file was not replaced; the operating system itself prefetches."""
         if storage.etag(self._uri) != self._etag:
             raise scene_changed(self._uri)
 
-    def content(self, row: int, offset: int, length: int) -> memoryview:  # noqa: ARG002
+    def read_block(self, row: int, offset: int, length: int) -> memoryview:  # noqa: ARG002
         """Read exactly `length` bytes from an offset.
 
         Raises:
@@ -97,7 +97,7 @@ class LocalFile:
         """
         content = os.pread(self._descriptor, length, offset)
         if len(content) != length:
-            raise _cut_off(len(content), length)
+            raise _truncated(len(content), length)
         return memoryview(content)
 
     def release(self, row: int) -> None:
@@ -123,22 +123,22 @@ class S3File:
         try:
             return self._get(offset, length)
         except ClientError as error:
-            if error.response["Error"]["Code"] == _BEYOND_END:
+            if error.response["Error"]["Code"] == _BEYOND_END_CODE:
                 return b""
-            raise self._explained(error, offset, length) from error
+            raise self._translate_error(error, offset, length) from error
         except Exception as error:
             if is_transient(error):
                 raise TransientError(f"{self._problem(offset, length)}: {error}") from error
             raise
 
-    def prefetch(self, row: int, places: NDArray[np.int64]) -> None:
+    def prefetch(self, row: int, byte_ranges: NDArray[np.int64]) -> None:
         """Start fetching the blocks of a row, in coalesced ranges."""
         self._rows[row] = [
             (start, end, self.fetchers.submit(self.read, start, end - start))
-            for start, end in coalesce(places)
+            for start, end in coalesce(byte_ranges)
         ]
 
-    def content(self, row: int, offset: int, length: int) -> memoryview:
+    def read_block(self, row: int, offset: int, length: int) -> memoryview:
         """Wait for bytes of an expected block row, and return them.
 
         Raises:
@@ -148,7 +148,7 @@ class S3File:
         for start, end, fetched in self._rows[row]:
             if start <= offset and offset + length <= end:
                 if len(content := fetched.result()) != end - start:
-                    raise _cut_off(len(content), end - start)
+                    raise _truncated(len(content), end - start)
                 return memoryview(content)[offset - start : offset - start + length]
         raise KeyError(f"bytes {offset} to {offset + length} were not expected with row {row}")
 
@@ -167,7 +167,7 @@ class S3File:
         response began. Only these are retried here, without a delay.
         """
         bucket, key = storage.split_object(self.uri)
-        for attempt in range(_ATTEMPTS):
+        for attempt in range(_MAX_ATTEMPTS):
             response = storage.s3().get_object(
                 Bucket=bucket,
                 Key=key,
@@ -177,11 +177,11 @@ class S3File:
             try:
                 return response["Body"].read()
             except Exception as error:
-                if attempt == _ATTEMPTS - 1 or not is_transient(error):
+                if attempt == _MAX_ATTEMPTS - 1 or not is_transient(error):
                     raise
         raise AssertionError
 
-    def _explained(self, error: ClientError, offset: int, length: int) -> SwathError:
+    def _translate_error(self, error: ClientError, offset: int, length: int) -> SwathError:
         """Return swath's error for a request that S3 refused."""
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         if status == HTTPStatus.PRECONDITION_FAILED:
@@ -195,24 +195,24 @@ class S3File:
         return f"{self.uri} cannot be read at bytes {offset} to {offset + length}"
 
 
-def coalesce(places: NDArray[np.int64]) -> list[tuple[int, int]]:
+def coalesce(byte_ranges: NDArray[np.int64]) -> list[tuple[int, int]]:
     """Coalesce blocks into ranges of bytes, joining those with little between them.
 
     Args:
-        places: Offsets and sizes in bytes, int64 (n, 2), in any order; blocks may share bytes.
+        byte_ranges: Offsets and sizes in bytes, int64 (n, 2), in any order; blocks may share bytes.
 
     Returns:
         Start and end of each range, in the order of the file.
     """
     ranges: list[tuple[int, int]] = []
     waste = useful = 0
-    for offset, length in sorted({(int(o), int(n)) for o, n in places}):
+    for offset, length in sorted({(int(o), int(n)) for o, n in byte_ranges}):
         end = offset + length
         if ranges:
             start, last = ranges[-1]
             gap = max(0, offset - last)
             useful += max(0, end - max(offset, last))
-            if waste + gap <= _SLACK + _WASTE * useful:
+            if waste + gap <= _MAX_FREE_GAP_BYTES + _MAX_GAP_SHARE * useful:
                 waste += gap
                 ranges[-1] = (start, max(last, end))
                 continue
@@ -225,15 +225,15 @@ def coalesce(places: NDArray[np.int64]) -> list[tuple[int, int]]:
 class HeaderReader:
     """Reader of a file's header, which caches the parts that it fetched."""
 
-    def __init__(self, file: File, known: HeaderParts = ()) -> None:
+    def __init__(self, file: File, header_parts: HeaderParts = ()) -> None:
         """Create a reader.
 
         Args:
             file: File to read.
-            known: Parts of the header that were read already.
+            header_parts: Parts of the header that were read already.
         """
         self._file = file
-        self._parts = list(known)
+        self._parts = list(header_parts)
 
     @property
     def parts(self) -> HeaderParts:
@@ -245,7 +245,7 @@ class HeaderReader:
         for start, part in self._parts:
             if start <= offset and offset + length <= start + len(part):
                 return part[offset - start : offset - start + length]
-        if offset > _LAST:
+        if offset > _MAX_OFFSET:
             return b""
         part = self._file.read(offset, max(length, MIN_HEADER_BYTES))
         self._parts.append((offset, part))
@@ -253,13 +253,13 @@ class HeaderReader:
 
 
 @contextmanager
-def open_header(uri: str, etag: str, known: HeaderParts = ()) -> Iterator[HeaderReader]:
+def open_header(uri: str, etag: str, header_parts: HeaderParts = ()) -> Iterator[HeaderReader]:
     """Open a file for reading its header, and close it on exit.
 
     Args:
         uri: S3 URI or path of the file.
         etag: ETag of the file.
-        known: Parts of the header that were read already, which are not fetched again.
+        header_parts: Parts of the header that were read already, which are not fetched again.
 
     Raises:
         SceneError: The file cannot be opened.
@@ -268,7 +268,7 @@ def open_header(uri: str, etag: str, known: HeaderParts = ()) -> Iterator[Header
     with ThreadPoolExecutor(1) as fetchers:
         file = open_file(uri, etag, fetchers)
         try:
-            yield HeaderReader(file, known)
+            yield HeaderReader(file, header_parts)
         finally:
             file.close()
 
@@ -292,18 +292,18 @@ def open_file(uri: str, etag: str, fetchers: Executor) -> File:
         raise gdal_error(uri, etag, "cannot be opened", f"{error}{remedy}") from error
 
 
-def _cut_off(count: int, length: int) -> UnsupportedLayoutError:
+def _truncated(count: int, length: int) -> UnsupportedLayoutError:
     return UnsupportedLayoutError(f"{count} of {length} bytes; the file ends there")
 
 
-def concatenate_ranges(found: Sequence[Any]) -> NDArray[np.int64]:
+def concatenate_ranges(arrays: Sequence[Any]) -> NDArray[np.int64]:
     """Concatenate positions of blocks, without the blocks that the file leaves out.
 
     Args:
-        found: Arrays (…, 2) of offsets and sizes in bytes.
+        arrays: Arrays (…, 2) of offsets and sizes in bytes.
 
     Returns:
         Offsets and sizes in bytes, int64 (n, 2).
     """
-    flat = np.concatenate([np.asarray(part).reshape(-1, 2) for part in found])
+    flat = np.concatenate([np.asarray(part).reshape(-1, 2) for part in arrays])
     return np.asarray(flat[flat[:, 1] > 0])

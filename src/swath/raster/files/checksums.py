@@ -34,12 +34,12 @@ BlockBytes = Any
 """Bytes of a block: a memoryview, which imagecodecs accepts although its type hints exclude it."""
 _MAX_GROWTH, _MAX_OVERHEAD_BYTES = 2, 64 << 10
 """Largest size of a block, stored or decoded: `_MAX_GROWTH` times its pixels plus the overhead."""
-_PIECE = 16 << 20
+_CHUNK_BYTES = 16 << 20
 """Number of bytes of a large block that are held at once, compressed or not."""
 
 
 @dataclass(slots=True, eq=False)
-class Blocks:
+class VerifiedBlocks:
     """Blocks of a page, tiles or strips, with a record of those that were verified."""
 
     page: Page
@@ -59,11 +59,11 @@ class Blocks:
     """Decoded size of a block in bytes."""
     tags: tuple[int, int]
     """Tags of the blocks' offsets and of their sizes."""
-    seen: bytearray = field(default_factory=bytearray)
+    verified: bytearray = field(default_factory=bytearray)
     """1 for each block that was verified, otherwise 0, by number of the block."""
 
     @classmethod
-    def of(cls, page: Page) -> Blocks:
+    def from_page(cls, page: Page) -> VerifiedBlocks:
         """Read the layout of a page's blocks.
 
         Raises:
@@ -71,15 +71,15 @@ class Blocks:
         """
         width, height = page.number(tiff_header.WIDTH, 0), page.number(tiff_header.HEIGHT, 0)
         tiled = tiff_header.TILE_WIDTH in page.fields
-        rows = page.number(tiff_header.TILE_HEIGHT if tiled else tiff_header.STRIP_ROWS, height)
+        rows = page.number(tiff_header.TILE_HEIGHT if tiled else tiff_header.ROWS_PER_STRIP, height)
         cols = page.number(tiff_header.TILE_WIDTH, width)
         if min(width, height, rows, cols) < 1:
             raise UnsupportedLayoutError("no blocks")
         rows = rows if tiled else min(rows, height)
-        separate = page.number(tiff_header.PLANAR, 1) == _SEPARATE
-        samples = page.number(tiff_header.SAMPLES, 1)
+        separate = page.number(tiff_header.PLANAR_CONFIGURATION, 1) == _SEPARATE
+        samples = page.number(tiff_header.SAMPLES_PER_PIXEL, 1)
         across, down = -(-width // cols), -(-height // rows)
-        depth = (1 if separate else samples) * page.number(tiff_header.BITS, 1)
+        depth = (1 if separate else samples) * page.number(tiff_header.BITS_PER_SAMPLE, 1)
         return cls(
             page=page,
             rows=rows,
@@ -90,10 +90,10 @@ class Blocks:
             compression=page.number(tiff_header.COMPRESSION, 1),
             block_bytes=rows * -(-cols * depth // 8),
             tags=tiff_header.BLOCK_TABLES[tiled],
-            seen=bytearray(across * down * (samples if separate else 1)),
+            verified=bytearray(across * down * (samples if separate else 1)),
         )
 
-    def new(self, window: Window, bands: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    def unverified(self, window: Window, bands: Sequence[int]) -> Iterator[tuple[int, int, int]]:
         """Yield the blocks of a window that were not verified yet.
 
         Args:
@@ -113,40 +113,42 @@ class Blocks:
             for row in range(y // self.rows, (y + height - 1) // self.rows + 1):
                 start = (plane * self.down + row) * self.across
                 numbers = range(start + first, start + last)
-                if all(self.seen[numbers.start : numbers.stop]):
+                if all(self.verified[numbers.start : numbers.stop]):
                     continue
-                places = [self.page.numbers(tag, numbers.start, numbers.stop) for tag in self.tags]
-                if min(len(part) for part in places) < len(numbers):
+                byte_ranges = [
+                    self.page.numbers(tag, numbers.start, numbers.stop) for tag in self.tags
+                ]
+                if min(len(part) for part in byte_ranges) < len(numbers):
                     raise UnsupportedLayoutError("a table of blocks that is too short")
-                for number, offset, length in zip(numbers, *places, strict=True):
-                    if not self.seen[number]:
+                for number, offset, length in zip(numbers, *byte_ranges, strict=True):
+                    if not self.verified[number]:
                         yield number, int(offset), int(length)
 
 
-class Checksums:
+class ChecksumVerifier:
     """Verifier of the checksums of a TIFF's blocks; each block is verified once."""
 
-    def __init__(self, uri: str, etag: str, known: HeaderParts = ()) -> None:
+    def __init__(self, uri: str, etag: str, header_parts: HeaderParts = ()) -> None:
         """Open a TIFF and read its header.
 
         Args:
             uri: S3 URI or path of the file.
             etag: ETag of the file.
-            known: Parts of the header that were read already.
+            header_parts: Parts of the header that were read already.
 
         Raises:
             UnsupportedLayoutError: The header is damaged.
         """
         self._fetchers = ThreadPoolExecutor(1)
         self._file: File = open_file(uri, etag, self._fetchers)
-        image, *others = tiff_header.pages(HeaderReader(self._file, known).read)
+        image, *others = tiff_header.read_pages(HeaderReader(self._file, header_parts).read)
         masks = [
             page for page in others if page.number(tiff_header.NEW_SUBFILE_TYPE, 0) == MASK_PAGE
         ]
-        self._image = Blocks.of(image)
-        self._mask = Blocks.of(masks[0]) if masks else None
+        self._image = VerifiedBlocks.from_page(image)
+        self._mask = VerifiedBlocks.from_page(masks[0]) if masks else None
 
-    def damage(self, window: Window, bands: Sequence[int], *, mask: bool = False) -> str:
+    def describe_damage(self, window: Window, bands: Sequence[int], *, mask: bool = False) -> str:
         """Verify the blocks of a window.
 
         Args:
@@ -160,60 +162,62 @@ class Checksums:
         blocks = self._mask if mask else self._image
         if blocks is None or blocks.compression not in {DEFLATE, OLD_DEFLATE, LZMA}:
             return ""
-        new = list(blocks.new(window, bands))
+        new = list(blocks.unverified(window, bands))
         for number, offset, length in new:
             if (offset == 0) != (length == 0):
                 return f"block {number} has {length} bytes at offset {offset}"
-        kept = [(number, offset, length) for number, offset, length in new if length > 0]
-        most = _MAX_GROWTH * blocks.block_bytes + _MAX_OVERHEAD_BYTES
-        if any(length > most or offset < 0 for _, offset, length in kept):
+        stored = [(number, offset, length) for number, offset, length in new if length > 0]
+        max_bytes = _MAX_GROWTH * blocks.block_bytes + _MAX_OVERHEAD_BYTES
+        if any(length > max_bytes or offset < 0 for _, offset, length in stored):
             return ""  # GDAL reports it
         if blocks.block_bytes > MAX_STRIP_BYTES:
-            return self._damage_of_large(blocks, kept)
-        for number, offset, content in self._contents(kept):
+            return self._describe_large_damage(blocks, stored)
+        for number, offset, content in self._fetch_blocks(stored):
             if is_damaged(blocks.compression, content, blocks.block_bytes):
                 return (
                     f"the block at byte {offset} does not match its checksum; copy the file again"
                 )
-            blocks.seen[number] = 1
+            blocks.verified[number] = 1
         return ""
 
-    def _damage_of_large(self, blocks: Blocks, places: Sequence[tuple[int, int, int]]) -> str:
+    def _describe_large_damage(
+        self, blocks: VerifiedBlocks, byte_ranges: Sequence[tuple[int, int, int]]
+    ) -> str:
         """Verify blocks that are too large to be held whole, and describe the first damage.
 
         Args:
             blocks: Blocks of the page.
-            places: Number of each block, and its offset and size in bytes in the file.
+            byte_ranges: Number of each block, and its offset and size in bytes in the file.
         """
-        for number, offset, length in places:
+        for number, offset, length in byte_ranges:
             if not self._file.read(offset + length - 1, 1):
                 continue  # the file ends before, which GDAL reports
             pieces = (
-                self._file.read(start, min(_PIECE, offset + length - start))
-                for start in range(offset, offset + length, _PIECE)
+                self._file.read(start, min(_CHUNK_BYTES, offset + length - start))
+                for start in range(offset, offset + length, _CHUNK_BYTES)
             )
-            if not _whole(blocks.compression, pieces, blocks.block_bytes):
+            if not _is_intact(blocks.compression, pieces, blocks.block_bytes):
                 return (
                     f"the block at byte {offset} does not match its checksum; copy the file again"
                 )
-            blocks.seen[number] = 1
+            blocks.verified[number] = 1
         return ""
 
-    def _contents(
-        self, places: Sequence[tuple[int, int, int]]
+    def _fetch_blocks(
+        self, byte_ranges: Sequence[tuple[int, int, int]]
     ) -> Iterator[tuple[int, int, memoryview]]:
         """Fetch blocks in coalesced ranges; blocks beyond the end of the file are left out.
 
         Args:
-            places: Number of each block, and its offset and size in bytes in the file.
+            byte_ranges: Number of each block, and its offset and size in bytes in the file.
 
         Yields:
             Number, offset and bytes of each block.
         """
-        table = np.array([place[1:] for place in places], np.int64).reshape(-1, 2)
+        table = np.array([byte_range[1:] for byte_range in byte_ranges], np.int64).reshape(-1, 2)
         for start, end in coalesce(table):
             content = memoryview(self._file.read(start, end - start))
-            for number, offset, length in places:
+            for number, offset, length in byte_ranges:
                 if start <= offset and offset + length <= start + len(content):
                     yield number, offset, content[offset - start : offset - start + length]
 
@@ -223,10 +227,10 @@ class Checksums:
         self._fetchers.shutdown()
 
 
-def checksums_of(uri: str, etag: str, known: HeaderParts = ()) -> Checksums | None:
+def open_verifier(uri: str, etag: str, header_parts: HeaderParts = ()) -> ChecksumVerifier | None:
     """Return the verifier of a TIFF's checksums; None where its header cannot be parsed."""
     try:
-        return Checksums(uri, etag, known)
+        return ChecksumVerifier(uri, etag, header_parts)
     except UnsupportedLayoutError:
         return None
 
@@ -241,7 +245,7 @@ def is_damaged(compression: int, content: BlockBytes, length: int) -> bool:
     """
     if compression != LZMA and _decodes_quickly(content, length):
         return False
-    return not _whole(compression, [content], length)
+    return not _is_intact(compression, [content], length)
 
 
 @functools.cache
@@ -265,7 +269,7 @@ def _decodes_quickly(content: BlockBytes, length: int) -> bool:
         return False
 
 
-def _whole(compression: int, pieces: Iterable[BlockBytes], length: int) -> bool:
+def _is_intact(compression: int, pieces: Iterable[BlockBytes], length: int) -> bool:
     """Return whether a compressed stream is intact.
 
     It is intact if it ends with a valid checksum, or if it lacks an end but decodes to exactly
@@ -277,29 +281,29 @@ def _whole(compression: int, pieces: Iterable[BlockBytes], length: int) -> bool:
         length: Decoded size of the block in bytes.
     """
     stream: Any = lzma.LZMADecompressor() if compression == LZMA else zlib.decompressobj()
-    made, most = 0, _MAX_GROWTH * length + _MAX_OVERHEAD_BYTES
+    decoded_bytes, max_bytes = 0, _MAX_GROWTH * length + _MAX_OVERHEAD_BYTES
     try:
         for piece in pieces:
-            for size in (_unpacked if compression == LZMA else _inflated)(stream, piece):
-                made += size
-                if made > most:
+            for size in (_decompress_lzma if compression == LZMA else _inflate)(stream, piece):
+                decoded_bytes += size
+                if decoded_bytes > max_bytes:
                     return False
             if stream.eof:
                 return True
     except (zlib.error, lzma.LZMAError):
         return False
-    return made == length
+    return decoded_bytes == length
 
 
-def _inflated(stream: Any, piece: BlockBytes) -> Iterator[int]:
+def _inflate(stream: Any, piece: BlockBytes) -> Iterator[int]:
     """Decompress a piece of a deflate stream in parts, and yield the size in bytes of each part."""
     while piece and not stream.eof:
-        yield len(stream.decompress(piece, _PIECE))
+        yield len(stream.decompress(piece, _CHUNK_BYTES))
         piece = stream.unconsumed_tail
 
 
-def _unpacked(stream: Any, piece: BlockBytes) -> Iterator[int]:
+def _decompress_lzma(stream: Any, piece: BlockBytes) -> Iterator[int]:
     """Decompress a piece of an LZMA stream in parts, and yield the size in bytes of each part."""
     while not stream.eof and (piece or not stream.needs_input):
-        yield len(stream.decompress(piece, _PIECE))
+        yield len(stream.decompress(piece, _CHUNK_BYTES))
         piece = b""

@@ -16,7 +16,7 @@ from swath.raster.files.tiff_header import (
     GDAL_METADATA,
     ReadBytes,
     UnsupportedLayoutError,
-    directories,
+    iter_directories,
 )
 
 if TYPE_CHECKING:
@@ -33,13 +33,13 @@ MAX_METADATA_BYTES = 16 << 20
 MAX_BOXES = 1000
 """Largest number of top-level boxes of a JPEG 2000 file."""
 
-_SIZES = np.array([0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8])
+_TYPE_BYTES = np.array([0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8])
 """Size in bytes of a value, by its TIFF type; 0 where there is no such type."""
-_TABLES = [tag for tags in BLOCK_TABLES.values() for tag in tags]
-_SHORTEST_ITEM = len("<Item/>")
+_BLOCK_TABLE_TAGS = [tag for tags in BLOCK_TABLES.values() for tag in tags]
+_MIN_ITEM_BYTES = len("<Item/>")
 _JP2_START = b"\0\0\0\x0cjP  "
-_BOX_HEAD, _LONG_BOX_HEAD = 8, 16
-_REWRITE = "write it anew: gdal_translate -of COG"
+_BOX_HEADER_BYTES, _LONG_BOX_HEADER_BYTES = 8, 16
+_REWRITE = "rewrite it: gdal_translate -of COG"
 
 
 def check_header(uri: str, size: int, read: ReadBytes) -> None:
@@ -69,29 +69,29 @@ def check_header(uri: str, size: int, read: ReadBytes) -> None:
 
 def _check_pages(uri: str, size: int, read: ReadBytes) -> None:
     total = items = xml_bytes = 0
-    for number, entries in enumerate(directories(read, MAX_TAGS), 1):
+    for number, entries in enumerate(iter_directories(read, MAX_TAGS), 1):
         if number > MAX_PAGES:
             raise SceneError(
                 f"{uri} has more than {MAX_PAGES} pages (images, overviews and masks); {_REWRITE}"
             )
         if len(entries) > MAX_TAGS:
             raise SceneError(f"{uri} has a page of more than {MAX_TAGS} tags; {_REWRITE}")
-        lengths = _lengths(entries, size)
+        lengths = _external_bytes(entries, size)
         total += entries.nbytes + int(lengths.sum())
         _check_bytes(uri, total)
         for entry in np.flatnonzero(entries["tag"] == GDAL_METADATA):
             xml_bytes += int(lengths[entry])
-            if xml_bytes > MAX_ITEMS * _SHORTEST_ITEM:  # fewer bytes cannot hold too many items
+            if xml_bytes > MAX_ITEMS * _MIN_ITEM_BYTES:  # fewer bytes cannot hold too many items
                 xml = read(int(entries["value"][entry]), int(lengths[entry]))
                 items += xml.count(b"<") - xml.count(b"</")
         if items > MAX_ITEMS:
             raise SceneError(
                 f"{uri} has {items} items of GDAL's metadata; swath reads {MAX_ITEMS} at most: "
-                "write it anew without them: gdal_translate -nomd -of COG"
+                "rewrite it without them: gdal_translate -nomd -of COG"
             )
 
 
-def _lengths(entries: NDArray[np.void], size: int) -> NDArray[np.int64]:
+def _external_bytes(entries: NDArray[np.void], size: int) -> NDArray[np.int64]:
     """Return the number of bytes that each entry stores outside its page.
 
     It is 0 for values within the entry, for tables of blocks, and for values beyond the file's end.
@@ -100,24 +100,24 @@ def _lengths(entries: NDArray[np.void], size: int) -> NDArray[np.int64]:
         entries: Entries of a page, (n,).
         size: Size of the file in bytes.
     """
-    kinds = np.where(entries["kind"] < len(_SIZES), entries["kind"], 0)
+    kinds = np.where(entries["kind"] < len(_TYPE_BYTES), entries["kind"], 0)
     counts = np.minimum(entries["count"], size + 1).astype(np.int64)
-    lengths = counts * _SIZES[kinds]
+    lengths = counts * _TYPE_BYTES[kinds]
     inline = entries.dtype["value"].itemsize
     ends = np.minimum(entries["value"], size).astype(np.int64) + lengths
-    outside = (lengths > inline) & (ends <= size) & ~np.isin(entries["tag"], _TABLES)
+    outside = (lengths > inline) & (ends <= size) & ~np.isin(entries["tag"], _BLOCK_TABLE_TAGS)
     return np.where(outside, lengths, 0)
 
 
 def _check_boxes(uri: str, size: int, read: ReadBytes) -> None:
     total = number = offset = 0
     while offset < size:
-        head = read(offset, _LONG_BOX_HEAD)
+        head = read(offset, _LONG_BOX_HEADER_BYTES)
         length = int.from_bytes(head[:4])
         if length == 1:
             length = int.from_bytes(head[8:])
         length = min(length or size, size - offset)
-        if length < _BOX_HEAD:
+        if length < _BOX_HEADER_BYTES:
             return
         total += length if head[4:8] != b"jp2c" else 0
         _check_bytes(uri, total)
@@ -129,6 +129,6 @@ def _check_boxes(uri: str, size: int, read: ReadBytes) -> None:
 def _check_bytes(uri: str, total: int) -> None:
     if total > MAX_METADATA_BYTES:
         raise SceneError(
-            f"{uri} has more than {MAX_METADATA_BYTES >> 20} MiB of metadata; write it anew "
-            "without: gdal_translate -nomd -noxmp -of COG"
+            f"{uri} has more than {MAX_METADATA_BYTES >> 20} MiB of metadata; rewrite it "
+            "without them: gdal_translate -nomd -noxmp -of COG"
         )

@@ -15,7 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Order = Literal["<", ">"]
+ByteOrder = Literal["<", ">"]
 """Byte order: little-endian or big-endian."""
 ReadBytes = Callable[[int, int], bytes]
 """Function from an offset and a length to bytes of a file; fewer only at the file's end."""
@@ -23,36 +23,36 @@ ReadBytes = Callable[[int, int], bytes]
 NEW_SUBFILE_TYPE = 254
 WIDTH = 256
 HEIGHT = 257
-BITS = 258
+BITS_PER_SAMPLE = 258
 COMPRESSION = 259
 PHOTOMETRIC = 262
 FILL_ORDER = 266
 STRIP_OFFSETS = 273
 ORIENTATION = 274
-SAMPLES = 277
-STRIP_ROWS = 278
-STRIP_COUNTS = 279
-PLANAR = 284
+SAMPLES_PER_PIXEL = 277
+ROWS_PER_STRIP = 278
+STRIP_BYTE_COUNTS = 279
+PLANAR_CONFIGURATION = 284
 PREDICTOR = 317
 TILE_WIDTH = 322
 TILE_HEIGHT = 323
-OFFSETS = 324
-COUNTS = 325
+TILE_OFFSETS = 324
+TILE_BYTE_COUNTS = 325
 EXTRA_SAMPLES = 338
 SAMPLE_FORMAT = 339
 JPEG_TABLES = 347
 YCBCR_SUBSAMPLING = 530
 LERC_PARAMETERS = 50674
 GDAL_METADATA = 42112
-BLOCK_TABLES = {True: (OFFSETS, COUNTS), False: (STRIP_OFFSETS, STRIP_COUNTS)}
+BLOCK_TABLES = {True: (TILE_OFFSETS, TILE_BYTE_COUNTS), False: (STRIP_OFFSETS, STRIP_BYTE_COUNTS)}
 """Tags of the blocks' offsets and sizes, by whether the blocks are tiles (True) or strips."""
 
-_TYPES = {1: "u1", 2: "S1", 3: "u2", 4: "u4", 7: "u1", 13: "u4", 16: "u8", 18: "u8"}
+_DTYPES = {1: "u1", 2: "S1", 3: "u2", 4: "u4", 7: "u1", 13: "u4", 16: "u8", 18: "u8"}
 """NumPy types of the TIFF types that the tags above have."""
-_ENTRY = ("tag", "kind", "count", "value")
+_ENTRY_FIELDS = ("tag", "kind", "count", "value")
 _MAX_ENTRIES = 4096
 _MAX_PAGES = 64
-_MAX_BYTES = 64 << 20
+_MAX_VALUE_BYTES = 64 << 20
 """Largest number of bytes of a tag's values that are read at once."""
 
 
@@ -78,7 +78,7 @@ class Page:
 
     read: ReadBytes
     """Function that reads the file's bytes."""
-    order: Order
+    order: ByteOrder
     """Byte order of the file."""
     fields: dict[int, Field]
     """Locations of the values, by tag."""
@@ -103,7 +103,7 @@ class Page:
         stop = field.count if stop is None else min(stop, field.count)
         size = field.dtype.itemsize
         length = max(0, stop - start) * size
-        if length > _MAX_BYTES:
+        if length > _MAX_VALUE_BYTES:
             raise UnsupportedLayoutError(f"tag {tag} has {field.count} values")
         content = self.read(field.offset + start * size, length)
         if len(content) != length:
@@ -120,39 +120,39 @@ class Page:
         return np.asarray(self.values(tag, start, stop).astype(np.int64))
 
 
-def pages(read: ReadBytes) -> list[Page]:
+def read_pages(read: ReadBytes) -> list[Page]:
     """Return the pages of a TIFF in the order of the file, at most 64.
 
     Raises:
         UnsupportedLayoutError: The file is not a TIFF, or its header is damaged.
     """
-    order, big, offset = _start(read)
-    found: list[Page] = []
+    order, big, offset = _read_preamble(read)
+    pages: list[Page] = []
     seen: set[int] = set()
-    while offset and offset not in seen and len(found) < _MAX_PAGES:
+    while offset and offset not in seen and len(pages) < _MAX_PAGES:
         seen.add(offset)
-        page, offset = _page(read, order, offset, big=big)
-        found.append(page)
-    return found
+        page, offset = _read_page(read, order, offset, big=big)
+        pages.append(page)
+    return pages
 
 
-def first_page(read: ReadBytes) -> Page:
+def read_first_page(read: ReadBytes) -> Page:
     """Return the first page of a TIFF.
 
     Raises:
         UnsupportedLayoutError: The file is not a TIFF, or its header is damaged.
     """
-    order, big, offset = _start(read)
-    return _page(read, order, offset, big=big)[0]
+    order, big, offset = _read_preamble(read)
+    return _read_page(read, order, offset, big=big)[0]
 
 
-def directories(read: ReadBytes, most: int) -> Iterator[NDArray[np.void]]:
+def iter_directories(read: ReadBytes, max_entries: int) -> Iterator[NDArray[np.void]]:
     """Yield the entries of each page of a TIFF, including those of unknown types.
 
     Args:
         read: Function that reads the file's bytes.
-        most: Largest number of entries that are expected. Of a longer page, one entry more is
-            read, so that the caller can notice.
+        max_entries: Largest number of entries that are expected. Of a longer page, one more entry
+            is read, so that the caller can notice.
 
     Yields:
         Structured array (n,) of a page's entries with the fields tag, kind, count and value.
@@ -160,17 +160,20 @@ def directories(read: ReadBytes, most: int) -> Iterator[NDArray[np.void]]:
     Raises:
         UnsupportedLayoutError: The file is not a TIFF, or its header is damaged.
     """
-    order, big, offset = _start(read)
+    order, big, offset = _read_preamble(read)
     word, following = (8, 8) if big else (2, 4)
     wide = "u8" if big else "u4"
     entry = np.dtype(
-        [(name, order + kind) for name, kind in zip(_ENTRY, ("u2", "u2", wide, wide), strict=True)]
+        [
+            (name, order + kind)
+            for name, kind in zip(_ENTRY_FIELDS, ("u2", "u2", wide, wide), strict=True)
+        ]
     )
     seen: set[int] = set()
     while offset and offset not in seen:
         seen.add(offset)
         count = _int(read(offset, word), order)
-        size = min(count, most + 1) * entry.itemsize
+        size = min(count, max_entries + 1) * entry.itemsize
         body = read(offset + word, size + following)
         if len(body) < size:
             raise UnsupportedLayoutError("a page lies beyond the end of the file")
@@ -178,10 +181,10 @@ def directories(read: ReadBytes, most: int) -> Iterator[NDArray[np.void]]:
         offset = _int(body[size:], order)
 
 
-def _start(read: ReadBytes) -> tuple[Order, bool, int]:
+def _read_preamble(read: ReadBytes) -> tuple[ByteOrder, bool, int]:
     """Return a TIFF's byte order, whether it is a BigTIFF, and the offset of its first page."""
     head = read(0, 16)
-    orders: dict[bytes, Order] = {b"II": "<", b"MM": ">"}
+    orders: dict[bytes, ByteOrder] = {b"II": "<", b"MM": ">"}
     order = orders.get(head[:2])
     if order is None or len(head) < 16:  # noqa: PLR2004 (the size of a header)
         raise UnsupportedLayoutError("no TIFF")
@@ -189,7 +192,7 @@ def _start(read: ReadBytes) -> tuple[Order, bool, int]:
     return order, big, _int(head[8:16] if big else head[4:8], order)
 
 
-def _page(read: ReadBytes, order: Order, offset: int, *, big: bool) -> tuple[Page, int]:
+def _read_page(read: ReadBytes, order: ByteOrder, offset: int, *, big: bool) -> tuple[Page, int]:
     """Read the page at an offset; return it and the offset of the next page, 0 after the last."""
     word, width = (8, 20) if big else (2, 12)
     count = _int(read(offset, word), order)
@@ -202,33 +205,37 @@ def _page(read: ReadBytes, order: Order, offset: int, *, big: bool) -> tuple[Pag
         raise UnsupportedLayoutError("a page lies beyond the end of the file")
     fields = {}
     for start in range(0, size, width):
-        tag, field = _field(body[start : start + width], order, offset + word + start, big=big)
+        tag, field = _parse_field(
+            body[start : start + width], order, offset + word + start, big=big
+        )
         if field:
             fields[tag] = field
     return Page(read, order, fields), _int(body[size:], order)
 
 
-def _field(entry: bytes, order: Order, place: int, *, big: bool) -> tuple[int, Field | None]:
+def _parse_field(
+    entry: bytes, order: ByteOrder, entry_offset: int, *, big: bool
+) -> tuple[int, Field | None]:
     """Parse an entry of a page.
 
     Args:
         entry: Bytes of the entry.
         order: Byte order of the file.
-        place: Offset of the entry in the file.
+        entry_offset: Offset of the entry in the file.
         big: Whether the file is a BigTIFF.
 
     Returns:
         Tag, and the location of its values; None for types that no tag used here has.
     """
     tag, kind = _int(entry[:2], order), _int(entry[2:4], order)
-    if kind not in _TYPES:
+    if kind not in _DTYPES:
         return tag, None
     at = 12 if big else 8
     count = _int(entry[4:at], order)
-    dtype = np.dtype(_TYPES[kind]).newbyteorder(order)
+    dtype = np.dtype(_DTYPES[kind]).newbyteorder(order)
     inline = count * dtype.itemsize <= len(entry) - at
-    return tag, Field(dtype, count, place + at if inline else _int(entry[at:], order))
+    return tag, Field(dtype, count, entry_offset + at if inline else _int(entry[at:], order))
 
 
-def _int(content: bytes, order: Order) -> int:
+def _int(content: bytes, order: ByteOrder) -> int:
     return int.from_bytes(content, "little" if order == "<" else "big")

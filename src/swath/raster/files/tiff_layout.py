@@ -22,9 +22,9 @@ _CHUNKY, _SEPARATE = 1, 2
 MASK_PAGE = 4
 """Subfile type of a page that is a mask of the image."""
 _LOSSLESS = {NONE, LZW, DEFLATE, OLD_DEFLATE, PACKBITS, ZSTD}
-_PLAIN_COLOURS = {0, 1, 2, 3, 4}
+_UNCONVERTED_PHOTOMETRICS = {0, 1, 2, 3, 4}
 """Photometric interpretations whose samples GDAL does not convert."""
-_FORMATS = {1: "u", 2: "i", 3: "f"}
+_DTYPE_KINDS = {1: "u", 2: "i", 3: "f"}
 _HORIZONTAL_PREDICTOR, _FLOATING_PREDICTOR = 2, 3
 MAX_STRIP_BYTES = 64 << 20
 """Largest decoded size in bytes of a strip that is held whole.
@@ -115,13 +115,13 @@ class Layout:
             file leaves out.
         """
         shape = (len(rows), self.blocks_across)
-        found = np.empty((len(planes), *shape, 2), np.int64)
-        for place, plane in enumerate(planes):
+        ranges = np.empty((len(planes), *shape, 2), np.int64)
+        for index, plane in enumerate(planes):
             start = (plane * self.blocks_down + rows.start) * self.blocks_across
             for part, tag in enumerate(tiff_header.BLOCK_TABLES[self.tiled]):
                 values = self.page.numbers(tag, start, start + len(rows) * self.blocks_across)
-                found[place, :, :, part] = values.reshape(shape)
-        return found
+                ranges[index, :, :, part] = values.reshape(shape)
+        return ranges
 
 
 def read_layouts(reader: DatasetReader, read: ReadBytes) -> tuple[Layout, Layout | None]:
@@ -138,9 +138,9 @@ def read_layouts(reader: DatasetReader, read: ReadBytes) -> tuple[Layout, Layout
     Raises:
         UnsupportedLayoutError: Only GDAL can read the file.
     """
-    image, *others = tiff_header.pages(read)
-    layout = _layout(image)
-    _check_agrees(layout, reader)
+    image, *others = tiff_header.read_pages(read)
+    layout = _parse_layout(image)
+    _check_matches_gdal(layout, reader)
     return layout, _mask_layout(layout, others)
 
 
@@ -149,7 +149,7 @@ def _mask_layout(image: Layout, others: Sequence[Page]) -> Layout | None:
     for page in others:
         if page.number(tiff_header.NEW_SUBFILE_TYPE, 0) != MASK_PAGE:
             continue
-        mask = _layout(page)
+        mask = _parse_layout(page)
         sizes = [
             (one.width, one.height, one.block_height, one.block_width, one.tiled)
             for one in (mask, image)
@@ -160,13 +160,19 @@ def _mask_layout(image: Layout, others: Sequence[Page]) -> Layout | None:
     return None
 
 
-def _layout(page: Page) -> Layout:
-    bits, formats = page.numbers(tiff_header.BITS), page.numbers(tiff_header.SAMPLE_FORMAT)
+def _parse_layout(page: Page) -> Layout:
+    bits, formats = (
+        page.numbers(tiff_header.BITS_PER_SAMPLE),
+        page.numbers(tiff_header.SAMPLE_FORMAT),
+    )
     if np.unique(bits).size > 1 or np.unique(formats).size > 1:
         raise UnsupportedLayoutError("samples of several kinds")
-    depth, kind = page.number(tiff_header.BITS, 1), page.number(tiff_header.SAMPLE_FORMAT, 1)
+    depth, kind = (
+        page.number(tiff_header.BITS_PER_SAMPLE, 1),
+        page.number(tiff_header.SAMPLE_FORMAT, 1),
+    )
     if (
-        kind not in _FORMATS
+        kind not in _DTYPE_KINDS
         or depth not in {1, 8, 16, 32, 64}
         or (kind, depth) in {(3, 8), (3, 16)}
     ):
@@ -182,12 +188,12 @@ def _layout(page: Page) -> Layout:
         tiled=tiled,
         block_height=page.number(tiff_header.TILE_HEIGHT, 0)
         if tiled
-        else min(height, page.number(tiff_header.STRIP_ROWS, height)),
+        else min(height, page.number(tiff_header.ROWS_PER_STRIP, height)),
         block_width=page.number(tiff_header.TILE_WIDTH, 0) if tiled else width,
-        samples=page.number(tiff_header.SAMPLES, 1),
-        separate=page.number(tiff_header.PLANAR, _CHUNKY) == _SEPARATE,
+        samples=page.number(tiff_header.SAMPLES_PER_PIXEL, 1),
+        separate=page.number(tiff_header.PLANAR_CONFIGURATION, _CHUNKY) == _SEPARATE,
         bits=depth,
-        dtype=np.dtype(f"{_FORMATS[kind]}{max(1, depth // 8)}").newbyteorder(page.order),
+        dtype=np.dtype(f"{_DTYPE_KINDS[kind]}{max(1, depth // 8)}").newbyteorder(page.order),
         compression=page.number(tiff_header.COMPRESSION, NONE),
         predictor=page.number(tiff_header.PREDICTOR, 1),
         photometric=page.number(tiff_header.PHOTOMETRIC, 1),
@@ -212,7 +218,7 @@ def _check_tables(layout: Layout) -> None:
             raise UnsupportedLayoutError("a table of blocks of another length")
 
 
-def _check_agrees(layout: Layout, reader: DatasetReader) -> None:
+def _check_matches_gdal(layout: Layout, reader: DatasetReader) -> None:
     """Raise unless GDAL understands the header identically, as GDAL is authoritative."""
     pixel = reader.interleaving == Interleaving.pixel or layout.samples == 1
     shapes = {(layout.block_height, layout.block_width)}
@@ -227,7 +233,7 @@ def _check_agrees(layout: Layout, reader: DatasetReader) -> None:
         and (layout.samples == 1 or pixel != layout.separate)
     )
     if not same:
-        raise UnsupportedLayoutError("a header that GDAL understands in another way")
+        raise UnsupportedLayoutError("a header that GDAL parses differently")
 
 
 def can_decode(layout: Layout) -> bool:
@@ -237,7 +243,7 @@ def can_decode(layout: Layout) -> bool:
     damage.
     """
     compression, predictor = layout.compression, layout.predictor
-    if layout.photometric not in _PLAIN_COLOURS:
+    if layout.photometric not in _UNCONVERTED_PHOTOMETRICS:
         return False
     if compression == WEBP:
         return not layout.separate

@@ -77,6 +77,6 @@ def profile_scene(uri: str, bands: Sequence[str], units: Units) -> Profile | Non
                 raise SceneError(f"{uri}: {read.error}") from read.error
             tile = read.tile
             origin = (tile.x, tile.y)
-            parts.append(lattice.take(read.pixels, read.shown, origin, tile.core, convert))
+            parts.append(lattice.take(read.pixels, read.input_mask, origin, tile.core, convert))
     samples = Samples.join(parts, len(bands))
     return profile_of(samples) if len(samples.complete()) >= MIN_SAMPLES else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from swath.raster.dataset import Dataset, pixel_dtype
+from swath.raster.dataset import PinnedDataset, pixel_dtype
 from swath.raster.files.byte_ranges import HeaderReader
 from swath.raster.files.tiff_header import UnsupportedLayoutError
 from swath.raster.files.tiff_layout import read_layouts
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def open_block_source(
-    dataset: Dataset, channels: Channels, windows: Ints, workers: Workers
+    dataset: PinnedDataset, channels: Channels, windows: Ints, workers: Workers
 ) -> BlockSource:
     """Return the source of the blocks that windows need.
 
@@ -47,7 +47,7 @@ def open_block_source(
 
 
 def _open_geotiff(
-    dataset: Dataset, channels: Channels, windows: Ints, workers: Workers
+    dataset: PinnedDataset, channels: Channels, windows: Ints, workers: Workers
 ) -> GeoTiffBlocks | None:
     """Return the source that decodes a GeoTIFF in swath; None where GDAL must read the file."""
     if dataset.reader.driver != "GTiff" or importlib.util.find_spec("imagecodecs") is None:
@@ -56,7 +56,7 @@ def _open_geotiff(
 
     file = workers.open(dataset)
     try:
-        layouts = read_layouts(dataset.reader, HeaderReader(file, dataset.known).read)
+        layouts = read_layouts(dataset.reader, HeaderReader(file, dataset.header_parts).read)
         workers.reserve_memory(
             dataset, swath_memory_need(layouts[0], channels.layer_count, windows)
         )
@@ -73,7 +73,7 @@ def _open_geotiff(
         return None
 
 
-def _fill_value(dataset: Dataset) -> float | None:
+def _fill_value(dataset: PinnedDataset) -> float | None:
     """Return the value that GDAL fills in for blocks that a file leaves out; None if unsure."""
     values, dtype = set(dataset.reader.nodatavals), np.dtype(pixel_dtype(dataset.reader))
     if len(values) > 1:

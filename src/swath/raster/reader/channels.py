@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from swath.raster.scene import OpenScene
+    from swath.raster.scene import Scene
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +32,8 @@ class Channels:
         return len(self.samples) + (self.mask_band is not None)
 
 
-def select_channels(scene: OpenScene, bands: Sequence[int]) -> Channels | None:
-    """Return the layers from which the result of `OpenScene.read_layers` can be computed.
+def select_channels(scene: Scene, bands: Sequence[int]) -> Channels | None:
+    """Return the layers from which the result of `Scene.read_layers` can be computed.
 
     Args:
         scene: Scene to read.
@@ -42,7 +42,7 @@ def select_channels(scene: OpenScene, bands: Sequence[int]) -> Channels | None:
     Returns:
         Layers of a block; None if bands have masks of their own, which no layers can express.
     """
-    marks = scene.marks(bands)
-    if marks.own:
+    sources = scene.mask_sources(bands)
+    if sources.per_band:
         return None
-    return Channels(bands=tuple(bands), alpha_band=marks.alpha, mask_band=marks.masked)
+    return Channels(bands=tuple(bands), alpha_band=sources.alpha, mask_band=sources.shared)

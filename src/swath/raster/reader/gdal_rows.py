@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rasterio.windows import Window
 
-from swath.raster.dataset import Dataset, pixel_dtype
+from swath.raster.dataset import PinnedDataset, pixel_dtype
 from swath.raster.reader.block_schedule import BlockGrid, BlockRow, CopyTarget
 from swath.raster.reader.buffer_pool import BufferPool
 from swath.raster.reader.channels import Channels
@@ -30,7 +30,12 @@ class RowGroups:
     """Source whose blocks are groups of rows, as wide as all windows together."""
 
     def __init__(
-        self, handles: Sequence[Dataset], channels: Channels, windows: Ints, *, readers: Executor
+        self,
+        handles: Sequence[PinnedDataset],
+        channels: Channels,
+        windows: Ints,
+        *,
+        readers: Executor,
     ) -> None:
         """Compute the groups of rows.
 
@@ -41,7 +46,7 @@ class RowGroups:
             readers: Executor with as many threads as there are handles.
         """
         self._channels, self._readers = channels, readers
-        self._idle_handles: SimpleQueue[Dataset] = SimpleQueue()
+        self._idle_handles: SimpleQueue[PinnedDataset] = SimpleQueue()
         for handle in handles:
             self._idle_handles.put(handle)
         scene = handles[0].reader
@@ -79,7 +84,7 @@ class RowGroups:
         for target in targets:
             target.pixels[...] = target.crop(band)
 
-    def _read_group(self, handle: Dataset, row: int) -> NDArray[Any]:
+    def _read_group(self, handle: PinnedDataset, row: int) -> NDArray[Any]:
         top = row * self.block_grid.block_height
         height = min(self.block_grid.block_height, handle.reader.height - top)
         window = Window(self.block_grid.x, top, self.block_grid.block_width, height)

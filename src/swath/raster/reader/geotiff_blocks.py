@@ -168,7 +168,7 @@ class GeoTiffBlocks:
         offset, length = byte_range.tolist()
         if (offset == 0) != (length == 0):
             raise UnsupportedLayoutError(f"a block of {length} bytes at offset {offset}")
-        return self._file.content(row, offset, length) if length else None
+        return self._file.read_block(row, offset, length) if length else None
 
 
 def _strips_per_stack(layout: Layout, planes: int) -> int:

@@ -22,7 +22,7 @@ from swath.raster.reader.block_cache import DECODED_ROWS_AHEAD
 
 if TYPE_CHECKING:
     from swath._types import Ints
-    from swath.raster.dataset import Dataset
+    from swath.raster.dataset import PinnedDataset
 
 _MAX_UNCOUNTED_BLOCK_BYTES = 16 << 20
 """Decoded size in bytes of a block up to which its memory is not counted."""
@@ -70,7 +70,7 @@ def swath_memory_need(layout: Layout, layers: int, windows: Ints) -> MemoryNeed:
     return MemoryNeed(tile_rows, layout.block_bytes * (copies if can_decode(layout) else 4))
 
 
-def gdal_memory_need(dataset: Dataset, layers: int, windows: Ints) -> MemoryNeed:
+def gdal_memory_need(dataset: PinnedDataset, layers: int, windows: Ints) -> MemoryNeed:
     """Return the memory for reading windows of a scene, of which GDAL reads whole rows of blocks.
 
     Args:
@@ -94,7 +94,7 @@ def gdal_memory_need(dataset: Dataset, layers: int, windows: Ints) -> MemoryNeed
     return MemoryNeed(tile_rows + gdal_env.CACHE_BYTES + row, 2 * row)
 
 
-def fit_threads(dataset: Dataset, need: MemoryNeed, limit: int) -> int:
+def fit_threads(dataset: PinnedDataset, need: MemoryNeed, limit: int) -> int:
     """Return the number of threads, up to `limit`, for which the free memory suffices.
 
     Raises:

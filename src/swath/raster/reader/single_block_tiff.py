@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _COPIED_TAGS = (
-    tiff_header.BITS,
+    tiff_header.BITS_PER_SAMPLE,
     tiff_header.COMPRESSION,
     tiff_header.PHOTOMETRIC,
-    tiff_header.SAMPLES,
-    tiff_header.PLANAR,
+    tiff_header.SAMPLES_PER_PIXEL,
+    tiff_header.PLANAR_CONFIGURATION,
     tiff_header.PREDICTOR,
     tiff_header.EXTRA_SAMPLES,
     tiff_header.SAMPLE_FORMAT,
@@ -82,8 +82,8 @@ class SingleBlockTiff:
         if self._has_checksum and is_damaged(LZMA, content, self._block_bytes):
             raise UnsupportedLayoutError("a block that does not match its checksum")
         with (
-            Env(session=DummySession(), **gdal_env.STRICT),
-            gdal_env.warnings_raised(),
+            Env(session=DummySession(), **gdal_env.STRICT_OPTIONS),
+            gdal_env.raise_warnings(),
             MemoryFile(self._header(len(content)) + content) as file,
             file.open(driver="GTiff") as block,
         ):
@@ -108,21 +108,23 @@ def _build_header(layout: Layout) -> tuple[bytes, int]:
         tiff_header.HEIGHT: layout.block_height,
         tiff_header.TILE_WIDTH: layout.block_width,
         tiff_header.TILE_HEIGHT: layout.block_height,
-        tiff_header.OFFSETS: 0,
-        tiff_header.COUNTS: 0,
+        tiff_header.TILE_OFFSETS: 0,
+        tiff_header.TILE_BYTE_COUNTS: 0,
     }
     fields |= {tag: np.array([number], "u4") for tag, number in numbers.items()}
     fields |= {_PIXEL_SCALE: np.array([2.0, 2, 0]), _TIE_POINT: np.zeros(6)}
     start = _FIRST_ENTRY_OFFSET + _ENTRY_BYTES * len(fields) + _INLINE_BYTES
     sizes = [values.nbytes for values in fields.values()]
-    fields[tiff_header.OFFSETS][0] = start + sum(size for size in sizes if size > _INLINE_BYTES)
-    index = sorted(fields).index(tiff_header.COUNTS)
+    fields[tiff_header.TILE_OFFSETS][0] = start + sum(
+        size for size in sizes if size > _INLINE_BYTES
+    )
+    index = sorted(fields).index(tiff_header.TILE_BYTE_COUNTS)
     return _encode_page(fields, layout.page.order), _FIRST_ENTRY_OFFSET + _ENTRY_BYTES * (
         index + 1
     ) - _INLINE_BYTES
 
 
-def _encode_page(fields: dict[int, NDArray[Any]], order: tiff_header.Order) -> bytes:
+def _encode_page(fields: dict[int, NDArray[Any]], order: tiff_header.ByteOrder) -> bytes:
     """Encode a TIFF's header and a page with the given fields.
 
     Values that do not fit into an entry follow after all entries.
@@ -154,5 +156,5 @@ def _encode_page(fields: dict[int, NDArray[Any]], order: tiff_header.Order) -> b
     )
 
 
-def _encode_int(number: int, size: int, order: tiff_header.Order) -> bytes:
+def _encode_int(number: int, size: int, order: tiff_header.ByteOrder) -> bytes:
     return number.to_bytes(size, "little" if order == "<" else "big")

@@ -22,7 +22,7 @@ from swath.raster.reader.block_source import open_block_source
 from swath.raster.reader.channels import Channels, select_channels
 from swath.raster.reader.memory_check import fit_threads, gdal_memory_need
 from swath.raster.reader.workers import Workers
-from swath.raster.scene import OpenScene
+from swath.raster.scene import Scene
 from swath.raster.tiles import Grid, Tile
 from swath.raster.validity import combine
 
@@ -49,7 +49,7 @@ class TilePixels:
     """Error that reading the tile raised; None if it was read."""
 
     @property
-    def shown(self) -> Mask | None:
+    def input_mask(self) -> Mask | None:
         """Mask of the indices that a model receives; None if it receives all of them.
 
         Its shape can be broadcast to that of `pixels`.
@@ -58,7 +58,7 @@ class TilePixels:
 
 
 def read_tiles(
-    scene: OpenScene,
+    scene: Scene,
     grid: Grid,
     bands: Sequence[int],
     indices: Sequence[int] | Ints,
@@ -93,11 +93,9 @@ def read_tiles(
 class _CachedReader:
     """Reader of tiles from a cache of the scene's blocks, and one of its mask file."""
 
-    def __init__(
-        self, scene: OpenScene, bands: Sequence[int], windows: Ints, workers: Workers
-    ) -> None:
+    def __init__(self, scene: Scene, bands: Sequence[int], windows: Ints, workers: Workers) -> None:
         self._scene, self._bands = scene, bands
-        self._nodata, self._masked = scene.nodata_of(bands), scene.has_mask(bands)
+        self._nodata, self._masked = scene.nodata_values(bands), scene.has_mask(bands)
         self._caches: list[BlockCache] = []
         channels = select_channels(scene, bands)
         if channels is None:
@@ -128,13 +126,13 @@ class _CachedReader:
     def _read_from_caches(self, index: int, tile: Tile) -> TilePixels:
         layers, *mask_layers = [cache.read_tile(index) for cache in self._caches]
         count = len(self._bands)
-        marks = [*layers[count:], *(mark if len(mark) > 1 else mark[0] for mark in mask_layers)]
+        masks = [*layers[count:], *(mask if len(mask) > 1 else mask[0] for mask in mask_layers)]
         pixels = layers[:count]
-        valid = combine(pixels, marks, self._nodata, masked=self._masked)
+        valid = combine(pixels, masks, self._nodata, masked=self._masked)
         return TilePixels(tile, pixels, valid.pixels, valid.bands)
 
 
-def read_tile(scene: OpenScene, tile: Tile, bands: Sequence[int]) -> TilePixels:
+def read_tile(scene: Scene, tile: Tile, bands: Sequence[int]) -> TilePixels:
     """Read a single tile with GDAL in the calling thread, after a check of the free memory.
 
     Args:
@@ -154,7 +152,7 @@ def read_tile(scene: OpenScene, tile: Tile, bands: Sequence[int]) -> TilePixels:
     return read_tile_with_gdal(scene, tile, bands)
 
 
-def check_free_memory(scene: OpenScene, bands: Sequence[int], windows: Ints) -> None:
+def check_free_memory(scene: Scene, bands: Sequence[int], windows: Ints) -> None:
     """Refuse a scene that GDAL cannot read in one thread within the free memory.
 
     Args:
@@ -168,7 +166,7 @@ def check_free_memory(scene: OpenScene, bands: Sequence[int], windows: Ints) -> 
     fit_threads(scene.dataset, gdal_memory_need(scene.dataset, len(bands), windows), 1)
 
 
-def read_tile_with_gdal(scene: OpenScene, tile: Tile, bands: Sequence[int]) -> TilePixels:
+def read_tile_with_gdal(scene: Scene, tile: Tile, bands: Sequence[int]) -> TilePixels:
     """Read one tile with GDAL in the calling thread, without prefetching.
 
     Args:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
-from swath.raster.dataset import Dataset, open_dataset
+from swath.raster.dataset import PinnedDataset, open_dataset
 from swath.raster.files.byte_ranges import File, open_file
 from swath.raster.reader.memory_check import MemoryNeed, fit_threads
 
@@ -47,7 +47,7 @@ class Workers:
             for pool in self._pools:
                 pool.shutdown()
 
-    def reserve_memory(self, dataset: Dataset, need: MemoryNeed) -> None:
+    def reserve_memory(self, dataset: PinnedDataset, need: MemoryNeed) -> None:
         """Reserve the memory for reading a dataset, and use fewer threads where memory is short.
 
         Call it before any thread reads the dataset.
@@ -72,7 +72,7 @@ class Workers:
     def _fetcher_pool(self) -> Executor:
         return self._create_pool(_FETCH_THREADS, "fetch")
 
-    def open_handles(self, dataset: Dataset) -> list[Dataset]:
+    def open_handles(self, dataset: PinnedDataset) -> list[PinnedDataset]:
         """Return the dataset and further handles of its file, one for each thread."""
         more = range(self._thread_count - 1)
         reopened = (open_dataset(dataset.uri, dataset.etag) for _ in more)
@@ -82,7 +82,7 @@ class Workers:
         """Return a new pool of threads that read with GDAL."""
         return self._create_pool(count, "read")
 
-    def open(self, dataset: Dataset) -> File:
+    def open(self, dataset: PinnedDataset) -> File:
         """Open the file of a dataset for reading bytes; it is closed with these workers.
 
         Raises:

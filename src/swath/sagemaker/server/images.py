@@ -18,16 +18,16 @@ from rasterio.enums import ColorInterp
 
 from swath import storage
 from swath.errors import SceneError, SwathError
-from swath.raster.dataset import DTYPES, Dataset, opened, pixel_dtype
-from swath.raster.interpretation import check_picture
+from swath.raster.dataset import DTYPES, PinnedDataset, open_with_drivers, pixel_dtype
+from swath.raster.interpretation import check_image
 from swath.raster.scene import open_scene
-from swath.raster.write_image import windows_of, writing_geotiff
+from swath.raster.write_image import block_row_windows, create_geotiff
 from swath.sagemaker.server.errors import TooLargeError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath.raster.scene import OpenScene
+    from swath.raster.scene import Scene
     from swath.raster.scene_info import SceneInfo
     from swath.sagemaker.server.content_types import Format
 
@@ -69,7 +69,7 @@ class Size:
         """
         if not self.tells_bands and self.bands != len(wanted):
             raise SceneError(
-                f"the image has {self.bands} bands without names; the model wants "
+                f"the image has {self.bands} bands without names; the model expects "
                 f"{', '.join(wanted)}"
             )
         if self.width * self.height > max_pixels:
@@ -84,7 +84,7 @@ Admit = Callable[[Size], AbstractContextManager[None]]
 
 
 @contextmanager
-def open_image(path: Path, kind: Format, admit: Admit) -> Iterator[OpenScene]:
+def open_image(path: Path, kind: Format, admit: Admit) -> Iterator[Scene]:
     """Open an image as a scene; a converted file beside it is deleted afterwards.
 
     Args:
@@ -122,8 +122,8 @@ def _write_numpy(source: Path, kind: Format, target: Path, admit: Callable[[Size
     bands, height, width = pixels.shape
     native = pixels.dtype.newbyteorder("=")
     admit(Size(width, height, bands, native, (1, width), tells_bands=False))
-    with writing_geotiff(target, pixels.shape, native) as out:
-        for window in windows_of(pixels.shape):
+    with create_geotiff(target, pixels.shape, native) as out:
+        for window in block_row_windows(pixels.shape):
             rows = slice(window.row_off, window.row_off + window.height)
             out.write(np.asarray(pixels[:, rows], native), window=window)
 
@@ -133,9 +133,9 @@ def _write_picture(source: Path, kind: Format, target: Path, admit: Callable[[Si
         reader = picture.reader
         shape, dtype = (reader.count, *reader.shape), np.dtype(pixel_dtype(reader))
         admit(Size(reader.width, reader.height, reader.count, dtype, (1, reader.width)))
-        hidden = not picture.all_valid and ColorInterp.alpha not in reader.colorinterp
-        with writing_geotiff(target, shape, dtype, reader.colorinterp) as out:
-            for window in windows_of(shape):
+        hidden = not picture.is_all_valid and ColorInterp.alpha not in reader.colorinterp
+        with create_geotiff(target, shape, dtype, reader.colorinterp) as out:
+            for window in block_row_windows(shape):
                 out.write(picture.read(window, range(1, reader.count + 1)), window=window)
                 if hidden:
                     out.write_mask(picture.read_mask(window, 1), window=window)
@@ -178,12 +178,12 @@ def _check_header_size(path: Path) -> None:
 
 
 @contextmanager
-def _opened(path: Path, kind: Format) -> Iterator[Dataset]:
+def _opened(path: Path, kind: Format) -> Iterator[PinnedDataset]:
     """Open a PNG or JPEG; refuse palettes, fewer than 8 bits, frames and rotation."""
     driver = _DRIVERS[kind]
     etag = storage.etag(str(path)) or ""
-    with opened(str(path), etag, [driver], f"cannot be opened as {driver}") as picture:
-        check_picture(picture)
+    with open_with_drivers(str(path), etag, [driver], f"cannot be opened as {driver}") as picture:
+        check_image(picture)
         yield picture
 
 

@@ -20,7 +20,7 @@ from swath.labels.files import read_headers
 from swath.raster.band_units import Units
 from swath.raster.interpretation import select_bands
 from swath.raster.radiometry.units import Conversion, conversion
-from swath.raster.scene import OpenScene, open_scene
+from swath.raster.scene import Scene, open_scene
 from swath.raster.scene_info import Box, SceneInfo
 from swath.training.data.window_cache import common_dtype, window_shape
 
@@ -88,7 +88,7 @@ class BandHistogram:
         """Count values.
 
         Args:
-            values: Valid values, finite, (n,) of `dtype`.
+            values: Validity values, finite, (n,) of `dtype`.
             pixels: Number of pixels, valid or not.
         """
         self._pixels += pixels
@@ -186,7 +186,7 @@ def compute_band_statistics(
 ) -> list[BandStatistics]:
     """Return the statistics of bands over all valid pixels of all scenes.
 
-    `OpenScene.read_layers` decides which pixels of a band are valid. Scenes are read in windows,
+    `Scene.read_layers` decides which pixels of a band are valid. Scenes are read in windows,
     and each window is read once.
 
     Args:
@@ -231,13 +231,13 @@ def _count_scene(
 
 
 def _iter_valid_values(
-    scene: OpenScene, window: Box, numbers: Sequence[int], convert: Conversion | None
+    scene: Scene, window: Box, numbers: Sequence[int], convert: Conversion | None
 ) -> Iterator[tuple[NDArray[Any], int]]:
     """Yield each band's valid values (n,), converted, and its number of pixels in the window."""
     pixels, valid = scene.read_layers(window, numbers)
     converted = convert(pixels) if convert else pixels
     for index, values in enumerate(converted):
-        mask = valid.of_band(index, values.shape)
+        mask = valid.band_mask(index, values.shape)
         if convert:
             mask = mask & np.isfinite(values)
         yield (values.ravel() if mask.all() else values[mask]), values.size

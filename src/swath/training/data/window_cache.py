@@ -15,7 +15,7 @@ import numpy as np
 from swath.raster.band_units import Units
 from swath.raster.interpretation import select_bands
 from swath.raster.radiometry.units import conversion
-from swath.raster.scene import OpenScene, open_scene
+from swath.raster.scene import Scene, open_scene
 from swath.raster.scene_info import Box, SceneInfo
 
 if TYPE_CHECKING:
@@ -99,12 +99,12 @@ class ScenePool:
         """
         self._uris = uris
         self._lock = threading.Lock()
-        self._idle: list[tuple[int, ExitStack, OpenScene]] = []
-        self._inherited: list[tuple[int, ExitStack, OpenScene]] = []
+        self._idle: list[tuple[int, ExitStack, Scene]] = []
+        self._inherited: list[tuple[int, ExitStack, Scene]] = []
         self._owner = os.getpid()
 
     @contextmanager
-    def borrow(self, scene_index: int) -> Iterator[OpenScene]:
+    def borrow(self, scene_index: int) -> Iterator[Scene]:
         """Lend an open scene, by its index in the collection, for the duration of the block."""
         stack, scene = self._acquire(scene_index)
         try:
@@ -114,7 +114,7 @@ class ScenePool:
             raise
         self._release(scene_index, stack, scene)
 
-    def _acquire(self, scene_index: int) -> tuple[ExitStack, OpenScene]:
+    def _acquire(self, scene_index: int) -> tuple[ExitStack, Scene]:
         with self._lock:
             if self._owner != os.getpid():
                 # After a fork, idle scenes share their connections with the parent process. They
@@ -128,7 +128,7 @@ class ScenePool:
         stack = ExitStack()
         return stack, stack.enter_context(open_scene(self._uris[scene_index]))
 
-    def _release(self, scene_index: int, stack: ExitStack, scene: OpenScene) -> None:
+    def _release(self, scene_index: int, stack: ExitStack, scene: Scene) -> None:
         with self._lock:
             self._idle.append((scene_index, stack, scene))
             surplus = self._idle.pop(0)[1] if len(self._idle) > _MAX_IDLE_SCENES else None

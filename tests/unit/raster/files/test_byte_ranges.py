@@ -78,14 +78,14 @@ class TestLocalFile:
     def test_gives_bytes(self, path):
         file = LocalFile(path, storage.etag(path))
 
-        assert file.content(0, 10, 3) == bytes([10, 11, 12])
+        assert file.read_block(0, 10, 3) == bytes([10, 11, 12])
         file.close()
 
     def test_does_not_give_fewer_than_asked_for(self, path):
         file = LocalFile(path, storage.etag(path))
 
         with pytest.raises(UnsupportedLayoutError, match="10 of 20 bytes"):
-            file.content(0, 90, 20)
+            file.read_block(0, 90, 20)
         file.close()
 
     def test_notices_that_the_file_is_another(self, path):
@@ -164,10 +164,10 @@ class TestS3File:
     def test_gives_the_bytes_of_a_row_until_it_is_forgotten(self, file):
         file.prefetch(7, np.array([[10, 5], [40, 20]]))
 
-        assert file.content(7, 42, 3) == bytes([42, 43, 44])
+        assert file.read_block(7, 42, 3) == bytes([42, 43, 44])
         file.release(7)
         with pytest.raises(KeyError):
-            file.content(7, 42, 3)
+            file.read_block(7, 42, 3)
 
     def test_gives_what_there_is_at_the_end(self, file):
         assert file.read(90, 100) == bytes(range(90, 100))
@@ -177,7 +177,7 @@ class TestS3File:
         file.prefetch(0, np.array([[90, 20]]))
 
         with pytest.raises(UnsupportedLayoutError, match="10 of 20 bytes"):
-            file.content(0, 90, 20)
+            file.read_block(0, 90, 20)
 
     def test_notices_that_the_object_is_another(self, uri, file):
         storage.write_bytes(uri, b"something else")

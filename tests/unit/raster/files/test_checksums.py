@@ -11,7 +11,7 @@ from rasterio.windows import Window
 
 from swath import storage
 from swath.raster.files import tiff_header
-from swath.raster.files.checksums import Blocks, Checksums, is_damaged
+from swath.raster.files.checksums import ChecksumVerifier, VerifiedBlocks, is_damaged
 from swath.raster.files.tiff_header import UnsupportedLayoutError
 from swath.raster.files.tiff_layout import DEFLATE, LZMA, OLD_DEFLATE
 
@@ -39,7 +39,7 @@ def make_file(make_scene):
 
 
 def open_checksums(path):
-    return Checksums(str(path), storage.etag(str(path)))
+    return ChecksumVerifier(str(path), storage.etag(str(path)))
 
 
 @contextmanager
@@ -92,17 +92,17 @@ def test_a_damaged_block_is_named_by_the_windows_that_need_it(
     block = Window(0, 16 if layout is STRIPS else 64, 10, 10)
 
     with checked(path) as checksums:
-        assert checksums.damage(Window(0, 0, 20, 16), [1, 2]) == ""
-        assert f"byte {offset} does not match" in checksums.damage(block, [band])
-        assert checksums.damage(block, [1]) == "" or interleave == "pixel"
+        assert checksums.describe_damage(Window(0, 0, 20, 16), [1, 2]) == ""
+        assert f"byte {offset} does not match" in checksums.describe_damage(block, [band])
+        assert checksums.describe_damage(block, [1]) == "" or interleave == "pixel"
         # It stays damaged, however often it is asked about.
-        assert f"byte {offset} does not match" in checksums.damage(WHOLE, [1, 2])
+        assert f"byte {offset} does not match" in checksums.describe_damage(WHOLE, [1, 2])
 
 
 @pytest.mark.parametrize("compress", [None, "lzw", "packbits", "zstd"])
 def test_blocks_without_checksums_are_not_held_to_any(make_file, compress):
     with checked(make_file(**STRIPS, compress=compress)) as checksums:
-        assert checksums.damage(WHOLE, [1, 2]) == ""
+        assert checksums.describe_damage(WHOLE, [1, 2]) == ""
 
 
 def test_the_mask_has_blocks_of_its_own(make_scene):
@@ -110,17 +110,17 @@ def test_the_mask_has_blocks_of_its_own(make_scene):
     mask[10:60, 20:90] = 255
     path = make_scene(np.ones((1, ROWS, COLS), "uint8"), mask=mask, **TILES, compress="deflate")
     with closing(open_checksums(path)) as checksums:
-        offset = int(checksums._mask.page.numbers(tiff_header.OFFSETS, 0, 1)[0])
+        offset = int(checksums._mask.page.numbers(tiff_header.TILE_OFFSETS, 0, 1)[0])
     overwrite(path, offset + 3, b"\xff" * 4)
 
     with checked(path) as checksums:
-        assert checksums.damage(WHOLE, [1]) == ""
-        assert f"byte {offset} does not match" in checksums.damage(WHOLE, [1], mask=True)
+        assert checksums.describe_damage(WHOLE, [1]) == ""
+        assert f"byte {offset} does not match" in checksums.describe_damage(WHOLE, [1], mask=True)
 
 
 def test_a_file_without_a_mask_has_none_to_hold_to_anything(make_file):
     with checked(make_file(**TILES, compress="deflate")) as checksums:
-        assert checksums.damage(WHOLE, [1], mask=True) == ""
+        assert checksums.describe_damage(WHOLE, [1], mask=True) == ""
 
 
 class TestATableOfBlocks:
@@ -136,20 +136,20 @@ class TestATableOfBlocks:
         overwrite(path, field.offset, number.to_bytes(size, "little"))
 
     def test_may_leave_blocks_out(self, path):
-        for tag in (tiff_header.STRIP_OFFSETS, tiff_header.STRIP_COUNTS):
+        for tag in (tiff_header.STRIP_OFFSETS, tiff_header.STRIP_BYTE_COUNTS):
             self.edit(path, tag, 0)
 
         with checked(path) as checksums:
-            assert checksums.damage(WHOLE, [1, 2]) == ""
+            assert checksums.describe_damage(WHOLE, [1, 2]) == ""
 
-    @pytest.mark.parametrize("tag", [tiff_header.STRIP_OFFSETS, tiff_header.STRIP_COUNTS])
+    @pytest.mark.parametrize("tag", [tiff_header.STRIP_OFFSETS, tiff_header.STRIP_BYTE_COUNTS])
     def test_leaves_no_block_out_by_half(self, path, tag):
         self.edit(path, tag, 0)
 
         with checked(path) as checksums:
-            assert "block 0 has" in checksums.damage(WHOLE, [1, 2])
+            assert "block 0 has" in checksums.describe_damage(WHOLE, [1, 2])
 
-    @pytest.mark.parametrize("tag", [tiff_header.STRIP_OFFSETS, tiff_header.STRIP_COUNTS])
+    @pytest.mark.parametrize("tag", [tiff_header.STRIP_OFFSETS, tiff_header.STRIP_BYTE_COUNTS])
     def test_that_is_too_short_is_refused(self, path, tag):
         with closing(open_checksums(path)) as checksums:
             page = checksums._image.page
@@ -157,4 +157,4 @@ class TestATableOfBlocks:
             page.fields[tag] = type(field)(field.dtype, 2, field.offset)
 
             with pytest.raises(UnsupportedLayoutError, match="too short"):
-                list(Blocks.of(page).new(WHOLE, [1, 2]))
+                list(VerifiedBlocks.from_page(page).unverified(WHOLE, [1, 2]))

@@ -17,7 +17,7 @@ from swath.sagemaker.server.images import open_image
 from tests.helpers.tiffs import METADATA, PLACED, UTM, metadata, write_tiff
 
 PIXELS = np.ones((1, 8, 8), "uint8")
-COLOUR_PROFILE, XMP, PHOTOSHOP, UNKNOWN, MODEL_TIE_POINTS = 34675, 700, 34377, 50_999, 33922
+COLOR_PROFILE, XMP, PHOTOSHOP, UNKNOWN, MODEL_TIE_POINTS = 34675, 700, 34377, 50_999, 33922
 
 
 def chain(path, count, *, subfile=1, last=0):
@@ -150,7 +150,7 @@ def test_items_of_many_pages_count_together(tmp_path, monkeypatch):
     assert "items of GDAL's metadata" in refusal(tmp_path / "a.tif")
 
 
-@pytest.mark.parametrize("tag", [COLOUR_PROFILE, XMP, UNKNOWN])
+@pytest.mark.parametrize("tag", [COLOR_PROFILE, XMP, UNKNOWN])
 def test_bytes_of_metadata_are_added_up(tmp_path, gdal_opens, tag):
     half = np.zeros(header_check.MAX_METADATA_BYTES // 2 - 1000, "u1")
     most = large_tiff(tmp_path / "a.tif", {PHOTOSHOP: half, tag: half})

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from swath import storage
 from swath.raster.files import tiff_header
-from swath.raster.files.tiff_header import UnsupportedLayoutError, pages
+from swath.raster.files.tiff_header import UnsupportedLayoutError, read_pages
 from swath.raster.files.tiff_layout import read_layouts
 
 
@@ -60,7 +60,7 @@ def test_pages_are_found_in_their_order(make_tiled):
     with rasterio.open(path, "r+") as target:
         target.build_overviews([2])
 
-    found = pages(reading(storage.read_bytes(path)))
+    found = read_pages(reading(storage.read_bytes(path)))
 
     assert found[0].number(tiff_header.WIDTH, 0) == 200
     kinds = {
@@ -73,24 +73,24 @@ def test_pages_are_found_in_their_order(make_tiled):
 @pytest.mark.parametrize("content", [b"", b"II", b"II*\0\xff\xff\xff\xff" + bytes(8), b"x" * 100])
 def test_what_is_no_tiff_is_refused(content):
     with pytest.raises(UnsupportedLayoutError):
-        pages(reading(content))
+        read_pages(reading(content))
 
 
 @pytest.mark.parametrize("endianness", ["LITTLE", "BIG"])
 def test_what_does_not_begin_like_a_tiff_is_none(make_tiled, endianness):
     content = storage.read_bytes(make_tiled(endianness=endianness))
-    assert pages(reading(content))
+    assert read_pages(reading(content))
 
     for other in (b"XX" + content[2:], content[:15]):
         with pytest.raises(UnsupportedLayoutError, match="no TIFF"):
-            pages(reading(other))
+            read_pages(reading(other))
 
 
-@pytest.mark.parametrize("tag", [tiff_header.OFFSETS, tiff_header.COUNTS])
+@pytest.mark.parametrize("tag", [tiff_header.TILE_OFFSETS, tiff_header.TILE_BYTE_COUNTS])
 @pytest.mark.parametrize("missing", [1, 4, 8])
 def test_a_table_that_the_file_cuts_off_is_refused(make_tiled, tag, missing):
     content = storage.read_bytes(make_tiled())
-    (page, *_) = pages(reading(content))
+    (page, *_) = read_pages(reading(content))
     field = page.fields[tag]
     end = field.offset + field.count * field.dtype.itemsize
     whole = page.values(tag)
@@ -108,7 +108,7 @@ def test_pages_in_a_circle_end(make_tiled):
     end = first + 2 + 12 * int.from_bytes(content[first : first + 2], "little")
     content[end : end + 4] = content[4:8]
 
-    assert len(pages(reading(bytes(content)))) == 1
+    assert len(read_pages(reading(bytes(content)))) == 1
 
 
 @pytest.fixture

@@ -20,10 +20,10 @@ def landscape(seed, *, side=SIDE, scale=1.0, offset=0.0):
     coarse = rng.normal(size=(side // 20 + 2,) * 2)
     shape = np.kron(coarse, np.ones((20, 20)))[:side, :side] + 0.1 * rng.normal(size=(side, side))
     land = np.clip(shape + 0.3, 0, None)[None]
-    colour = np.array([500, 650, 700, 2400])[:, None, None] * rng.uniform(0.8, 1.25)
+    color = np.array([500, 650, 700, 2400])[:, None, None] * rng.uniform(0.8, 1.25)
     water = np.array([900, 700, 350, 120])[:, None, None] * rng.uniform(0.8, 1.25)
     grain = rng.normal(size=(4, side, side)) * np.array([10, 14, 22, 60])[:, None, None]
-    return ((water + land * colour + grain) * scale + offset).astype(np.float32)
+    return ((water + land * color + grain) * scale + offset).astype(np.float32)
 
 
 def samples(pixels, valid=None):

@@ -130,10 +130,14 @@ def all_same(one, other):
 def first_block(content):
     """Where the blocks of a TIFF begin: what comes before them has no checksum; else 0."""
     try:
-        page = tiff_header.first_page(lambda at, length: content[at : at + length])
+        page = tiff_header.read_first_page(lambda at, length: content[at : at + length])
     except tiff_header.UnsupportedLayoutError:
         return 0
-    tag = tiff_header.OFFSETS if tiff_header.OFFSETS in page.fields else tiff_header.STRIP_OFFSETS
+    tag = (
+        tiff_header.TILE_OFFSETS
+        if tiff_header.TILE_OFFSETS in page.fields
+        else tiff_header.STRIP_OFFSETS
+    )
     return int(page.numbers(tag).min())
 
 

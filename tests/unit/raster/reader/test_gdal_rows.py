@@ -6,7 +6,7 @@ from queue import SimpleQueue
 import numpy as np
 import pytest
 
-from swath.raster.dataset import Dataset, open_dataset
+from swath.raster.dataset import PinnedDataset, open_dataset
 from swath.raster.reader import gdal_rows
 from swath.raster.reader.channels import Channels
 from swath.raster.reader.gdal_rows import RowGroups
@@ -64,8 +64,8 @@ def test_a_handle_is_given_back_whether_it_could_read_or_not(path, monkeypatch):
             raise error
         return original(dataset, window, samples)
 
-    original = Dataset.read
-    monkeypatch.setattr(Dataset, "read", read)
+    original = PinnedDataset.read
+    monkeypatch.setattr(PinnedDataset, "read", read)
     with open_dataset(path) as dataset, ThreadPoolExecutor(1) as readers:
         source = RowGroups([dataset], Channels(bands=(1,)), windows, readers=readers)
         told = [source.decode(row, 0, []).exception() for row in (0, 0, 1)]

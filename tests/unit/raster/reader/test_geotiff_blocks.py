@@ -9,7 +9,7 @@ import pytest
 from swath import storage
 from swath.raster.dataset import open_dataset
 from swath.raster.files import tiff_header
-from swath.raster.files.tiff_header import UnsupportedLayoutError, pages
+from swath.raster.files.tiff_header import UnsupportedLayoutError, read_pages
 from swath.raster.files.tiff_layout import read_layouts
 from tests.helpers.reading import assert_reads_same, watched
 
@@ -29,7 +29,7 @@ def reading(content):
 
 def rewrite(content, tag, change):
     """A BigTIFF with another table, after all that it had."""
-    (page, *_) = pages(reading(content))
+    (page, *_) = read_pages(reading(content))
     numbers = change(page.numbers(tag).tolist())
     first = int.from_bytes(content[8:16], "little")
     (entry,) = (
@@ -47,9 +47,9 @@ def rewrite(content, tag, change):
 @pytest.mark.parametrize(
     ("tag", "number"),
     [
-        (tiff_header.COUNTS, 2 * 32 * 48 * 2 + (64 << 10) + 1),
-        (tiff_header.COUNTS, 1 << 31),
-        (tiff_header.OFFSETS, (1 << 64) - 8),
+        (tiff_header.TILE_BYTE_COUNTS, 2 * 32 * 48 * 2 + (64 << 10) + 1),
+        (tiff_header.TILE_BYTE_COUNTS, 1 << 31),
+        (tiff_header.TILE_OFFSETS, (1 << 64) - 8),
     ],
 )
 def test_a_block_where_none_can_be_or_too_large_is_left_to_gdal(path, tag, number):
@@ -62,7 +62,7 @@ def test_a_block_where_none_can_be_or_too_large_is_left_to_gdal(path, tag, numbe
     assert sources.names == {"RowGroups"}
 
 
-@pytest.mark.parametrize("tag", [tiff_header.OFFSETS, tiff_header.COUNTS])
+@pytest.mark.parametrize("tag", [tiff_header.TILE_OFFSETS, tiff_header.TILE_BYTE_COUNTS])
 @pytest.mark.parametrize("change", [lambda numbers: numbers[:-1], lambda numbers: [*numbers, 9]])
 def test_a_table_of_more_or_fewer_blocks_than_the_scene_has_is_refused(path, tag, change):
     content = rewrite(storage.read_bytes(path), tag, change)
@@ -81,7 +81,7 @@ def test_a_table_of_more_or_fewer_blocks_than_the_scene_has_is_refused(path, tag
         tiff_header.HEIGHT,
         tiff_header.TILE_WIDTH,
         tiff_header.TILE_HEIGHT,
-        tiff_header.SAMPLES,
+        tiff_header.SAMPLES_PER_PIXEL,
     ],
 )
 def test_a_header_of_no_extent_is_refused(path, tag):

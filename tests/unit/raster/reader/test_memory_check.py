@@ -12,7 +12,7 @@ import rasterio
 from swath.cpus import MIB
 from swath.errors import SceneError
 from swath.raster.dataset import open_dataset
-from swath.raster.empty_tiles import find_empty_tiles
+from swath.raster.empty_tiles import detect_empty_tiles
 from swath.raster.reader import read_tile, read_tiles, tile_reader
 from swath.raster.reader.memory_check import MemoryNeed
 from swath.raster.reader.workers import Workers
@@ -225,9 +225,9 @@ def test_empty_tiles_are_not_searched_where_memory_is_short(tmp_path, free):
     grid = Grid(4096, 4096, 512, 64)
     with open_scene(path) as scene:
         free(1 << 40)
-        assert find_empty_tiles(scene, grid, [1]).all()
+        assert detect_empty_tiles(scene, grid, [1]).all()
         free(4 * MIB)
-        assert find_empty_tiles(scene, grid, [1]) is None
+        assert detect_empty_tiles(scene, grid, [1]) is None
 
 
 @pytest.mark.parametrize(("bands", "dtype"), [(3, "uint8"), (4, "uint16")])

@@ -84,11 +84,11 @@ def test_settings_of_the_process_make_no_reading_lenient(make_block, monkeypatch
     seen = []
 
     @contextmanager
-    def warnings_raised():
-        seen.append({name: rasterio.env.getenv().get(name) for name in gdal_env.STRICT})
+    def raise_warnings():
+        seen.append({name: rasterio.env.getenv().get(name) for name in gdal_env.STRICT_OPTIONS})
         yield
 
-    monkeypatch.setattr(gdal_env, "warnings_raised", warnings_raised)
+    monkeypatch.setattr(gdal_env, "raise_warnings", raise_warnings)
     decoded(layout, content, [0])
 
-    assert seen == [gdal_env.STRICT]
+    assert seen == [gdal_env.STRICT_OPTIONS]

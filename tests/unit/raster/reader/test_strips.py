@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from swath.errors import SceneError
-from swath.raster.dataset import Dataset
+from swath.raster.dataset import PinnedDataset
 from swath.raster.files import checksums, tiff_header, tiff_layout
 from swath.raster.files.byte_ranges import MIN_HEADER_BYTES, LocalFile
 from swath.raster.reader import codecs, geotiff_blocks, read_tiles
@@ -281,7 +281,7 @@ def test_each_strip_is_inflated_once(tmp_path, monkeypatch):
     original = imagecodecs.deflate_decode
     monkeypatch.setitem(codecs._DECOMPRESS, DEFLATE, inflate)
     monkeypatch.setattr(checksums, "_fast_inflate", lambda: inflate)
-    monkeypatch.setattr(Dataset, "read", None)
+    monkeypatch.setattr(PinnedDataset, "read", None)
     with open_scene(str(path)) as scene:
         grid = Grid(30, 40, 16, 5)
         tiles = list(read_tiles(scene, grid, [1, 2, 3], range(grid.count)))
@@ -298,15 +298,17 @@ class TestStripsTooLargeToHold:
     def path(self, make_scene, compress, monkeypatch):
         monkeypatch.setattr(tiff_layout, "MAX_STRIP_BYTES", 1000)
         monkeypatch.setattr(checksums, "MAX_STRIP_BYTES", 1000)
-        monkeypatch.setattr(checksums, "_PIECE", 500)
+        monkeypatch.setattr(checksums, "_CHUNK_BYTES", 500)
         pixels = np.random.default_rng(0).integers(0, 9, (1, 80, 60), "uint8")
         return make_scene(pixels, compress=compress, blockysize=80)
 
     def strip(self, path):
         """Offset and length of the only one."""
         content = Path(path).read_bytes()
-        page = tiff_header.first_page(lambda at, length: content[at : at + length])
-        return page.number(tiff_header.STRIP_OFFSETS, 0), page.number(tiff_header.STRIP_COUNTS, 0)
+        page = tiff_header.read_first_page(lambda at, length: content[at : at + length])
+        return page.number(tiff_header.STRIP_OFFSETS, 0), page.number(
+            tiff_header.STRIP_BYTE_COUNTS, 0
+        )
 
     def test_are_read_as_gdal_reads_them(self, path):
         with watched() as sources:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from swath import storage
 from swath.errors import SceneChangedError, SceneError, SwathError, TransientError
-from swath.raster.dataset import Dataset
+from swath.raster.dataset import PinnedDataset
 from swath.raster.reader import read_tiles
 from swath.raster.scene import open_scene
 from swath.raster.tiles import Grid
@@ -104,10 +104,10 @@ def test_strips_are_read_once_by_several_threads(make_scene, monkeypatch):
         read.append((window.row_off, window.row_off + window.height))
         return original(self, window, bands)
 
-    original = Dataset.read
+    original = PinnedDataset.read
     path = make_scene(noise(1, 2000, 50), compress="lerc")
     with open_scene(path) as scene:
-        monkeypatch.setattr(Dataset, "read", note)
+        monkeypatch.setattr(PinnedDataset, "read", note)
         grid = Grid(50, 2000, 50, 20)
         tiles = list(read_tiles(scene, grid, [1], range(grid.count), threads=3))
 

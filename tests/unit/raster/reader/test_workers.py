@@ -23,7 +23,7 @@ def test_files_are_closed_and_threads_ended_at_the_end(dataset):
         assert (
             workers.decoder_pool.submit(threading.current_thread).result().name.startswith("swath-")
         )
-        assert file.content(0, 0, 2) in {b"II", b"MM"}
+        assert file.read_block(0, 0, 2) in {b"II", b"MM"}
         assert first is dataset
         assert not any(other.reader.closed for other in others)
 

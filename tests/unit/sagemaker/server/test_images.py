@@ -62,7 +62,7 @@ def test_a_jpeg_has_the_pixels_that_gdal_decodes(put):
     info, got, _ = read(path, "jpeg")
 
     np.testing.assert_array_equal(got, decoded(path.read_bytes()))
-    assert info.colours == ("red", "green", "blue")
+    assert info.colors == ("red", "green", "blue")
 
 
 def test_a_geotiff_is_where_it_says(put):
@@ -81,7 +81,7 @@ def test_what_is_transparent_is_not_valid(put):
     with open_image(put(encoded(pixels, "PNG")), "png", admit_all) as scene:
         _, valid = scene.read((0, 0, 270, 300), [1, 2, 3])
 
-    assert info.colours == ("red", "green", "blue", "alpha")
+    assert info.colors == ("red", "green", "blue", "alpha")
     assert not valid[:10].any()
     assert valid[10:].all()
 
@@ -252,7 +252,9 @@ def test_bands_that_nobody_can_choose_from_are_refused_before_they_are_decoded(p
         pytest.fail("admitted")
 
     with (
-        pytest.raises(SceneError, match="the image has 3 bands without names; the model wants red"),
+        pytest.raises(
+            SceneError, match="the image has 3 bands without names; the model expects red"
+        ),
         open_image(put(encoded(noise(), "NPY")), "npy", admit),
     ):
         pytest.fail("opened")

@@ -25,7 +25,7 @@ def image(crs=None, transform=None):
         count=1,
         dtype="uint8",
         band_names=(None,),
-        colours=(None,),
+        colors=(None,),
         nodata=(None,),
         masked=False,
         crs=crs,

@@ -263,7 +263,7 @@ def test_mixed_types_become_one_that_holds_both(make_scene):
     ("change", "message"),
     [
         ({"weights": [1.0]}, "1 weights and 2 classes; give one weight for each class"),
-        ({"bands": ("swir",)}, r"first\.tif has the bands red, nir; the model wants swir"),
+        ({"bands": ("swir",)}, r"first\.tif has the bands red, nir; the model expects swir"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(ports, change, message):

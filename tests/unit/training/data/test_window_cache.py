@@ -103,5 +103,5 @@ def test_pieces_are_whole_blocks_where_those_are_small(scenes, width, height, bl
 
 
 def test_a_scene_that_lacks_a_band_is_refused_before_anything_is_read(scenes):
-    with pytest.raises(SceneError, match="the model wants red, nir"):
+    with pytest.raises(SceneError, match="the model expects red, nir"):
         WindowCache(read_headers(scenes[0]), ["red", "nir"], units=(None, None), max_bytes=1)
