@@ -35,7 +35,7 @@ from swath.pipeline.shard import DEFAULT_CHECKPOINT_SECONDS, run_shard, write_fa
 
 ARRAY_INDEX = "AWS_BATCH_JOB_ARRAY_INDEX"
 JOB_ID = "AWS_BATCH_JOB_ID"
-STOP_SECONDS = 8.0
+DEFAULT_STOP_SECONDS = 8.0
 """Time in s that the process may take to end after SIGTERM.
 
 When the host shuts down, Docker sends SIGKILL ten seconds after SIGTERM:
@@ -57,17 +57,19 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> JobExit:
     """
     options = _parse(arguments, env)
 
-    def leave(error: Exception, code: JobExit) -> None:
-        _leave_cause(options.plan_uri, env, error, code)
+    def write_cause(error: Exception, code: JobExit) -> None:
+        _write_cause(options.plan_uri, env, error, code)
 
-    def leave_timeout(error: ModelTimeoutError) -> JobExit:
+    def write_timeout(error: ModelTimeoutError) -> JobExit:
         code = JobExit.from_error(error)
-        leave(error, code)
+        write_cause(error, code)
         return code
 
-    with _ending_at_sigterm(options.stop_seconds) as stop, before_forced_exit(leave_timeout):
-        doing = f"shard {options.index} of {options.plan_uri}"
-        return run_job(lambda: _run(options, stop), name=doing, logger=logger, on_error=leave)
+    with _handle_sigterm(options.stop_seconds) as stop, before_forced_exit(write_timeout):
+        job_name = f"shard {options.index} of {options.plan_uri}"
+        return run_job(
+            lambda: _run(options, stop), name=job_name, logger=logger, on_error=write_cause
+        )
 
 
 def _run(options: argparse.Namespace, stop: Callable[[], bool]) -> JobExit:
@@ -104,14 +106,14 @@ def _parse(arguments: Sequence[str], env: Mapping[str, str]) -> argparse.Namespa
     parser.add_argument(
         "--stop-seconds",
         type=float,
-        default=STOP_SECONDS,
+        default=DEFAULT_STOP_SECONDS,
         help="time in s that the process may take to end after SIGTERM",
     )
     return parser.parse_args(arguments)
 
 
 @contextmanager
-def _ending_at_sigterm(seconds: float) -> Iterator[Callable[[], bool]]:
+def _handle_sigterm(seconds: float) -> Iterator[Callable[[], bool]]:
     """Handle SIGTERM within the block: request an end, and enforce it after some seconds.
 
     Args:
@@ -138,14 +140,14 @@ def _ending_at_sigterm(seconds: float) -> Iterator[Callable[[], bool]]:
         stopping.set()
 
 
-def _leave_cause(uri: str, env: Mapping[str, str], error: Exception, code: JobExit) -> None:
+def _write_cause(uri: str, env: Mapping[str, str], error: Exception, code: JobExit) -> None:
     """Write this job's error for `find_cause`, because Batch keeps only the exit code."""
     if not (job := env.get(JOB_ID)):
         return
     name = type(error).__name__
-    left = JobFailure(error=name, cause=str(error) or name, exit_code=code)
+    failure = JobFailure(error=name, cause=str(error) or name, exit_code=code)
     try:
-        storage.write_json(RunPaths.from_plan_uri(uri).job_failure(job), left.to_json())
+        storage.write_json(RunPaths.from_plan_uri(uri).job_failure(job), failure.to_json())
     except Exception as unwritten:  # noqa: BLE001 - the failure itself matters more
         logger.warning("the cause of the failure cannot be written: %s", unwritten)
 

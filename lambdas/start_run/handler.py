@@ -35,7 +35,7 @@ def handler(event: EventBridgeEvent, context: LambdaContext) -> dict[str, Any]:
         metrics.add_metric("RunsEnded", MetricUnit.Count, 1)
         metrics.add_metric("WaitingDropsStarted", MetricUnit.Count, summary.outcome == "started")
     else:
-        drop = _drop(S3EventBridgeNotificationEvent(event.raw_event))
+        drop = _parse_drop(S3EventBridgeNotificationEvent(event.raw_event))
         summary = start_run(drop, settings=settings, catalog=catalog)
         metrics.add_metric(f"Drops{summary.outcome.capitalize()}", MetricUnit.Count, 1)
     logger.info("event handled", extra={"event_type": event.detail_type, **summary.to_json()})
@@ -52,7 +52,7 @@ def configuration() -> tuple[StartRunSettings, Catalog]:
     return settings, load_catalog(settings.catalogue_uri)
 
 
-def _drop(event: S3EventBridgeNotificationEvent) -> Drop:
+def _parse_drop(event: S3EventBridgeNotificationEvent) -> Drop:
     scene = event.detail.object
     return Drop(
         bucket=event.detail.bucket.name,

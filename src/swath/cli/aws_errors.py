@@ -79,7 +79,7 @@ _REMEDIES_BY_CLASS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
 
 def is_aws_error(error: Exception) -> bool:
     """Return whether AWS or its SDK raised an error."""
-    return isinstance(error, AwsError) or _is_bad_endpoint(error)
+    return isinstance(error, AwsError) or _is_invalid_endpoint(error)
 
 
 def describe_aws_error(error: Exception) -> str:
@@ -87,19 +87,19 @@ def describe_aws_error(error: Exception) -> str:
 
     Notes of the error, such as the object that was read, come first.
     """
-    doing = "".join(f"{note}: " for note in getattr(error, "__notes__", ()))
-    if _is_bad_endpoint(error):
-        return f"{doing}{error}; set AWS_ENDPOINT_URL to a URL, such as http://127.0.0.1:4566"
+    context = "".join(f"{note}: " for note in getattr(error, "__notes__", ()))
+    if _is_invalid_endpoint(error):
+        return f"{context}{error}; set AWS_ENDPOINT_URL to a URL, such as http://127.0.0.1:4566"
     cause = _service_error(error)
     if cause is None:
-        return _join(f"{doing}{error}", _remedy_of_class(error))
+        return _join(f"{context}{error}", _remedy_of_class(error))
     code = cause.response.get("Error", {}).get("Code", "Unknown")
     message = cause.response.get("Error", {}).get("Message") or "no reason given"
-    text = f"{doing}AWS refused {cause.operation_name}: {code}: {message}"
+    text = f"{context}AWS refused {cause.operation_name}: {code}: {message}"
     return _join(text, _remedy_of_code(code, message, cause.operation_name))
 
 
-def _is_bad_endpoint(error: Exception) -> bool:
+def _is_invalid_endpoint(error: Exception) -> bool:
     # botocore raises no class of its own for this error.
     return isinstance(error, ValueError) and str(error).startswith("Invalid endpoint")
 

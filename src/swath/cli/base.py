@@ -143,8 +143,8 @@ def _print_usage_error(error: TyperException) -> NoReturn:
 
 def _message(error: TyperException) -> str:
     """Return the error's message, with the option that was probably meant."""
-    given: str = getattr(error, "option_name", "")
-    nearest = get_close_matches(given, getattr(error, "possibilities", None) or (), n=1)
+    option: str = getattr(error, "option_name", "")
+    nearest = get_close_matches(option, getattr(error, "possibilities", None) or (), n=1)
     if nearest:
         return f"{error.message}; did you mean {nearest[0]}?"
     # A library by which typer checks values begins its messages so.

@@ -59,7 +59,7 @@ def evaluate(
             images=scenes,
             labels=None if labels == NO_LABELS else labels,
             against=against,
-            arguments=_arguments(
+            arguments=_container_arguments(
                 {
                     "--format": [label_format],
                     "--classes": [] if classes is None else [classes],
@@ -99,13 +99,13 @@ def evaluate(
         )
     for warning in evaluation.warnings:
         print_warning(warning)
-    print_table(_table(evaluation))
+    print_table(_metrics_table(evaluation))
     print_line(f"report: {out / REPORT_FILE}")
     if not verdict.passed:
         raise GateError(str(verdict))
 
 
-def _arguments(options: Mapping[str, Sequence[str | float]]) -> list[str]:
+def _container_arguments(options: Mapping[str, Sequence[str | float]]) -> list[str]:
     """Return the options as command-line arguments of the job's container."""
     return [
         word for name, values in options.items() for value in values for word in (name, str(value))
@@ -124,7 +124,7 @@ def _launch(job: EvaluationJob, stack: str, *, yes: bool) -> None:
     print_line(f"its report will be below {started.report}")
 
 
-def _table(evaluation: Evaluation) -> Table:
+def _metrics_table(evaluation: Evaluation) -> Table:
     """Return the metrics that have a value."""
     table = Table("metric", "value", title=f"{evaluation.package.name}, all classes")
     for name, value in evaluation.metrics.items():

@@ -44,8 +44,8 @@ def invoke(
     for image in images:
         if not image.is_file():
             raise InputError(f"there is no image at {image}; check the path")
-    targets = _targets(images, out)
-    target_endpoint = _checked(describe_endpoint(endpoint), asynchronous=asynchronous)
+    outputs = _output_files(images, out)
+    target_endpoint = _check_kind(describe_endpoint(endpoint), asynchronous=asynchronous)
     for image in images:
         target_endpoint.check(image)
     errors: Counter[bool] = Counter()
@@ -55,7 +55,7 @@ def invoke(
         for done, (image, response) in enumerate(responses, 1):
             update("", done, len(images))
             if isinstance(response, bytes):
-                _write(response, targets[image])
+                _write(response, outputs[image])
                 for warning in msgspec.json.decode(response, type=_Response).warnings:
                     print_warning(f"{image}: {warning}")
                 continue
@@ -66,7 +66,7 @@ def invoke(
         raise typer.Exit(EXIT_FAILED if errors[False] else EXIT_INPUT)
 
 
-def _targets(images: list[Path], out: Path | None) -> dict[Path, Path | None]:
+def _output_files(images: list[Path], out: Path | None) -> dict[Path, Path | None]:
     """Return the output file of each image; None for standard output."""
     if out is None and len(images) == 1:
         return {images[0]: None}
@@ -83,7 +83,7 @@ def _targets(images: list[Path], out: Path | None) -> dict[Path, Path | None]:
     return targets
 
 
-def _checked(endpoint: Endpoint, *, asynchronous: bool) -> Endpoint:
+def _check_kind(endpoint: Endpoint, *, asynchronous: bool) -> Endpoint:
     if asynchronous != (endpoint.kind == "asynchronous"):
         remedy = "omit --async" if asynchronous else "add --async"
         raise SettingsError(f"the endpoint {endpoint.name!r} is {endpoint.kind}: {remedy}")

@@ -172,7 +172,7 @@ def optimize(
         scenes=scene,
         tolerance=max_loss,
         tiles=tiles,
-        labels=_collection(val_labels, val_scenes),
+        labels=_read_validation_labels(val_labels, val_scenes),
     )
     print_line(
         f"{result.agreement.share:.1%} agreement on {result.tiles} tiles; "
@@ -212,13 +212,13 @@ def publish(
         model,
         to,
         Gate(
-            labels=_collection(val_labels, val_scenes),
+            labels=_read_validation_labels(val_labels, val_scenes),
             evaluation=evaluation,
             tolerance=tolerance,
             closed=gate,
         ),
     )
-    published = (f"{result.name} {result.digest[:12]}: {place}" for place in result.places)
+    published = (f"{result.name} {result.digest[:12]}: {folder}" for folder in result.places)
     for line in (*result.gates, *result.replaced, *published):
         print_line(line)
 
@@ -261,7 +261,7 @@ def _assignments(texts: list[str]) -> dict[str, Any]:
     return assignments
 
 
-def _collection(labels: str | None, scenes: str | None) -> Collection | None:
+def _read_validation_labels(labels: str | None, scenes: str | None) -> Collection | None:
     if labels is None and scenes is None:
         return None
     if scenes is None:

@@ -16,7 +16,7 @@ def register(model: jobs.ModelUri, group: jobs.Group, *, stack: jobs.Stack = "sw
     from swath.sagemaker.jobs.registry import register as make
     from swath.stack import Deployment
 
-    _show(make(model, group, Deployment.from_stack(stack)))
+    _print_version(make(model, group, Deployment.from_stack(stack)))
 
 
 def versions(group: jobs.Group) -> None:
@@ -24,17 +24,17 @@ def versions(group: jobs.Group) -> None:
     from swath.sagemaker.jobs.registry import versions as known
 
     for version in known(group):
-        _show(version)
+        _print_version(version)
 
 
 def approve(version: jobs.Version, *, reason: jobs.Reason = "") -> None:
     """Approve a model version."""
-    _decide(version, "Approved", reason)
+    _record_decision(version, "Approved", reason)
 
 
 def reject(version: jobs.Version, *, reason: jobs.Reason = "") -> None:
     """Reject a model version."""
-    _decide(version, "Rejected", reason)
+    _record_decision(version, "Rejected", reason)
 
 
 def transform(
@@ -64,11 +64,11 @@ def transform(
     print_line(f"started the transform job {job.name} of {len(job.chips.keys)} image(s)")
 
 
-def _decide(version: str, approval: Approval, reason: str) -> None:
+def _record_decision(version: str, approval: Approval, reason: str) -> None:
     from swath.sagemaker.jobs.registry import decide
 
-    _show(decide(version, approval, because=reason))
+    _print_version(decide(version, approval, because=reason))
 
 
-def _show(version: Version) -> None:
+def _print_version(version: Version) -> None:
     print_line(f"{version.arn}  {version.approval}  {version.digest}")

@@ -90,8 +90,8 @@ def _lambda_message(cause: dict[str, Any]) -> str:
 
     An explanation precedes messages of known crashes. The text is empty if the cause has neither.
     """
-    said = str(cause.get("errormessage") or cause.get("errortype") or "")
-    message = _REQUEST_ID_PREFIX.sub("", said)
+    raw = str(cause.get("errormessage") or cause.get("errortype") or "")
+    message = _REQUEST_ID_PREFIX.sub("", raw)
     meaning = next((words for ending, words in _CRASHES if ending.search(message)), None)
     return f"{meaning} ({message})" if meaning else message
 

@@ -13,8 +13,8 @@ import zipfile
 from pathlib import Path
 from typing import Literal
 
-from swath.cpus import memory_limit
 from swath.errors import PackageError
+from swath.resource_limits import memory_limit
 
 Kind = Literal[
     "onnx", "torchscript", "pt2", "checkpoint", "pickle", "safetensors", "pointer", "empty", "other"

@@ -38,7 +38,7 @@ def run_job(
         code = JobExit.from_error(error)
         level = logging.WARNING if code is JobExit.INTERRUPTED else logging.ERROR
         unexpected = None if isinstance(error, SwathError) else error
-        what = f"{name}: " if name else ""
-        logger.log(level, "%s%s", what, str(error) or type(error).__name__, exc_info=unexpected)
+        prefix = f"{name}: " if name else ""
+        logger.log(level, "%s%s", prefix, str(error) or type(error).__name__, exc_info=unexpected)
         on_error(error, code)
         return code

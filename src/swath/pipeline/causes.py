@@ -93,10 +93,10 @@ def _map_cause(sfn: SFNClient, detail: Mapping[str, Any]) -> tuple[str, str]:
     execution_arn = detail["executionArn"]
     pages = sfn.get_paginator("list_map_runs").paginate(executionArn=execution_arn)
     # A retried Map has one map run for each attempt; the latest one counts.
-    maps = [found for page in pages for found in page["mapRuns"]]
-    map_run = max(maps, key=lambda found: found["startDate"], default=None)
+    map_runs = [map_run for page in pages for map_run in page["mapRuns"]]
+    latest = max(map_runs, key=lambda map_run: map_run["startDate"], default=None)
     since = (detail.get("redriveDate") or 0) / 1000
-    failed = _failed_children(sfn, map_run["mapRunArn"], since) if map_run else iter(())
+    failed = _failed_children(sfn, latest["mapRunArn"], since) if latest else iter(())
     first = min(failed, key=lambda child: child["stopDate"], default=None)
     if first is None:
         # ListExecutions is eventually consistent.

@@ -11,7 +11,6 @@ import numpy as np
 from msgspec import UNSET
 
 from swath._types import Mask
-from swath.cpus import MIB
 from swath.errors import PackageError, SettingsError, UnknownModelError
 from swath.messages import Backend, ModelRef, PlanSummary, RunOptions, RunRequest
 from swath.models.package import describe_package
@@ -28,6 +27,7 @@ from swath.raster.reader.memory_check import gdal_memory_need
 from swath.raster.scene import Scene, open_scene
 from swath.raster.scene_info import SceneInfo
 from swath.raster.tiles import Grid
+from swath.resource_limits import MIB
 from swath.settings import PlanSettings
 
 if TYPE_CHECKING:

@@ -88,10 +88,10 @@ class ShardProgress:
         Args:
             tiles: Numbers of the shard's tiles, increasing.
         """
-        left = [tile for tile in tiles if tile >= self.inference.next_tile]
-        for detections in self.inference.run(left):
+        remaining = [tile for tile in tiles if tile >= self.inference.next_tile]
+        for detections in self.inference.run(remaining):
             self._add(detections)
-            if self.inference.next_tile > left[-1]:
+            if self.inference.next_tile > remaining[-1]:
                 break
             yield
 

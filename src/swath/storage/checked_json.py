@@ -45,10 +45,10 @@ def verify_checksum(data: Any) -> dict[str, Any]:
     """
     if not isinstance(data, dict) or _MEMBER not in data:
         raise ValueError("it has no checksum")
-    rest = {name: value for name, value in data.items() if name != _MEMBER}
-    if data[_MEMBER] != _digest(rest):
+    content = {name: value for name, value in data.items() if name != _MEMBER}
+    if data[_MEMBER] != _digest(content):
         raise ValueError("its SHA-256 is not that of its content")
-    return rest
+    return content
 
 
 def _digest(data: dict[str, Any]) -> str:

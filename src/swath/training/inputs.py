@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from swath.cpus import available_cpus
 from swath.errors import InputError
 from swath.labels.files import read_headers
 from swath.models.scaling import MinMax, Scaling, ZScore
 from swath.packaging.statistics import parse_units
 from swath.raster.interpretation import select_bands
 from swath.raster.radiometry.scenes import expect
+from swath.resource_limits import available_cpus
 from swath.training.data.augment import augment
 from swath.training.data.sampler import CropSampler, HardNegative, crop_rng
 from swath.training.data.statistics import BandStatistics, compute_band_statistics

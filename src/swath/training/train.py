@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from swath.cpus import available_cpus
 from swath.errors import InputError, LabelsError, TrainingError, TrainingInterruptedError
 from swath.errors.extras import require_modules
 from swath.models.package import describe_package
 from swath.models.packing import DESCRIPTION
 from swath.models.runtimes.device import runs_on_gpu, torch_device
 from swath.packaging.write_mlm import TRAINING, band_entry
+from swath.resource_limits import available_cpus
 from swath.storage.earlier_outputs import Output, has_only_entries
 from swath.training.export import export_package
 from swath.training.inputs import TrainInputs

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from swath.cpus import available_cpus
 from swath.errors import ModelOutputError, OutOfMemoryError, PackageError
+from swath.resource_limits import available_cpus
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

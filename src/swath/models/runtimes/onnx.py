@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import onnxruntime
 
-from swath.cpus import available_cpus
 from swath.errors import NoGpuError, PackageError
 from swath.models.runtimes import device
 from swath.models.runtimes.base import (
@@ -24,6 +23,7 @@ from swath.models.runtimes.base import (
 from swath.models.runtimes.batch_size import best_batch_size, make_batch_timer
 from swath.models.runtimes.onnx_session import OnnxModel
 from swath.models.runtimes.time_limit import TimeLimit
+from swath.resource_limits import available_cpus
 
 if TYPE_CHECKING:
     from pathlib import Path

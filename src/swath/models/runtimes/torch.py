@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from swath.cpus import available_cpus
 from swath.errors import ModelOutputError, PackageError
 from swath.models.runtimes.base import (
     GPU_WORKERS,
@@ -26,6 +25,7 @@ from swath.models.runtimes.device import torch_device
 from swath.models.runtimes.device_input import DeviceInput
 from swath.models.runtimes.time_limit import UNLIMITED, TimeLimit
 from swath.models.runtimes.torch_files import program_inputs, read_pt2, read_torchscript, to_module
+from swath.resource_limits import available_cpus
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

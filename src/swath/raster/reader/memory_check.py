@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rasterio.enums import Interleaving
 
-from swath.cpus import MIB, free_memory
 from swath.errors import SceneError
 from swath.raster import gdal_env
 from swath.raster.dataset import pixel_dtype
 from swath.raster.files.tiff_layout import Layout, can_decode
 from swath.raster.reader.block_cache import DECODED_ROWS_AHEAD
+from swath.resource_limits import MIB, free_memory
 
 if TYPE_CHECKING:
     from swath._types import Ints

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from swath._types import Ints, Mask
-from swath.cpus import available_cpus
 from swath.errors import SceneChangedError, TransientError
 from swath.raster.reader.block_cache import BlockCache
 from swath.raster.reader.block_source import open_block_source
@@ -25,6 +24,7 @@ from swath.raster.reader.workers import Workers
 from swath.raster.scene import Scene
 from swath.raster.tiles import Grid, Tile
 from swath.raster.validity import combine
+from swath.resource_limits import available_cpus
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from swath.cpus import available_cpus
 from swath.detection.detect_scene import detect_scene
 from swath.errors import InputError, PayloadError
 from swath.messages import Receipt, ShardRequest
 from swath.pipeline.run_store import RunStore
 from swath.pipeline.shard import run_shard, write_failed_receipt
+from swath.resource_limits import available_cpus
 from swath.sagemaker.server.content_types import GEOJSON
 from swath.sagemaker.server.images import Size, open_image
 from swath.sagemaker.server.limits import Budget, Line

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from swath.cpus import available_cpus
 from swath.errors import LabelsError
 from swath.labels.files import read_headers
 from swath.raster.band_units import Units
@@ -22,6 +21,7 @@ from swath.raster.interpretation import select_bands
 from swath.raster.radiometry.units import Conversion, conversion
 from swath.raster.scene import Scene, open_scene
 from swath.raster.scene_info import Box, SceneInfo
+from swath.resource_limits import available_cpus
 from swath.training.data.window_cache import common_dtype, window_shape
 
 if TYPE_CHECKING:

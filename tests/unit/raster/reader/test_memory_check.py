@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import rasterio
 
-from swath.cpus import MIB
 from swath.errors import SceneError
 from swath.raster.dataset import open_dataset
 from swath.raster.empty_tiles import detect_empty_tiles
@@ -18,6 +17,7 @@ from swath.raster.reader.memory_check import MemoryNeed
 from swath.raster.reader.workers import Workers
 from swath.raster.scene import open_scene
 from swath.raster.tiles import Grid
+from swath.resource_limits import MIB
 from tests.helpers.rasters import NORTH_UP, UTM
 from tests.helpers.tiffs import write_zeros
 

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from swath.cpus import MIB, available_cpus, free_memory, memory_limit
 from swath.errors import SettingsError
+from swath.resource_limits import MIB, available_cpus, free_memory, memory_limit
 
 MACHINE = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
