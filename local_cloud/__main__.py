@@ -27,9 +27,10 @@ def main(
     port: local_cloud.Port = 0,
     context: local_cloud.Context = None,
 ) -> None:
-    """Deploy the stack on this machine and keep it running until Ctrl-C.
+    """Deploy the stack on this machine, and keep it running until Ctrl-C.
 
-    The database is a PostGIS of its own, or a new one on the server of SWATH_POSTGIS_SERVER.
+    The command starts a PostGIS server of its own. If SWATH_POSTGIS_SERVER names a server, it
+    creates a new database there instead.
     """
     try:
         with exit_on_signals():

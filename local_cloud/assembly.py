@@ -35,7 +35,7 @@ class Assembly:
         templates = sorted(folder.glob("*.template.json"))
         if len(templates) != 1:
             names = ", ".join(path.name for path in templates) or "none"
-            raise LocalCloudError(f"{folder} must have the template of one stack; it has: {names}")
+            raise LocalCloudError(f"{folder} must have the template of one stack, but has {names}")
         return cls(folder.resolve(), templates[0].name.removesuffix(".template.json"))
 
     @property

@@ -14,8 +14,8 @@ from local_cloud.run_follower import RunFollower, RunProgress, RunResult
 INCOMING_PREFIX = "incoming/"
 """Prefix in the scenes bucket below which scenes are dropped."""
 _SKIP_REASONS = {
-    "duplicate": "its run exists already; no run starts",
-    "ignored": "it is not a scene; no run starts",
+    "duplicate": "a run of this scene exists already; no other run starts",
+    "ignored": "this object is not a scene; no run starts",
 }
 
 

@@ -36,8 +36,8 @@ NEXT_STEPS = """
 What next:
   open build/demo/preview.png
   `make demo SCENE=/path/to.tif` processes a scene of yours with the bands B02, B03, B04, B08, B11
-  `make local` keeps the local cloud running: upload scenes, query its database
-  docs/model-package.md adds a model of yours, docs/deploying.md deploys to AWS"""
+  `make local` runs the local cloud until Ctrl-C, for scenes and database queries of yours
+  docs/model-package.md describes how to add a model, docs/deploying.md how to deploy to AWS"""
 _SHIP_COUNTS = ("ships_found", "ships_drawn", "wrong_boxes")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -97,21 +97,21 @@ def prepare_scene(user_scene: Path | None) -> tuple[Path, Harbour | None]:
 def process_scene(cloud: LocalCloud, scene: Path, harbour: Harbour | None) -> bool:
     """Upload the scene, follow its run, and report; return whether the run succeeded."""
     bucket, key = cloud.outputs["ScenesBucket"], f"{INCOMING_PREFIX}{scene.name}"
-    print_step(f"dropping the scene: s3://{bucket}/{key}")
+    print_step(f"uploading the scene: s3://{bucket}/{key}")
     cloud.client("s3").upload_file(str(scene), bucket, key)
     result = follow_run(RunFollower(cloud))
     summary = summarize(result, scene.name)
     if result.status == "SUCCEEDED":
         rows = read_postgis(cloud.dsn(), result.run_id)
-        boxes = read_boxes(fetch_detections(cloud, result, OUTPUT_FOLDER))
+        detections = read_boxes(fetch_detections(cloud, result, OUTPUT_FOLDER))
         summary["rows_in_postgis"] = rows.counts
         if harbour:
-            hits = match_ships(boxes.boxes, harbour.boxes)
-            boxes = boxes.mark_false_positives(hits)
+            hits = match_ships(detections.boxes, harbour.boxes)
+            detections = detections.mark_false_positives(hits)
             summary["ships_drawn"] = len(harbour.boxes)
             summary["ships_found"] = int(hits.sum())
             summary["wrong_boxes"] = int((~hits).sum())
-        draw_preview(str(scene), boxes, OUTPUT_FOLDER / "preview.png")
+        draw_preview(str(scene), detections, OUTPUT_FOLDER / "preview.png")
         print_report(summary, rows)
     else:
         print_line(f"\nRun {result.run_id} {summary['status']}: {result.error}: {result.cause}")

@@ -48,7 +48,7 @@ class Ship:
 
 
 def moor_fleet(rng: np.random.Generator, coast: Coast, port: Port, count: int) -> list[Ship]:
-    """Return ships at the piers, at anchor and under way; none touches a ship or the shore."""
+    """Return ships at the piers, at anchor and sailing, clear of each other and of the shore."""
     ships = _moor_at_piers(rng, port)
     rows, cols = coast.clearance.shape
     wind = rng.uniform(0, math.tau)

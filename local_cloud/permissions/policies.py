@@ -160,7 +160,7 @@ def _is_condition_met(operator: str, keys: Mapping[str, Any], context: Mapping[s
     if operator not in _OPERATORS:
         known = ", ".join(sorted(_OPERATORS))
         raise ValueError(
-            f"the local cloud does not evaluate the condition operator {operator}; it knows {known}"
+            f"the local cloud does not support the condition operator {operator}, only {known}"
         )
     compare = _OPERATORS[operator]
     low = {name.lower(): value for name, value in context.items()}

@@ -143,7 +143,7 @@ def _unusable_server_error(error: psycopg.Error) -> LocalCloudError:
     reason = " ".join(str(error).split())
     return LocalCloudError(
         f"SWATH_POSTGIS_SERVER names a server that cannot be used: {reason}; "
-        "correct it, or unset it: the local cloud then starts its own PostGIS"
+        "correct the variable, or unset it: the local cloud then starts its own PostGIS"
     )
 
 

@@ -70,7 +70,7 @@ def test_a_run_is_reported_from_its_start_to_its_end(
 
     # The same bytes once more.
     pipeline.drop(scene, "incoming/watched.tif")
-    assert "its run exists" in listener.until(uri)
+    assert "a run of this scene exists" in listener.until(uri)
 
 
 def test_a_failed_run_is_reported_with_its_cause(
