@@ -148,7 +148,7 @@ def test_the_process_ends_with_the_code(plan_uri, tmp_path):
 
 @pytest.fixture
 def large(make_plan, make_scene):
-    """A shard of 1,000 tiles, each with something to find."""
+    """A shard of 1,000 tiles, each with an object."""
     pixels = np.zeros((1, 300, 480), np.int16)
     pixels[0, ::10, ::10] = 81
     return make_plan(make_scene(pixels))

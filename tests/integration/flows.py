@@ -1,4 +1,4 @@
-"""Everything that the stack does, each once: for those who look at how it was done."""
+"""All flows of the stack, each run once, for tests of their calls and grants."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def drop(pipeline: Pipeline, folder: Path, key: str, *, seed: int) -> str:
 
 
 def fail_and_redrive(pipeline: Pipeline, folder: Path) -> None:
-    """Two runs that fail, are recorded, and are taken up again as their scenes come again."""
+    """Let two runs fail and be recorded; drop their scenes again, which redrives them."""
     uris = {}
     for number in range(2):
         key = f"incoming/no-such-model/flow-{number}.tif"
@@ -79,7 +79,7 @@ def fail_on_batch(pipeline: Pipeline, folder: Path) -> None:
 
 @contextlib.contextmanager
 def array_that_is_too_large(pipeline: Pipeline) -> Iterator[None]:
-    """A plan's only shard becomes an array of two jobs: the second finds no shard."""
+    """Make an array of two jobs of a plan's only shard: the second job has no shard."""
     with another_definition(pipeline) as definition:
         definition["States"]["InferShard"]["Parameters"]["ArrayProperties"] = {"Size": 2}
         update(pipeline, definition)

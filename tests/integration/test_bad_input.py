@@ -1,4 +1,4 @@
-"""Every bad object ends in a run that is marked failed, with a cause, and is told of."""
+"""Every bad object ends in a failed run with a recorded cause and a notification."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The deployed endpoints: asked by hand, and by runs that are told of twice or not at all."""
+"""Deployed endpoints: called by hand, and by runs with repeated or lost notifications."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def swath_invoke(pipeline: Pipeline, kind: str, *arguments: str | Path) -> str:
 
 @dataclass(frozen=True)
 class Notifications:
-    """What the asynchronous endpoint tells its topics, as a second subscriber hears it."""
+    """Notifications of the asynchronous endpoint, as a second subscriber receives them."""
 
     pipeline: Pipeline
     queue: str

@@ -31,7 +31,7 @@ UNPROVEN = (
         ("arn:aws:lambda:*:function:*:[*]",),
         "*Machine",
     ),
-    Unproven("of executions that are aborted, and of jobs that find no host", "batch:TerminateJob"),
+    Unproven("of executions that are aborted, and of jobs without a host", "batch:TerminateJob"),
     Unproven("the CDK gives them with SendMessage to an on-failure queue", "sqs:Get*"),
     Unproven(
         "AWS does not say whether a Map's child is checked on the machine or on <machine>/<label>; "

@@ -94,7 +94,7 @@ def larger(scene: Path, path: Path) -> Path:
 
 
 def rows(table: pa.Table) -> list[tuple[Any, ...]]:
-    """What was found, in an order of its own, without what names the run."""
+    """Return the rows of a table, sorted, without the columns that name the run."""
     names = ["geometry", "class", "score", "x_min", "y_min", "x_max", "y_max", "tile"]
     columns = (table.column(name).to_pylist() for name in names)
     return sorted(zip(*columns, strict=True))

@@ -47,7 +47,7 @@ def test_a_dev_stack_goes_but_for_its_logs(
     with pytest.raises(psycopg.OperationalError, match="does not exist"):
         psycopg.connect(own_cloud.dsn())
 
-    # A first deployment that fails leaves as little, and does not stand in the way of the next.
+    # A first deployment that fails leaves as little, and does not block the next one.
     with pytest.raises(LocalCloudError, match="is ROLLBACK_COMPLETE"):
         own_cloud.deploy(broken_release(dev, tmp_path / "broken"))
     assert {name.split("-storage")[0] for name in list_remaining(own_cloud)["buckets"]} == {

@@ -1,4 +1,4 @@
-"""A scene that is dropped again while its own run is under way."""
+"""A scene that is dropped again during its own run."""
 
 from __future__ import annotations
 

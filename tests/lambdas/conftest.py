@@ -10,7 +10,7 @@ from swath.settings import DatabaseSettings
 
 @dataclass(frozen=True)
 class Context:
-    """What Lambda tells a handler about the call."""
+    """Context of a call, as Lambda passes it to a handler."""
 
     function_name: str = "function"
     memory_limit_in_mb: int = 1024

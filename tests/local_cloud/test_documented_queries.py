@@ -1,4 +1,4 @@
-"""What the documentation tells its readers to run as the master user, who is no superuser."""
+"""Documented queries, run as the master user, who is not a superuser."""
 
 from __future__ import annotations
 

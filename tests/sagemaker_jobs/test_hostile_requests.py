@@ -116,7 +116,7 @@ def an_image(rng):
 
 
 def an_array(rng):
-    """A whole NPY file, of one of the ways to write one."""
+    """A complete NPY file, in one of the formats."""
     pixels = dots(rng.randrange(99))
     array = pixels.astype(rng.choice(["<i2", ">i2", ">f4", "<f8", "<f2", "|b1", "<c8", "<u8"]))
     array = rng.choice([array, np.asfortranarray(array), array[0], array[None], array[:, :0]])
@@ -328,7 +328,7 @@ def test_an_image_without_a_response_of_the_model_times_out(tmp_path, monkeypatc
         assert seen(server.invoke(good)) == bright(pixels)
 
 
-# Clients hear why a body was not taken, whichever way they send it.
+# Clients get the reason for a refused body, with every method of sending it.
 
 TOO_MUCH = bytes(30 * LARGEST)
 

@@ -1,4 +1,4 @@
-"""What is done to a cloud by hand while runs are under way."""
+"""Actions on a cloud while its runs are active."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`--seed` plays some scenarios; a table at the end tells what was drawn and what came of it."""
+"""`--seed` plays some scenarios; a table at the end counts draws and outcomes."""
 
 from __future__ import annotations
 

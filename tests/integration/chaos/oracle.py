@@ -1,4 +1,4 @@
-"""The rows that each scene has to have, found by a pass without faults."""
+"""Expected rows of each scene, from a run without faults."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Rows = list[tuple[object, ...]]
 
 
 def make_scenes(folder: Path) -> list[tuple[Path, Rows]]:
-    """Draw the scenes; return each with the rows that `swath run` finds in it."""
+    """Draw the scenes; return each with the rows that `swath run` writes for it."""
     made = []
     for seed in range(SCENES):
         path = folder / f"{seed}.tif"

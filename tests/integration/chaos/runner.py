@@ -27,7 +27,7 @@ _SMALL = {
 
 @dataclass
 class Outcome:
-    """What came of a scenario."""
+    """Outcome of a scenario."""
 
     statuses: list[str] = field(default_factory=list)
     causes: list[str] = field(default_factory=list)
@@ -38,7 +38,7 @@ class Outcome:
 
 
 def words(scenario: Scenario, outcome: Outcome) -> Iterator[str]:
-    """What was drawn and what came of it, to be counted."""
+    """Yield the terms of a scenario and of its outcome, to be counted."""
     yield f"backend {scenario.backend}"
     yield from (f"fault {type(fault).__name__}" for fault in scenario.faults)
     yield from (f"action {action}" for action, _ in scenario.actions)

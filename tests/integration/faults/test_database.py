@@ -39,7 +39,7 @@ def test_a_failure_is_recorded_though_the_database_is_away_for_an_hour(
     assert (run.status, run.error) == ("failed", "SceneError")
     assert "failed-while-away.tif" in run.cause
     assert run.recorded_at > run.ended_at
-    assert occurrences > 3, "more calls than Lambda itself makes of an event"
+    assert occurrences > 3, "more calls than the attempts of Lambda itself"
 
 
 def test_a_failure_that_is_not_recorded_is_set_aside_and_can_be_redriven(

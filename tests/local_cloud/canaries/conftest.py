@@ -25,7 +25,7 @@ from tests.local_cloud.canaries.aws import ROLE, Aws, create_role
 
 @pytest.fixture(scope="session")
 def moto_endpoint() -> Iterator[str]:
-    """A server of vanilla moto, told to use no Docker and to execute state machines."""
+    """Server of vanilla moto, which uses no Docker and executes state machines."""
     settings: Any = default_user_config
     before = dict(settings)
     settings.update(SETTINGS)

@@ -30,7 +30,7 @@ def test_canary_bucket_properties(services: Services, aws: Aws):
 
 
 def described(aws: Aws, bucket: str) -> tuple[str | None, bool]:
-    """Whether a bucket keeps versions, and whether it tells EventBridge of an object."""
+    """Return the versioning of a bucket, and whether it sends an event for an object."""
     queue = aws.queue()
     pattern = {"detail-type": ["Object Created"], "detail": {"bucket": {"name": [bucket]}}}
     rule = aws.rule(pattern, {"Arn": aws.queue_arn(queue)})

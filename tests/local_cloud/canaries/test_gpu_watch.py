@@ -118,7 +118,7 @@ def test_a_job_that_waits_for_its_turn_at_a_host_is_not_ended(
         started = aws.client("stepfunctions").start_execution(
             stateMachineArn=watch, name=new_name(), input=json.dumps({"job": job})
         )["executionArn"]
-        eventually(lambda: "IsThereAHost" in entered(aws, started), "a look at the hosts")
+        eventually(lambda: "IsThereAHost" in entered(aws, started), "a check of the hosts")
         no_hosts.set()
         done = aws.ended(started)
 

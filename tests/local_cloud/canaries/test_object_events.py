@@ -13,7 +13,7 @@ def test_canary_object_events(services: Services, aws: Aws):
     aws.client("s3").put_bucket_notification_configuration(
         Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}}
     )
-    # Moto tells of an object's rights each time that it is put; S3 does not.
+    # Moto sends an event for an object's rights with each put; S3 does not.
     pattern = {"detail-type": ["Object Created"], "detail": {"bucket": {"name": [bucket]}}}
     rule = aws.rule(pattern, {"Arn": aws.queue_arn(queue)})
 

@@ -1,4 +1,4 @@
-"""The synthetic scene: it is what it says, and the demo's model finds its ships."""
+"""The synthetic scene: its properties, and the detections of the demo's model in it."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Finding PostGIS, and what is said where there is none."""
+"""Locating PostGIS, and the error without one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way to the database: open, and while the database is paused."""
+"""Connections to the database, also while it is paused."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_paused_database_refuses_some_connections_and_holds_the_others(
     answers = [exchange(opened, b"abc") for _ in range(4)]
 
     assert answers == [b"", b"", b"cba", b"cba"]
-    assert faults.occurrences(number) == 3, "the fourth finds it awake"
+    assert faults.occurrences(number) == 3, "the fourth connection needs no wait"
 
 
 def test_a_database_that_is_paused_again_has_to_wake_again(
