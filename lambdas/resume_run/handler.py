@@ -22,7 +22,7 @@ from swath.settings import ResumeRunSettings
 @event_source(data_class=SNSEvent)
 def handler(event: SNSEvent, context: LambdaContext) -> dict[str, Any]:
     """Resume the state that waits for the shard in the event; SNS delivers one message an event."""
-    notification = Notification.of_message(event.sns_message)
+    notification = Notification.from_message(event.sns_message)
     logger.append_keys(request_uri=notification.request_uri)
     resumption = resume_run(notification, work_uri=settings().work_uri)
     logger.info("notification handled", extra=resumption.to_json())

@@ -93,10 +93,10 @@ def service():
 @pytest.fixture
 def runtime(service, monkeypatch):
     """SageMaker's runtime."""
-    shards.runtime.cache_clear()
+    shards.runtime_client.cache_clear()
     monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", service.url)
     yield service
-    shards.runtime.cache_clear()
+    shards.runtime_client.cache_clear()
 
 
 def refused(status, body, *, error="InputError"):

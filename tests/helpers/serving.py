@@ -275,9 +275,9 @@ def endpoints(container, monkeypatch):
     thread.start()
     for name in ("SAGEMAKER", "SAGEMAKER_RUNTIME"):
         monkeypatch.setenv(f"AWS_ENDPOINT_URL_{name}", f"http://127.0.0.1:{server.server_port}")
-    shards.runtime.cache_clear()
+    shards.runtime_client.cache_clear()
     yield found
-    shards.runtime.cache_clear()
+    shards.runtime_client.cache_clear()
     server.shutdown()
     thread.join()
     server.server_close()

@@ -9,7 +9,7 @@ from swath import storage
 from swath.errors import PayloadError
 from swath.messages import Receipt, ShardRequest, TileCounts
 from swath.pipeline.paths import RunPaths
-from swath.sagemaker.client.async_shards import attempt
+from swath.sagemaker.client.async_shards import attempt_id
 from swath.settings import ResumeRunSettings
 from tests.helpers.answers import Answer
 
@@ -47,7 +47,7 @@ def message(http_bucket):
         "invocationStatus": "Completed",
         "requestParameters": {"endpointName": "swath-async", "inputLocation": uri},
         "responseParameters": {"outputLocation": answer},
-        "inferenceId": attempt(request),
+        "inferenceId": attempt_id(request),
     }
 
 

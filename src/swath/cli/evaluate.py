@@ -113,13 +113,13 @@ def _container_arguments(options: Mapping[str, Sequence[str | float]]) -> list[s
 
 
 def _launch(job: EvaluationJob, stack: str, *, yes: bool) -> None:
-    from swath.sagemaker.jobs.evaluate import ceiling_of, check, launch
+    from swath.sagemaker.jobs.evaluate import check_evaluation, launch_evaluation, max_cost
     from swath.stack import Deployment
 
     deployment = Deployment.from_stack(stack)
-    check(job, deployment)
-    confirm_cost(ceiling_of(job, deployment.region), yes=yes)
-    started = launch(job, deployment)
+    check_evaluation(job, deployment)
+    confirm_cost(max_cost(job, deployment.region), yes=yes)
+    started = launch_evaluation(job, deployment)
     print_line(f"started the processing job {started.name}")
     print_line(f"its report will be below {started.report}")
 

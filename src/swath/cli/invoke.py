@@ -15,7 +15,7 @@ from swath.cli.options import inputs, jobs, limits
 from swath.errors import InputError, SettingsError
 
 if TYPE_CHECKING:
-    from swath.sagemaker.client.images import Endpoint
+    from swath.sagemaker.client.images import ImageEndpoint
 
 SUFFIX = ".geojson"
 
@@ -51,7 +51,7 @@ def invoke(
     errors: Counter[bool] = Counter()
     with progress_bar("images") as update:
         update("", 0, len(images))
-        responses = invoke_images(target_endpoint, images, at_once=at_once)
+        responses = invoke_images(target_endpoint, images, max_concurrent=at_once)
         for done, (image, response) in enumerate(responses, 1):
             update("", done, len(images))
             if isinstance(response, bytes):
@@ -83,7 +83,7 @@ def _output_files(images: list[Path], out: Path | None) -> dict[Path, Path | Non
     return targets
 
 
-def _check_kind(endpoint: Endpoint, *, asynchronous: bool) -> Endpoint:
+def _check_kind(endpoint: ImageEndpoint, *, asynchronous: bool) -> ImageEndpoint:
     if asynchronous != (endpoint.kind == "asynchronous"):
         remedy = "omit --async" if asynchronous else "add --async"
         raise SettingsError(f"the endpoint {endpoint.name!r} is {endpoint.kind}: {remedy}")

@@ -8,22 +8,22 @@ from swath.cli.console import print_line
 from swath.cli.options import jobs
 
 if TYPE_CHECKING:
-    from swath.sagemaker.jobs.registry import Approval, Version
+    from swath.sagemaker.jobs.registry import Approval, ModelVersion
 
 
 def register(model: jobs.ModelUri, group: jobs.Group, *, stack: jobs.Stack = "swath") -> None:
     """Register a model package as the next version of a group; create a missing group."""
-    from swath.sagemaker.jobs.registry import register as make
+    from swath.sagemaker.jobs.registry import register_model
     from swath.stack import Deployment
 
-    _print_version(make(model, group, Deployment.from_stack(stack)))
+    _print_version(register_model(model, group, Deployment.from_stack(stack)))
 
 
 def versions(group: jobs.Group) -> None:
     """List the model versions of a group, newest first."""
-    from swath.sagemaker.jobs.registry import versions as known
+    from swath.sagemaker.jobs.registry import list_versions
 
-    for version in known(group):
+    for version in list_versions(group):
         _print_version(version)
 
 
@@ -50,25 +50,24 @@ def transform(
 
     The job runs on CPUs: choose an instance type without a GPU.
     """
-    from swath.sagemaker.jobs.transform import TransformRequest
-    from swath.sagemaker.jobs.transform import transform as start
+    from swath.sagemaker.jobs.transform import TransformJob, launch_transform
     from swath.stack import Deployment
 
     kind: Any = instance_type  # one of hundreds of literals
-    request = TransformRequest(
+    request = TransformJob(
         package=model, images=images, out=results, instance_type=kind, instances=instances
     )
-    job = start(request, Deployment.from_stack(stack))
+    job = launch_transform(request, Deployment.from_stack(stack))
     if job.chips.notice:
         print_line(job.chips.notice)
     print_line(f"started the transform job {job.name} of {len(job.chips.keys)} image(s)")
 
 
 def _record_decision(version: str, approval: Approval, reason: str) -> None:
-    from swath.sagemaker.jobs.registry import decide
+    from swath.sagemaker.jobs.registry import set_approval
 
-    _print_version(decide(version, approval, because=reason))
+    _print_version(set_approval(version, approval, reason=reason))
 
 
-def _print_version(version: Version) -> None:
+def _print_version(version: ModelVersion) -> None:
     print_line(f"{version.arn}  {version.approval}  {version.digest}")

@@ -15,7 +15,7 @@ from swath.errors import InputError
 from swath.labels.renaming import parse_class_map
 
 if TYPE_CHECKING:
-    from swath.sagemaker.jobs.costs import Ceiling
+    from swath.sagemaker.jobs.costs import MaxCost
 
 
 def check_options(context: typer.Context, *, local: bool) -> None:
@@ -90,7 +90,7 @@ def split_list(text: str | None) -> tuple[str, ...] | None:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def confirm_cost(ceiling: Ceiling, *, yes: bool) -> None:
+def confirm_cost(ceiling: MaxCost, *, yes: bool) -> None:
     """Print the cost of a job, and ask for confirmation unless `yes` is set.
 
     Raises:

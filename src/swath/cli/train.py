@@ -138,13 +138,13 @@ def _cross_validate_locally(
 
 
 def _launch(job: TrainingJob, stack: str, *, yes: bool) -> None:
-    from swath.sagemaker.jobs.train import ceiling_of, check, launch
+    from swath.sagemaker.jobs.train import check_training, launch_training, max_cost
     from swath.stack import Deployment
 
     deployment = Deployment.from_stack(stack)
-    check(job, deployment)
-    confirm_cost(ceiling_of(job, deployment.region), yes=yes)
-    started = launch(job, deployment)
+    check_training(job, deployment)
+    confirm_cost(max_cost(job, deployment.region), yes=yes)
+    started = launch_training(job, deployment)
     print_line(f"started the training job {started.name}")
     print_line(f"its package will be at {started.package}")
     print_line(f"resume it later with --on-sagemaker --checkpoints {started.checkpoints}")

@@ -98,14 +98,14 @@ def _launch(
     instances: int,
     yes: bool,
 ) -> None:
-    from swath.sagemaker.jobs.train import ceiling_of, check
+    from swath.sagemaker.jobs.train import check_training, max_cost
     from swath.sagemaker.jobs.tune import TuningJob, launch_tuning
     from swath.stack import Deployment
 
     deployment = Deployment.from_stack(stack)
-    check(training, deployment)
-    confirm_cost(ceiling_of(training, deployment.region, jobs=search.trials), yes=yes)
-    job = TuningJob(training=training, search=search, at_once=instances)
+    check_training(training, deployment)
+    confirm_cost(max_cost(training, deployment.region, jobs=search.trials), yes=yes)
+    job = TuningJob(training=training, search=search, max_parallel=instances)
     name, checkpoints = launch_tuning(job, deployment)
     print_line(
         f"started the tuning job {name}\nresume one of its trainings later with `swath train "

@@ -12,8 +12,8 @@ pytestmark = pytest.mark.enable_socket
 
 @pytest.fixture
 def invoke(endpoints, monkeypatch):
-    monkeypatch.setattr(images, "_FIRST_WAIT", 0)
-    monkeypatch.setattr(images, "_POLL", 0.001)
+    monkeypatch.setattr(images, "_INITIAL_WAIT_SECONDS", 0)
+    monkeypatch.setattr(images, "_MIN_POLL_SECONDS", 0.001)
     return lambda *arguments: CliRunner().invoke(app, ["invoke", *map(str, arguments)])
 
 
@@ -104,7 +104,7 @@ def test_nothing_is_sent_if_an_image_cannot_be(invoke, make_image, endpoints, tm
     result = invoke(good, large, "--endpoint", "serverless", "--out", tmp_path / "out")
 
     assert result.exit_code == EXIT_INPUT
-    assert "a serverless endpoint takes 4000000 at most: invoke a real-time" in result.stderr
+    assert "a serverless endpoint takes 4000000 at most; invoke a real-time" in result.stderr
     assert endpoints.asked == 0
 
 

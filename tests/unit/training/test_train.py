@@ -142,7 +142,7 @@ def test_stopped_after_any_step_it_goes_on_with_the_next(squares, tmp_path):
     steps = 0
     for _ in range(20):
         loop = prepared(squares, tmp_path, **chosen)
-        loop.load_state_dict()
+        loop.resume()
         loop.stop = lambda done=steps, loop=loop: loop.progress.step > done
         assert loop.progress.step == steps
         try:
@@ -163,7 +163,7 @@ def test_a_training_that_is_done_is_not_done_again(squares, tmp_path):
     first.run()
     points = []
     second = prepared(squares, tmp_path, points=points, epochs="1", crops="8")
-    second.load_state_dict()
+    second.resume()
     second.run()
 
     assert second.progress == first.progress
@@ -189,12 +189,12 @@ def test_a_training_whose_time_was_over_goes_on_with_another_launch_or_more_time
     chosen = {"epochs": "2", "crops": "24", "keep": "last"}
     first = prepared(squares, tmp_path, minutes="1e-9", **chosen)
     first.launch = "one"
-    first.load_state_dict()
+    first.resume()
     first.run()
     second = prepared(squares, tmp_path, minutes=minutes, **chosen)
     second.launch = launch
 
-    second.load_state_dict()
+    second.resume()
     second.run()
 
     assert first.progress.step == 1
@@ -298,7 +298,7 @@ def test_scenes_held_out_are_validated_on_and_not_trained_on(squares):
     loop = prepared(squares, None, val=None, held_out="b.tif")
 
     assert [scene.name for scene in loop.scenes.scenes] == ["a.tif", "c.tif"]
-    assert [scene.name for scene in loop.validate.collection.scenes] == ["b.tif"]
+    assert [scene.name for scene in loop.validator.collection.scenes] == ["b.tif"]
 
 
 def test_a_loss_that_is_nan_ends_it_with_the_reason(squares):
@@ -313,7 +313,7 @@ def test_a_loss_that_is_nan_ends_it_with_the_reason(squares):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"held_out": "b.tif"}, "leave one of them out"),
+        ({"held_out": "b.tif"}, "leave out one of them"),
         ({"class_weights": "1,2"}, r"class_weights has 2 numbers and there are 1 classes"),
         ({"network.wings": "2"}, "no option wings"),
         ({"bands": "blue"}, "blue"),

@@ -19,8 +19,8 @@ from swath import storage
 from swath.errors import PayloadError, SwathError
 from swath.messages import Payload, ShardRequest
 from swath.pipeline.paths import RunPaths
-from swath.sagemaker.client.errors import answered, calling
-from swath.sagemaker.client.shards import JSON, read_receipt, runtime
+from swath.sagemaker.client.errors import error_from_response, translate_errors
+from swath.sagemaker.client.shards import JSON, read_receipt, runtime_client
 from swath.settings import SubmitShardSettings
 
 if TYPE_CHECKING:
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
 # Matches `ClientError: Received client error (400) from model. See …`; the status may be absent.
 _STATUS = re.compile(r"\((\d{3})\)")
 # Maximum length that Step Functions accepts.
-_CAUSE_LENGTH = 32_768
+_MAX_CAUSE_LENGTH = 32_768
 
-Outcome = Literal["resumed", "failed", "ignored", "stale"]
+ResumeOutcome = Literal["resumed", "failed", "ignored", "stale"]
 
 
-class Submission(Payload, frozen=True, kw_only=True):
+class SubmitResult(Payload, frozen=True, kw_only=True):
     """Shard request sent to an endpoint, with the address of the future answer."""
 
     request_uri: str
     output_uri: str
 
 
-class Resumption(Payload, frozen=True, kw_only=True):
+class ResumeResult(Payload, frozen=True, kw_only=True):
     """Result of handling a notification; `stale` if no state waits for it any more."""
 
-    outcome: Outcome
+    outcome: ResumeOutcome
     request_uri: str
     reason: str = ""
 
@@ -62,7 +62,7 @@ class Notification:
     """Reason for the failure; empty if the inference succeeded."""
 
     @classmethod
-    def of_message(cls, text: str) -> Self:
+    def from_message(cls, text: str) -> Self:
         """Parse a message of the success topic or the error topic.
 
         Args:
@@ -83,10 +83,12 @@ class Notification:
                 failure="" if completed else str(message.get("failureReason") or "unknown"),
             )
         except (ValueError, TypeError, KeyError) as error:
-            raise PayloadError(f"not a notification of SageMaker's ({error!r}): {text}") from None
+            raise PayloadError(
+                f"the message is not a notification of SageMaker ({error!r}): {text}"
+            ) from None
 
 
-def submit_shard(request: ShardRequest, settings: SubmitShardSettings) -> Submission:
+def submit_shard(request: ShardRequest, settings: SubmitShardSettings) -> SubmitResult:
     """Queue one shard at an asynchronous endpoint; a notification announces its answer.
 
     Args:
@@ -99,27 +101,27 @@ def submit_shard(request: ShardRequest, settings: SubmitShardSettings) -> Submis
     """
     uri = RunPaths.from_plan_uri(request.plan_uri).request(request.index)
     storage.write_json(uri, request.to_json())
-    with calling(settings.endpoint_name):
-        answer = runtime().invoke_endpoint_async(
+    with translate_errors(settings.endpoint_name):
+        response = runtime_client().invoke_endpoint_async(
             EndpointName=settings.endpoint_name,
             InputLocation=uri,
-            InferenceId=attempt(request),
+            InferenceId=attempt_id(request),
             ContentType=JSON,
             Accept=JSON,
             RequestTTLSeconds=settings.queue_seconds,
             InvocationTimeoutSeconds=settings.inference_seconds,
         )
-    return Submission(request_uri=uri, output_uri=answer["OutputLocation"])
+    return SubmitResult(request_uri=uri, output_uri=response["OutputLocation"])
 
 
-def attempt(request: ShardRequest) -> str:
+def attempt_id(request: ShardRequest) -> str:
     """Return the identifier of one attempt at a shard: 64 characters derived from its token."""
     return hashlib.sha256(request.task_token.encode()).hexdigest()
 
 
 def resume_run(
     notification: Notification, *, work_uri: str, states: SFNClient | None = None
-) -> Resumption:
+) -> ResumeResult:
     """Resume the state that waits for a shard, with its receipt or its error.
 
     Notifications about images that users sent to the endpoint are ignored, and so are duplicates.
@@ -133,37 +135,39 @@ def resume_run(
         PayloadError: The endpoint's answer is not a receipt.
     """
     if not notification.request_uri.startswith(storage.join(work_uri, "runs", "")):
-        return _result("ignored", notification, "not of a run")
+        return _resume_result("ignored", notification, "the notification is not of a run")
     try:
         request = ShardRequest.from_json(storage.read_json(notification.request_uri))
     except FileNotFoundError:
-        return _result("stale", notification, "the run's objects have expired")
-    if notification.inference_id != attempt(request):
-        return _result("stale", notification, "of an earlier attempt")
-    return _report(notification, request.task_token, states or boto3.client("stepfunctions"))
+        return _resume_result("stale", notification, "the run's objects have expired")
+    if notification.inference_id != attempt_id(request):
+        return _resume_result("stale", notification, "the notification is of an earlier attempt")
+    return _resume_state(notification, request.task_token, states or boto3.client("stepfunctions"))
 
 
-def _report(notification: Notification, token: str, states: SFNClient) -> Resumption:
+def _resume_state(notification: Notification, token: str, states: SFNClient) -> ResumeResult:
     try:
         if notification.failure:
-            error = _failure(notification)
-            cause = str(error)[:_CAUSE_LENGTH]
+            error = _error_from_notification(notification)
+            cause = str(error)[:_MAX_CAUSE_LENGTH]
             states.send_task_failure(taskToken=token, error=type(error).__name__, cause=cause)
-            return _result("failed", notification, cause)
+            return _resume_result("failed", notification, cause)
         receipt = read_receipt(
             storage.read_bytes(notification.output_uri), notification.endpoint
         ).to_json()
         states.send_task_success(taskToken=token, output=json.dumps(receipt))
     except (states.exceptions.TaskDoesNotExist, states.exceptions.TaskTimedOut):
-        return _result("stale", notification, "nobody waits for it")
-    return _result("resumed", notification)
+        return _resume_result("stale", notification, "no state waits for the shard")
+    return _resume_result("resumed", notification)
 
 
-def _failure(notification: Notification) -> SwathError:
-    found = _STATUS.search(notification.failure)
-    status = int(found[1]) if found else 0
-    return answered(status, notification.failure, notification.endpoint)
+def _error_from_notification(notification: Notification) -> SwathError:
+    match = _STATUS.search(notification.failure)
+    status = int(match[1]) if match else 0
+    return error_from_response(status, notification.failure, notification.endpoint)
 
 
-def _result(outcome: Outcome, notification: Notification, reason: str = "") -> Resumption:
-    return Resumption(outcome=outcome, request_uri=notification.request_uri, reason=reason)
+def _resume_result(
+    outcome: ResumeOutcome, notification: Notification, reason: str = ""
+) -> ResumeResult:
+    return ResumeResult(outcome=outcome, request_uri=notification.request_uri, reason=reason)

@@ -19,16 +19,20 @@ from botocore.exceptions import ClientError
 from swath.errors import InputError, SettingsError, SwathError, TransientError
 from swath.errors.service_errors import is_transient
 
-MODEL_ERROR = "ModelError"
+MODEL_ERROR_CODE = "ModelError"
 # Temporary errors in addition to those of every service.
-_NOT_READY = {"ModelNotReadyException", "ServiceUnavailable"}
-_UNKNOWN_ENDPOINT = {"ValidationError", "ValidationException"}
+_NOT_READY_CODES = {"ModelNotReadyException", "ServiceUnavailable"}
+_UNKNOWN_ENDPOINT_CODES = {"ValidationError", "ValidationException"}
 # Statuses of the container for which a retry may succeed.
-_LATER = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+_RETRYABLE_STATUSES = {
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.TOO_EARLY,
+    HTTPStatus.TOO_MANY_REQUESTS,
+}
 
 
 @contextmanager
-def calling(endpoint: str) -> Iterator[None]:
+def translate_errors(endpoint: str) -> Iterator[None]:
     """Translate the errors of SageMaker's runtime, raised in the block, into swath's errors.
 
     Args:
@@ -43,14 +47,14 @@ def calling(endpoint: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        raise _meaning(error, endpoint) from error
+        raise _translate_client_error(error, endpoint) from error
     except Exception as error:
         if is_transient(error):
-            raise TransientError(f"the endpoint {endpoint!r} gave no answer: {error}") from error
+            raise TransientError(f"the endpoint {endpoint!r} did not answer: {error}") from error
         raise
 
 
-def answered(status: int, body: str, endpoint: str) -> SwathError:
+def error_from_response(status: int, body: str, endpoint: str) -> SwathError:
     """Return the error for an answer of the container other than 200.
 
     Args:
@@ -58,38 +62,38 @@ def answered(status: int, body: str, endpoint: str) -> SwathError:
         body: Body of the answer: `{"error": …, "message": …}` if swath's container wrote it.
         endpoint: Name of the endpoint.
     """
-    told = f"the endpoint {endpoint!r} answered {status}: {_reason(body)}"
+    message = f"the endpoint {endpoint!r} answered {status}: {_extract_reason(body)}"
     if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return TransientError(told) if status in _LATER else InputError(told)
-    return TransientError(told)
+        return TransientError(message) if status in _RETRYABLE_STATUSES else InputError(message)
+    return TransientError(message)
 
 
-def _meaning(error: ClientError, endpoint: str) -> Exception:
+def _translate_client_error(error: ClientError, endpoint: str) -> Exception:
     # A ModelError also holds the container's own status and message.
     response: Mapping[str, Any] = error.response
     code = response["Error"]["Code"]
-    if code == MODEL_ERROR:
+    if code == MODEL_ERROR_CODE:
         status = int(response.get("OriginalStatusCode") or 0)
         body = response.get("OriginalMessage") or response["Error"].get("Message", "")
-        return answered(status, str(body), endpoint)
-    if code in _UNKNOWN_ENDPOINT:
+        return error_from_response(status, str(body), endpoint)
+    if code in _UNKNOWN_ENDPOINT_CODES:
         return SettingsError(f"the endpoint {endpoint!r}: {error}")
-    if code in _NOT_READY or is_transient(error):
+    if code in _NOT_READY_CODES or is_transient(error):
         return TransientError(f"the endpoint {endpoint!r}: {error}")
     return error
 
 
-_TAG = re.compile(r"<(style|script)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
-_PAGE = 4000
+_HTML_TAG = re.compile(r"<(style|script)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+_MAX_PAGE_LENGTH = 4000
 """Maximum number of characters of an HTML page to search for text."""
 
 
-def _reason(body: str) -> str:
+def _extract_reason(body: str) -> str:
     try:
-        told = json.loads(body)
-        return f"{told['error']}: {told['message']}"
+        error = json.loads(body)
+        return f"{error['error']}: {error['message']}"
     except (ValueError, TypeError, KeyError):
         # A proxy in between answers with an HTML page; its text is the reason.
         if body.lstrip().startswith("<"):
-            body = " ".join(_TAG.sub(" ", body[:_PAGE]).split())
+            body = " ".join(_HTML_TAG.sub(" ", body[:_MAX_PAGE_LENGTH]).split())
         return body or "nothing"

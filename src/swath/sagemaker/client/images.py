@@ -23,24 +23,25 @@ from botocore.exceptions import ClientError
 
 from swath import storage
 from swath.errors import InputError, SettingsError, SwathError, TransientError
-from swath.sagemaker.client.errors import answered, calling
-from swath.sagemaker.client.shards import runtime
+from swath.sagemaker.client.errors import error_from_response, translate_errors
+from swath.sagemaker.client.shards import runtime_client
 
-Kind = Literal["real-time", "serverless", "asynchronous"]
+EndpointKind = Literal["real-time", "serverless", "asynchronous"]
 
-Ask = Callable[["Endpoint", Path, threading.Event], bytes]
+InvokeFunction = Callable[["ImageEndpoint", Path, threading.Event], bytes]
 
 GEOJSON = "application/geo+json"
-LIMITS: dict[Kind, int] = {
+MAX_REQUEST_BYTES: dict[EndpointKind, int] = {
     "real-time": 25_000_000,
     "serverless": 4_000_000,
     "asynchronous": 1_000_000_000,
 }
 """Maximum size of a request in bytes."""
-_REMEDIES: dict[Kind, str] = {
-    "real-time": "invoke an asynchronous endpoint with --async, or drop it into the stack's bucket",
+_REMEDIES: dict[EndpointKind, str] = {
+    "real-time": "invoke an asynchronous endpoint with --async, or put the image into the "
+    "stack's bucket",
     "serverless": "invoke a real-time endpoint, or an asynchronous one with --async",
-    "asynchronous": "drop it into the stack's bucket, where a scene may be of any size",
+    "asynchronous": "put the image into the stack's bucket, which takes scenes of any size",
 }
 _MEDIA_TYPES = {
     ".tif": "image/tiff",
@@ -52,23 +53,23 @@ _MEDIA_TYPES = {
 }
 # A serverless endpoint may need up to three minutes to start:
 # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-invoke.html
-_ATTEMPTS = 12
-_FIRST_WAIT = 1.0
+_MAX_ATTEMPTS = 12
+_INITIAL_WAIT_SECONDS = 1.0
 """Maximum first wait in s; the wait is random, on average half of it. The maximum doubles with
-each retry, up to `_LONGEST_WAIT`."""
-_LONGEST_WAIT = 30.0
-_LONGEST_INFERENCE = 3600
+each retry, up to `_MAX_WAIT_SECONDS`."""
+_MAX_WAIT_SECONDS = 30.0
+_INFERENCE_TIMEOUT_SECONDS = 3600
 """Timeout of an inference in s; the maximum that SageMaker allows."""
-_POLL, _SLOWEST_POLL = 0.5, 10.0
+_MIN_POLL_SECONDS, _MAX_POLL_SECONDS = 0.5, 10.0
 _STATUS = re.compile(r"\((\d{3})\)")
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class ImageEndpoint:
     """Endpoint to invoke, with its kind."""
 
     name: str
-    kind: Kind
+    kind: EndpointKind
     staging: str = ""
     """S3 URI of an asynchronous endpoint's bucket, below which images are uploaded for it."""
 
@@ -82,16 +83,16 @@ class Endpoint:
             InputError: The file does not exist, or is too large.
         """
         if not image.is_file():
-            raise InputError(f"there is no image at {image}")
-        size, limit = image.stat().st_size, LIMITS[self.kind]
+            raise InputError(f"there is no image at {image}; check the path")
+        size, limit = image.stat().st_size, MAX_REQUEST_BYTES[self.kind]
         if size > limit:
             raise InputError(
-                f"{image} has {size} bytes; a {self.kind} endpoint takes {limit} at most: "
+                f"{image} has {size} bytes; a {self.kind} endpoint takes {limit} at most; "
                 f"{_REMEDIES[self.kind]}"
             )
 
 
-def describe_endpoint(name: str) -> Endpoint:
+def describe_endpoint(name: str) -> ImageEndpoint:
     """Return the kind of an endpoint, and the staging URI of an asynchronous one.
 
     Args:
@@ -116,49 +117,52 @@ def describe_endpoint(name: str) -> Endpoint:
     return _endpoint(name, dict(config))
 
 
-def _endpoint(name: str, config: Mapping[str, Any]) -> Endpoint:
+def _endpoint(name: str, config: Mapping[str, Any]) -> ImageEndpoint:
     if asynchronous := config.get("AsyncInferenceConfig"):
         answers = asynchronous["OutputConfig"].get("S3OutputPath", "")
-        return Endpoint(name, "asynchronous", answers.rstrip("/").rpartition("/")[0])
+        return ImageEndpoint(name, "asynchronous", answers.rstrip("/").rpartition("/")[0])
     serverless = "ServerlessConfig" in config["ProductionVariants"][0]
-    return Endpoint(name, "serverless" if serverless else "real-time")
+    return ImageEndpoint(name, "serverless" if serverless else "real-time")
 
 
 def invoke_images(
-    endpoint: Endpoint, images: Sequence[Path], *, at_once: int
+    endpoint: ImageEndpoint, images: Sequence[Path], *, max_concurrent: int
 ) -> Iterator[tuple[Path, bytes | SwathError]]:
     """Invoke an endpoint for several images at once, and yield each answer as it arrives.
 
     Args:
         endpoint: Endpoint to invoke.
         images: Paths of the images.
-        at_once: Maximum number of concurrent requests.
+        max_concurrent: Maximum number of concurrent requests.
 
     Yields:
         The path of an image, with its GeoJSON or its error.
     """
-    ask = _ask_later if endpoint.kind == "asynchronous" else _ask_now
+    invoke = _invoke_async if endpoint.kind == "asynchronous" else _invoke_sync
     stop = threading.Event()
-    with ThreadPoolExecutor(at_once, "images") as pool:
-        asked: dict[Future[bytes], Path] = {
-            pool.submit(_patiently, ask, endpoint, image, stop): image for image in images
+    with ThreadPoolExecutor(max_concurrent, "images") as pool:
+        image_by_future: dict[Future[bytes], Path] = {
+            pool.submit(_invoke_with_retries, invoke, endpoint, image, stop): image
+            for image in images
         }
         try:
-            for done in as_completed(asked):
-                yield asked[done], _outcome(done)
+            for done in as_completed(image_by_future):
+                yield image_by_future[done], _result_or_error(done)
         finally:
             stop.set()
             pool.shutdown(cancel_futures=True)
 
 
-def _outcome(done: Future[bytes]) -> bytes | SwathError:
+def _result_or_error(done: Future[bytes]) -> bytes | SwathError:
     try:
         return done.result()
     except SwathError as error:
         return error
 
 
-def _patiently(ask: Ask, endpoint: Endpoint, image: Path, stop: threading.Event) -> bytes:
+def _invoke_with_retries(
+    invoke: InvokeFunction, endpoint: ImageEndpoint, image: Path, stop: threading.Event
+) -> bytes:
     """Invoke the endpoint, and retry with growing delays while it is busy or not ready.
 
     The delays are random, so that clients refused together do not retry together.
@@ -168,21 +172,21 @@ def _patiently(ask: Ask, endpoint: Endpoint, image: Path, stop: threading.Event)
     another request. Therefore this function has its own loop.
     """
     endpoint.check(image)
-    for attempt in range(_ATTEMPTS - 1):
+    for attempt in range(_MAX_ATTEMPTS - 1):
         try:
-            return ask(endpoint, image, stop)
+            return invoke(endpoint, image, stop)
         except TransientError:
-            longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt)
-            if stop.wait(random.uniform(0, longest)):  # noqa: S311 (nothing secret)
+            max_wait = min(_MAX_WAIT_SECONDS, _INITIAL_WAIT_SECONDS * 2**attempt)
+            if stop.wait(random.uniform(0, max_wait)):  # noqa: S311 (nothing secret)
                 raise
-    return ask(endpoint, image, stop)
+    return invoke(endpoint, image, stop)
 
 
-def _ask_now(endpoint: Endpoint, image: Path, stop: threading.Event) -> bytes:
+def _invoke_sync(endpoint: ImageEndpoint, image: Path, stop: threading.Event) -> bytes:
     del stop  # an answer takes a minute at most
     try:
-        with calling(endpoint.name):
-            response = runtime().invoke_endpoint(
+        with translate_errors(endpoint.name):
+            response = runtime_client().invoke_endpoint(
                 EndpointName=endpoint.name,
                 ContentType=_media_type(image),
                 Accept=GEOJSON,
@@ -191,35 +195,37 @@ def _ask_now(endpoint: Endpoint, image: Path, stop: threading.Event) -> bytes:
             return response["Body"].read()
     except TransientError as error:
         if isinstance(cause := error.__cause__, ClientError):
-            _check_hope(int(str(cause.response.get("OriginalStatusCode") or 0)), error)
+            _raise_if_model_failed(int(str(cause.response.get("OriginalStatusCode") or 0)), error)
         raise
 
 
-def _ask_later(endpoint: Endpoint, image: Path, stop: threading.Event) -> bytes:
+def _invoke_async(endpoint: ImageEndpoint, image: Path, stop: threading.Event) -> bytes:
     """Upload an image to the endpoint's bucket, invoke the endpoint, and wait for the answer."""
     uri = storage.join(endpoint.staging, "images", str(uuid.uuid4()), image.name)
     storage.copy(str(image), uri, content_type=_media_type(image))
-    with calling(endpoint.name):
-        taken = runtime().invoke_endpoint_async(
+    with translate_errors(endpoint.name):
+        response = runtime_client().invoke_endpoint_async(
             EndpointName=endpoint.name,
             InputLocation=uri,
             ContentType=_media_type(image),
             Accept=GEOJSON,
-            InvocationTimeoutSeconds=_LONGEST_INFERENCE,
+            InvocationTimeoutSeconds=_INFERENCE_TIMEOUT_SECONDS,
         )
-    wait = _POLL
+    wait = _MIN_POLL_SECONDS
     while True:
-        answer = _left(endpoint, taken["OutputLocation"], taken.get("FailureLocation", ""))
+        answer = _read_output(
+            endpoint, response["OutputLocation"], response.get("FailureLocation", "")
+        )
         if answer is not None:
             return answer
         if stop.wait(wait):
             raise TransientError(
-                f"{image} was given up; its answer will be at {taken['OutputLocation']}"
+                f"stopped waiting for {image}; its result will be at {response['OutputLocation']}"
             )
-        wait = min(_SLOWEST_POLL, wait * 1.5)
+        wait = min(_MAX_POLL_SECONDS, wait * 1.5)
 
 
-def _left(endpoint: Endpoint, output: str, failure: str) -> bytes | None:
+def _read_output(endpoint: ImageEndpoint, output: str, failure: str) -> bytes | None:
     """Return the answer of an asynchronous endpoint, or raise its error; None if pending."""
     with suppress(FileNotFoundError):
         return storage.read_bytes(output)
@@ -229,14 +235,14 @@ def _left(endpoint: Endpoint, output: str, failure: str) -> bytes | None:
         text = storage.read_bytes(failure).decode(errors="replace")
     except FileNotFoundError:
         return None
-    found = _STATUS.search(text)
-    status = int(found[1]) if found else 0
-    error = answered(status, text, endpoint.name)
-    _check_hope(status, error)
+    match = _STATUS.search(text)
+    status = int(match[1]) if match else 0
+    error = error_from_response(status, text, endpoint.name)
+    _raise_if_model_failed(status, error)
     raise error
 
 
-def _check_hope(status: int, error: SwathError) -> None:
+def _raise_if_model_failed(status: int, error: SwathError) -> None:
     """Raise a permanent error if the model itself failed, since a retry would fail again."""
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         raise SwathError(str(error)) from error

@@ -11,26 +11,28 @@ from botocore.config import Config
 
 from swath.errors import PayloadError
 from swath.messages import Receipt, ShardRequest
-from swath.sagemaker.client.errors import calling
+from swath.sagemaker.client.errors import translate_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
 JSON = "application/json"
 
-ANSWER_SECONDS = 60
+RESPONSE_TIMEOUT_SECONDS = 60
 """Time limit in s for a container to answer:
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html"""
 
 # AWS advises ten seconds more than the container has. The client does not retry, since its callers
 # retry with longer delays.
-_PATIENCE = Config(read_timeout=ANSWER_SECONDS + 10, retries={"total_max_attempts": 1})
+_CLIENT_CONFIG = Config(
+    read_timeout=RESPONSE_TIMEOUT_SECONDS + 10, retries={"total_max_attempts": 1}
+)
 
 
 @functools.cache
-def runtime() -> SageMakerRuntimeClient:
+def runtime_client() -> SageMakerRuntimeClient:
     """Return the SageMaker runtime client that this process shares."""
-    return boto3.client("sagemaker-runtime", config=_PATIENCE)
+    return boto3.client("sagemaker-runtime", config=_CLIENT_CONFIG)
 
 
 def invoke_endpoint(endpoint: str, request: ShardRequest) -> Receipt:
@@ -48,8 +50,8 @@ def invoke_endpoint(endpoint: str, request: ShardRequest) -> Receipt:
         SettingsError: The endpoint does not exist.
         PayloadError: The answer is not a receipt of swath.
     """
-    with calling(endpoint):
-        response = runtime().invoke_endpoint(
+    with translate_errors(endpoint):
+        response = runtime_client().invoke_endpoint(
             EndpointName=endpoint,
             ContentType=JSON,
             Accept=JSON,
@@ -72,4 +74,4 @@ def read_receipt(body: bytes, endpoint: str) -> Receipt:
     try:
         return Receipt.from_json(json.loads(body))
     except (ValueError, PayloadError) as error:
-        raise PayloadError(f"the endpoint {endpoint!r} gave no receipt: {error}") from None
+        raise PayloadError(f"the endpoint {endpoint!r} did not return a receipt: {error}") from None

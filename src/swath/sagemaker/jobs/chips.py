@@ -61,21 +61,21 @@ def list_chips(prefix: str) -> Chips:
     keys, skipped = [], []
     for one in (one for page in pages for one in page.get("Contents", [])):
         key = one["Key"].removeprefix(start)
-        if reason := _why_not(key, one["Size"]):
+        if reason := _skip_reason(key, one["Size"]):
             skipped.append(f"{key or folder} ({reason})")
         else:
             keys.append(key)
-    found = Chips(prefix=folder, keys=tuple(keys), skipped=tuple(skipped))
+    chips = Chips(prefix=folder, keys=tuple(keys), skipped=tuple(skipped))
     if not keys:
-        notice = f": {found.notice}" if skipped else ""
+        notice = f": {chips.notice}" if skipped else ""
         raise InputError(
             f"there is no image below {folder}; images are files of at most {MAX_IMAGE_MB} MB "
             f"named {', '.join(_SUFFIXES)}{notice}"
         )
-    return found
+    return chips
 
 
-def _why_not(key: str, size: int) -> str:
+def _skip_reason(key: str, size: int) -> str:
     """Return the reason why an object cannot be an image; empty if it can be one.
 
     Args:
@@ -85,5 +85,5 @@ def _why_not(key: str, size: int) -> str:
     if not size:
         return "empty"
     if not key.lower().endswith(_SUFFIXES):
-        return "no image by its name"
+        return "unknown suffix"
     return f"more than {MAX_IMAGE_MB} MB" if size > MAX_IMAGE_MB * 1024**2 else ""

@@ -21,29 +21,29 @@ TRAINING, PROCESSING = "Training", "Processing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ceiling:
+class MaxCost:
     """Maximum cost of jobs; Spot jobs, and jobs that end early, cost less."""
 
     jobs: int
     """Number of jobs, each on one instance."""
     hours: float
     """Maximum duration of one job in hours."""
-    hourly: float
+    hourly_price: float
     """On-demand price of an instance in US dollars per hour."""
 
     @property
     def dollars(self) -> float:
         """Maximum cost of all jobs in US dollars."""
-        return self.jobs * self.hours * self.hourly
+        return self.jobs * self.hours * self.hourly_price
 
     def __str__(self) -> str:
         return (
             f"at most ${self.dollars:,.2f}: {self.jobs} job(s) of {self.hours:g} h at most, "
-            f"${self.hourly:,.3f} an hour on demand"
+            f"${self.hourly_price:,.3f} an hour on demand"
         )
 
 
-def ceiling(
+def calculate_max_cost(
     instance_type: str,
     hours: float,
     region: str,
@@ -51,7 +51,7 @@ def ceiling(
     price: float | None,
     component: str,
     jobs: int = 1,
-) -> Ceiling:
+) -> MaxCost:
     """Return the maximum cost of jobs of one kind.
 
     Args:
@@ -67,7 +67,7 @@ def ceiling(
     """
     if price is None:
         price = hourly_price(instance_type, region, component)
-    return Ceiling(jobs=jobs, hours=hours, hourly=price)
+    return MaxCost(jobs=jobs, hours=hours, hourly_price=price)
 
 
 def hourly_price(instance_type: str, region: str, component: str = TRAINING) -> float:
@@ -94,15 +94,22 @@ def hourly_price(instance_type: str, region: str, component: str = TRAINING) -> 
                 ],
             )
         )
-        prices = [price for page in pages for item in page["PriceList"] for price in _hourly(item)]
+        prices = [
+            price
+            for page in pages
+            for item in page["PriceList"]
+            for price in _parse_hourly_prices(item)
+        ]
     except (BotoCoreError, ClientError) as error:
-        raise InputError(_unknown(instance_type, region, str(error))) from None
+        raise InputError(_unknown_price_message(instance_type, region, str(error))) from None
     if not prices:
-        raise InputError(_unknown(instance_type, region, "the price list has no such instance"))
+        raise InputError(
+            _unknown_price_message(instance_type, region, "the price list has no such instance")
+        )
     return max(prices)
 
 
-def _hourly(item: str) -> list[float]:
+def _parse_hourly_prices(item: str) -> list[float]:
     """Return the hourly on-demand prices in US dollars of one product of the price list.
 
     Args:
@@ -118,8 +125,8 @@ def _hourly(item: str) -> list[float]:
     ]
 
 
-def _unknown(instance_type: str, region: str, reason: str) -> str:
+def _unknown_price_message(instance_type: str, region: str, reason: str) -> str:
     return (
-        f"the price of {instance_type} in {region} is not known ({reason}); give it by "
+        f"the price of {instance_type} in {region} is not known ({reason}); give it with "
         "--hourly-price, in US dollars"
     )

@@ -13,7 +13,7 @@ import boto3
 from swath import storage
 from swath.models.package import describe_package
 from swath.models.packing import pack
-from swath.sagemaker.jobs.costs import PROCESSING, Ceiling, ceiling
+from swath.sagemaker.jobs.costs import PROCESSING, MaxCost, calculate_max_cost
 from swath.sagemaker.jobs.hosts import check_has_no_accelerator
 from swath.sagemaker.jobs.inputs import check_inputs, upload_inputs
 from swath.sagemaker.jobs.names import unique_name
@@ -21,12 +21,12 @@ from swath.sagemaker.jobs.names import unique_name
 if TYPE_CHECKING:
     from swath.stack import Deployment
 
-FOLDER = "/opt/ml/processing"
+PROCESSING_FOLDER = "/opt/ml/processing"
 """Folder of the job's inputs and outputs in its container."""
 _VOLUME_GIB = 100
-_HOUR = 3600
-_PACKAGES = ("model", "in_use")
-_ON_CPU = "figures are measured on a CPU, so that they do not depend on the machine"
+_SECONDS_PER_HOUR = 3600
+_PACKAGE_SOURCES = ("model", "in_use")
+_CPU_REASON = "metrics are measured on a CPU, so that they do not depend on the machine"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +53,13 @@ class EvaluationJob:
     @property
     def sources(self) -> dict[str, str]:
         """Sources that the job reads, by the names of their folders in the container."""
-        known = {
+        sources = {
             "model": self.package,
             "images": self.images,
             "labels": self.labels,
             "in_use": self.against,
         }
-        return {name: source for name, source in known.items() if source is not None}
+        return {name: source for name, source in sources.items() if source is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,67 +72,66 @@ class LaunchedEvaluation:
     """S3 URI below which the job writes `report.html`, `evaluation.json` and `verdict.json`."""
 
 
-def ceiling_of(job: EvaluationJob, region: str) -> Ceiling:
+def max_cost(job: EvaluationJob, region: str) -> MaxCost:
     """Return the maximum cost of an evaluation.
 
     Raises:
         InputError: The price is not known.
     """
-    return ceiling(
+    return calculate_max_cost(
         job.instance_type, job.hours, region, price=job.hourly_price, component=PROCESSING
     )
 
 
-def check(job: EvaluationJob, deployment: Deployment) -> None:
+def check_evaluation(job: EvaluationJob, deployment: Deployment) -> None:
     """Check that the job can run on its host and read its sources.
 
     Raises:
         InputError: The host has an accelerator, a local source does not exist, or the stack's role
             may not read a source.
     """
-    check_has_no_accelerator(job.instance_type, because=_ON_CPU)
-    packages = {name: one for name, one in job.sources.items() if name in _PACKAGES}
+    check_has_no_accelerator(job.instance_type, reason=_CPU_REASON)
     for name, source in job.sources.items():
-        if storage.is_s3(source) and name in packages:
-            more = [deployment.packages_uri, f"{deployment.evaluations_uri}/"]
-            deployment.check_readable(source, also_readable=more)
+        if storage.is_s3(source) and name in _PACKAGE_SOURCES:
+            other_uris = [deployment.packages_uri, f"{deployment.evaluations_uri}/"]
+            deployment.check_readable(source, also_readable=other_uris)
         else:
             check_inputs({name: source}, deployment)
 
 
-def launch(job: EvaluationJob, deployment: Deployment) -> LaunchedEvaluation:
+def launch_evaluation(job: EvaluationJob, deployment: Deployment) -> LaunchedEvaluation:
     """Start an evaluation.
 
     Raises:
-        InputError: The stack does not evaluate, or `check` raises it.
+        InputError: The stack does not evaluate, or `check_evaluation` raises it.
         PackageError: There is no package, or it cannot be used.
     """
-    check(job, deployment)
+    check_evaluation(job, deployment)
     role, image = deployment.evaluation_role, deployment.evaluation_image
     info = describe_package(job.package)
     name = unique_name(info.description.name)
     report = storage.join(deployment.evaluations_uri, name)
-    sources = _uploaded(job.sources, deployment)
+    sources = _upload_sources(job.sources, deployment)
     boto3.client("sagemaker", region_name=deployment.region).create_processing_job(
         ProcessingJobName=name,
         RoleArn=role,
         AppSpecification={"ImageUri": image, "ContainerArguments": list(job.arguments)}
         if job.arguments
         else {"ImageUri": image},
-        ProcessingInputs=[_input(folder, uri) for folder, uri in sources.items()],
-        ProcessingOutputConfig={"Outputs": [_output(report)]},
-        ProcessingResources={"ClusterConfig": _host(job.instance_type)},
-        StoppingCondition={"MaxRuntimeInSeconds": round(job.hours * _HOUR)},
+        ProcessingInputs=[_processing_input(folder, uri) for folder, uri in sources.items()],
+        ProcessingOutputConfig={"Outputs": [_processing_output(report)]},
+        ProcessingResources={"ClusterConfig": _cluster_config(job.instance_type)},
+        StoppingCondition={"MaxRuntimeInSeconds": round(job.hours * _SECONDS_PER_HOUR)},
         Tags=[{"Key": "swath:digest", "Value": info.digest}],
     )
     return LaunchedEvaluation(name=name, report=f"{report}/")
 
 
-def _uploaded(sources: dict[str, str], deployment: Deployment) -> dict[str, str]:
+def _upload_sources(sources: dict[str, str], deployment: Deployment) -> dict[str, str]:
     """Upload local sources, packing packages that are folders, and return each source's S3 URI."""
     with tempfile.TemporaryDirectory(prefix="swath-evaluate-") as temporary:
         packed = dict(sources)
-        for name in _PACKAGES:
+        for name in _PACKAGE_SOURCES:
             source = sources.get(name, "")
             if source and not storage.is_s3(source) and Path(source).is_dir():
                 archive = Path(temporary, name, "model.tar.gz")
@@ -140,33 +139,33 @@ def _uploaded(sources: dict[str, str], deployment: Deployment) -> dict[str, str]
                 pack(Path(source), archive)
                 packed[name] = str(archive)
         remote = {name: uri for name, uri in packed.items() if storage.is_s3(uri)}
-        here = {name: path for name, path in packed.items() if name not in remote}
-        return remote | upload_inputs(here, deployment)
+        local = {name: path for name, path in packed.items() if name not in remote}
+        return remote | upload_inputs(local, deployment)
 
 
-def _input(folder: str, uri: str) -> Any:
+def _processing_input(folder: str, uri: str) -> Any:
     return {
         "InputName": folder,
         "S3Input": {
             "S3Uri": uri,
-            "LocalPath": f"{FOLDER}/input/{folder}",
+            "LocalPath": f"{PROCESSING_FOLDER}/input/{folder}",
             "S3DataType": "S3Prefix",
             "S3InputMode": "File",
         },
     }
 
 
-def _output(report: str) -> Any:
+def _processing_output(report: str) -> Any:
     return {
         "OutputName": "report",
         "S3Output": {
             "S3Uri": report,
-            "LocalPath": f"{FOLDER}/output",
+            "LocalPath": f"{PROCESSING_FOLDER}/output",
             # A rejected package fails the job, and `EndOfJob` would then lose its report.
             "S3UploadMode": "Continuous",
         },
     }
 
 
-def _host(instance_type: str) -> Any:
+def _cluster_config(instance_type: str) -> Any:
     return {"InstanceType": instance_type, "InstanceCount": 1, "VolumeSizeInGB": _VOLUME_GIB}

@@ -14,7 +14,7 @@ from swath.errors import InputError
 if TYPE_CHECKING:
     from swath.stack import Deployment
 
-_UPLOADS_AT_ONCE = 8
+_MAX_CONCURRENT_UPLOADS = 8
 
 
 def check_inputs(sources: Mapping[str, str], deployment: Deployment) -> None:
@@ -62,7 +62,7 @@ def _upload(source: Path, deployment: Deployment) -> str:
         return uri
     files = [path for path in sorted(source.rglob("*")) if _is_data(path, source)]
     targets = [storage.join(prefix, path.relative_to(source).as_posix()) for path in files]
-    with ThreadPoolExecutor(_UPLOADS_AT_ONCE) as pool:
+    with ThreadPoolExecutor(_MAX_CONCURRENT_UPLOADS) as pool:
         for _ in pool.map(storage.copy, map(str, files), targets):
             pass
     # The slash excludes other prefixes that begin with the same characters.

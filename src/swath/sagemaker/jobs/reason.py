@@ -18,5 +18,5 @@ def write_reason(path: Path, text: str) -> None:
         text: Reason to write.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    kept = text.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
-    path.write_text(kept, encoding="utf-8")
+    shortened = text.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
+    path.write_text(shortened, encoding="utf-8")

@@ -26,14 +26,14 @@ CONTENT_TYPES = ["image/tiff", "image/png", "image/jpeg", "application/x-npy"]
 """Media types of the images that a model accepts."""
 RESPONSE_TYPES = ["application/geo+json", "application/json"]
 """Media types of a model's responses."""
-_DIGEST = "swath-digest"
+_DIGEST_PROPERTY = "swath-digest"
 """Name of the version's property that holds the package's digest."""
-ARCHIVE = ".tar.gz"
+ARCHIVE_SUFFIX = ".tar.gz"
 """Suffix of the packages that SageMaker accepts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Version:
+class ModelVersion:
     """One version of a model in the registry."""
 
     arn: str
@@ -43,7 +43,7 @@ class Version:
     """Digest of the package; empty for a version that swath did not register."""
 
 
-def register(package: str, group: str, deployment: Deployment) -> Version:
+def register_model(package: str, group: str, deployment: Deployment) -> ModelVersion:
     """Register a package as the next version of a group, with pending approval.
 
     If the group already has a version with the package's digest, that version is returned.
@@ -57,30 +57,32 @@ def register(package: str, group: str, deployment: Deployment) -> Version:
         InputError: `package` is not the S3 URI of a `.tar.gz` file.
         PackageError: There is no package, or it cannot be used.
     """
-    if not storage.is_s3(package) or not package.endswith(ARCHIVE):
+    if not storage.is_s3(package) or not package.endswith(ARCHIVE_SUFFIX):
         raise InputError(
-            f"{package} is no S3 URI of a {ARCHIVE} file; `swath model publish --to` makes one"
+            f"{package} is not the S3 URI of a {ARCHIVE_SUFFIX} file; `swath model publish --to` "
+            "writes one"
         )
     info = describe_package(package)
     client = boto3.client("sagemaker")
     _ensure_group(client, group)
-    if known := next((one for one in versions(group) if one.digest == info.digest), None):
-        return known
-    made = client.create_model_package(
+    existing = (one for one in list_versions(group) if one.digest == info.digest)
+    if version := next(existing, None):
+        return version
+    created = client.create_model_package(
         ModelPackageGroupName=group,
         ModelPackageDescription=info.description.name,
         ModelApprovalStatus="PendingManualApproval",
-        CustomerMetadataProperties={_DIGEST: info.digest},
+        CustomerMetadataProperties={_DIGEST_PROPERTY: info.digest},
         InferenceSpecification={
             "Containers": [{"Image": deployment.serving_image, "ModelDataUrl": package}],
             "SupportedContentTypes": CONTENT_TYPES,
             "SupportedResponseMIMETypes": RESPONSE_TYPES,
         },
     )
-    return _version(client, made["ModelPackageArn"])
+    return _version(client, created["ModelPackageArn"])
 
 
-def versions(group: str) -> list[Version]:
+def list_versions(group: str) -> list[ModelVersion]:
     """Return all versions of a group, newest first.
 
     Args:
@@ -96,17 +98,17 @@ def versions(group: str) -> list[Version]:
     try:
         arns = [one["ModelPackageArn"] for page in pages for one in page["ModelPackageSummaryList"]]
     except ClientError as error:
-        raise _explained(error, group) from error
+        raise _translate_error(error, group) from error
     return [_version(client, arn) for arn in arns]
 
 
-def decide(version: str, approval: Approval, *, because: str) -> Version:
+def set_approval(version: str, approval: Approval, *, reason: str) -> ModelVersion:
     """Set the approval status of a version.
 
     Args:
         version: ARN of the version.
         approval: New approval status.
-        because: Reason of the decision, which is stored with it.
+        reason: Reason of the decision, which is stored with it.
 
     Raises:
         InputError: There is no such version.
@@ -114,10 +116,10 @@ def decide(version: str, approval: Approval, *, because: str) -> Version:
     client = boto3.client("sagemaker")
     try:
         client.update_model_package(
-            ModelPackageArn=version, ModelApprovalStatus=approval, ApprovalDescription=because
+            ModelPackageArn=version, ModelApprovalStatus=approval, ApprovalDescription=reason
         )
     except ClientError as error:
-        raise _explained(error, version) from error
+        raise _translate_error(error, version) from error
     return _version(client, version)
 
 
@@ -129,16 +131,16 @@ def _ensure_group(client: SageMakerClient, group: str) -> None:
             raise
 
 
-def _version(client: SageMakerClient, arn: str) -> Version:
-    found: Any = client.describe_model_package(ModelPackageName=arn)
-    return Version(
+def _version(client: SageMakerClient, arn: str) -> ModelVersion:
+    described: Any = client.describe_model_package(ModelPackageName=arn)
+    return ModelVersion(
         arn=arn,
-        approval=found["ModelApprovalStatus"],
-        digest=found.get("CustomerMetadataProperties", {}).get(_DIGEST, ""),
+        approval=described["ModelApprovalStatus"],
+        digest=described.get("CustomerMetadataProperties", {}).get(_DIGEST_PROPERTY, ""),
     )
 
 
-def _explained(error: ClientError, name: str) -> Exception:
+def _translate_error(error: ClientError, name: str) -> Exception:
     """Return an InputError if SageMaker rejected or does not know the name, else the error."""
     if error.response["Error"]["Code"] in {"ValidationException", "ResourceNotFound"}:
         return InputError(

@@ -11,9 +11,9 @@ import msgspec
 
 from swath import storage
 from swath.errors import InputError
-from swath.sagemaker.jobs.costs import TRAINING, Ceiling, ceiling
+from swath.sagemaker.jobs.costs import TRAINING, MaxCost, calculate_max_cost
 from swath.sagemaker.jobs.inputs import check_inputs, upload_inputs
-from swath.sagemaker.jobs.names import MAX_JOB_NAME, unique_name
+from swath.sagemaker.jobs.names import MAX_JOB_NAME_LENGTH, unique_name
 from swath.sagemaker.jobs.session import open_session
 from swath.training.contract import CHECKPOINT_FILE, LAUNCH_HYPERPARAMETER
 from swath.training.log_lines import METRIC_REGEXES
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from swath.stack import Deployment
     from swath.training.options import TrainOptions
 
-CHECKPOINT_FOLDER = "/opt/ml/checkpoints"
+CONTAINER_CHECKPOINT_FOLDER = "/opt/ml/checkpoints"
 """Folder of the checkpoints in the container."""
-_PREFIXES = {"network_options": OF_NETWORK, "augment": OF_AUGMENTATION}
-_HOUR = 3600
-_DAY = 24 * _HOUR
+_NESTED_PREFIXES = {"network_options": OF_NETWORK, "augment": OF_AUGMENTATION}
+_SECONDS_PER_HOUR = 3600
+_SECONDS_PER_DAY = 24 * _SECONDS_PER_HOUR
 # The SDK appends a hyphen and the time in 14 digits.
-_TIMESTAMP = 15
+_TIMESTAMP_LENGTH = 15
 # For the download of image and data before the training, and for validation and export after it.
-_MIN_MARGIN, _MAX_MARGIN = 6.0, 30.0
+_MIN_MARGIN_MINUTES, _MAX_MARGIN_MINUTES = 6.0, 30.0
 """Bounds in minutes of the margin between the training's time limit and the job's."""
 
 
@@ -65,7 +65,7 @@ class TrainingJob:
     """Tags of the training job."""
 
 
-def ceiling_of(job: TrainingJob, region: str, *, jobs: int = 1) -> Ceiling:
+def max_cost(job: TrainingJob, region: str, *, jobs: int = 1) -> MaxCost:
     """Return the maximum cost of jobs of the same kind.
 
     Args:
@@ -76,7 +76,7 @@ def ceiling_of(job: TrainingJob, region: str, *, jobs: int = 1) -> Ceiling:
     Raises:
         InputError: The price is not known.
     """
-    return ceiling(
+    return calculate_max_cost(
         job.instance_type,
         job.hours,
         region,
@@ -86,7 +86,7 @@ def ceiling_of(job: TrainingJob, region: str, *, jobs: int = 1) -> Ceiling:
     )
 
 
-def check(job: TrainingJob, deployment: Deployment) -> None:
+def check_training(job: TrainingJob, deployment: Deployment) -> None:
     """Check that the job can read its data and, if it resumes, its checkpoint.
 
     Raises:
@@ -98,18 +98,18 @@ def check(job: TrainingJob, deployment: Deployment) -> None:
         return
     if not f"{job.checkpoints}/".startswith(f"{deployment.jobs_uri}/"):
         raise InputError(
-            f"{job.checkpoints} is not below {deployment.jobs_uri}/, where trainings of the stack "
-            f"{deployment.stack!r} keep their checkpoints"
+            f"{job.checkpoints} is not below {deployment.jobs_uri}/, where the stack "
+            f"{deployment.stack!r} keeps checkpoints; give an address below it"
         )
     if not storage.exists(storage.join(job.checkpoints, job.options.digest, CHECKPOINT_FILE)):
         raise InputError(
             f"{job.checkpoints} has no checkpoint of a training with these options; give the "
-            "--options and --set that it was launched with"
+            "original --options and --set"
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Launched:
+class LaunchedTraining:
     """A training that was started."""
 
     name: str
@@ -120,17 +120,18 @@ class Launched:
     """S3 URI of the checkpoints, from which another launch can resume."""
 
 
-def launch(job: TrainingJob, deployment: Deployment) -> Launched:
+def launch_training(job: TrainingJob, deployment: Deployment) -> LaunchedTraining:
     """Start a training.
 
     Raises:
-        InputError: The SDK is not installed, the stack does not train, or `check` raises it.
+        InputError: The SDK is not installed, the stack does not train, or `check_training` refuses
+            the job.
     """
-    check(job, deployment)
+    check_training(job, deployment)
     trainer = make_trainer(job, deployment)
-    trainer.train(input_data_config=inputs_of(job, deployment), wait=False, logs=False)
+    trainer.train(input_data_config=upload_channels(job, deployment), wait=False, logs=False)
     name: str = trainer._latest_training_job.training_job_name  # noqa: SLF001 (it has no public name)
-    return Launched(
+    return LaunchedTraining(
         name=name,
         package=storage.join(deployment.jobs_uri, "output", name, "output/model.tar.gz"),
         checkpoints=trainer.checkpoint_config.s3_uri,
@@ -155,27 +156,29 @@ def make_trainer(job: TrainingJob, deployment: Deployment) -> Any:
     from sagemaker.train.model_trainer import ModelTrainer  # noqa: PLC0415
 
     folder = deployment.jobs_uri
-    seconds = round(job.hours * _HOUR)
-    waits = {"max_wait_time_in_seconds": seconds + _DAY} if job.spot else {}
+    seconds = round(job.hours * _SECONDS_PER_HOUR)
+    max_wait = {"max_wait_time_in_seconds": seconds + _SECONDS_PER_DAY} if job.spot else {}
     trainer = ModelTrainer(
         sagemaker_session=session,
         role=role,
         training_image=image,
-        base_job_name=unique_name(job.options.name, most=MAX_JOB_NAME - _TIMESTAMP),
+        base_job_name=unique_name(
+            job.options.name, max_length=MAX_JOB_NAME_LENGTH - _TIMESTAMP_LENGTH
+        ),
         compute=Compute(
             instance_type=job.instance_type,
             instance_count=1,
             volume_size_in_gb=job.volume_gib,
             enable_managed_spot_training=job.spot,
         ),
-        stopping_condition=StoppingCondition(max_runtime_in_seconds=seconds, **waits),
+        stopping_condition=StoppingCondition(max_runtime_in_seconds=seconds, **max_wait),
         output_data_config=OutputDataConfig(s3_output_path=storage.join(folder, "output")),
         checkpoint_config=CheckpointConfig(
             # A new training has its own folder: other checkpoints may be from other labels.
             s3_uri=job.checkpoints or storage.join(folder, "checkpoints", uuid.uuid4().hex),
-            local_path=CHECKPOINT_FOLDER,
+            local_path=CONTAINER_CHECKPOINT_FOLDER,
         ),
-        hyperparameters=hyperparameters_of(_within(job.options, job.hours))
+        hyperparameters=to_hyperparameters(_with_time_limit(job.options, job.hours))
         | dict(job.label_options)
         | {LAUNCH_HYPERPARAMETER: uuid.uuid4().hex},
         tags=_tags(job),
@@ -185,19 +188,19 @@ def make_trainer(job: TrainingJob, deployment: Deployment) -> Any:
     )
 
 
-def hyperparameters_of(options: TrainOptions) -> dict[str, str]:
+def to_hyperparameters(options: TrainOptions) -> dict[str, str]:
     """Return the options that differ from their defaults as hyperparameters, which are strings."""
     defaults = type(options)().to_json()
     flat: dict[str, Any] = {}
     for name, value in options.to_json().items():
         if value == defaults[name]:
             continue
-        prefix = _PREFIXES.get(name)
+        prefix = _NESTED_PREFIXES.get(name)
         flat |= {prefix + key: one for key, one in value.items()} if prefix else {name: value}
     return {name: text_of(value) for name, value in flat.items()}
 
 
-def inputs_of(job: TrainingJob, deployment: Deployment) -> list[Any]:
+def upload_channels(job: TrainingJob, deployment: Deployment) -> list[Any]:
     """Upload a job's local data, and return the SDK's description of its input channels.
 
     Raises:
@@ -211,7 +214,7 @@ def inputs_of(job: TrainingJob, deployment: Deployment) -> list[Any]:
     return [InputData(channel_name=name, data_source=source) for name, source in channels.items()]
 
 
-def _within(options: TrainOptions, hours: float) -> TrainOptions:
+def _with_time_limit(options: TrainOptions, hours: float) -> TrainOptions:
     """Return options with a time limit, so that the training exports before SageMaker stops it.
 
     Args:
@@ -221,7 +224,7 @@ def _within(options: TrainOptions, hours: float) -> TrainOptions:
     if options.minutes is not None:
         return options
     total = 60 * hours
-    margin = min(max(total / 10, _MIN_MARGIN), _MAX_MARGIN, total / 2)
+    margin = min(max(total / 10, _MIN_MARGIN_MINUTES), _MAX_MARGIN_MINUTES, total / 2)
     return msgspec.structs.replace(options, minutes=round(total - margin, 1))
 
 

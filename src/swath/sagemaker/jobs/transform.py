@@ -20,7 +20,7 @@ from swath.models.package import describe_package
 from swath.sagemaker.jobs.chips import MAX_IMAGE_MB, Chips, list_chips
 from swath.sagemaker.jobs.hosts import check_has_no_accelerator
 from swath.sagemaker.jobs.names import unique_name, with_suffix
-from swath.sagemaker.jobs.registry import ARCHIVE
+from swath.sagemaker.jobs.registry import ARCHIVE_SUFFIX
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.literals import TransformInstanceTypeType
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 
 Accept = Literal["application/geo+json", "application/json"]
 
-_AT_ONCE = 100 // MAX_IMAGE_MB
+_MAX_CONCURRENT_IMAGES = 100 // MAX_IMAGE_MB
 """Number of images that an instance processes at once; they may be 100 MB together.
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTransformJob.html"""
-_NO_GPU = (
-    "batch transform's GPU hosts have drivers for CUDA 12 at most, and swath computes with CUDA "
-    "13. Drop scenes into the bucket, or use the asynchronous endpoint, to compute on a GPU"
+_NO_GPU_REASON = (
+    "the GPU hosts of batch transform have drivers for CUDA 12, but swath needs CUDA 13. "
+    "To compute on a GPU, put scenes into the bucket or use the asynchronous endpoint"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TransformRequest:
+class TransformJob:
     """A batch transform to start."""
 
     package: str
@@ -58,7 +58,7 @@ class TransformRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TransformJob:
+class LaunchedTransform:
     """A transform job that was started."""
 
     name: str
@@ -67,7 +67,7 @@ class TransformJob:
     """Images that the job processes, and objects that it skips."""
 
 
-def transform(request: TransformRequest, deployment: Deployment) -> TransformJob:
+def launch_transform(job: TransformJob, deployment: Deployment) -> LaunchedTransform:
     """Start a batch transform job, and create the SageMaker model that it uses if necessary.
 
     Raises:
@@ -75,18 +75,18 @@ def transform(request: TransformRequest, deployment: Deployment) -> TransformJob
             the host has an accelerator.
         PackageError: There is no package, or it cannot be used.
     """
-    _check(request, deployment)
-    chips = list_chips(request.images)
-    info = describe_package(request.package)
+    _check(job, deployment)
+    chips = list_chips(job.images)
+    info = describe_package(job.package)
     tags: list[TagTypeDef] = [{"Key": "swath:digest", "Value": info.digest}]
     name = unique_name(info.description.name)
     manifest = storage.join(deployment.jobs_uri, "manifests", f"{name}.json")
     storage.write_json(manifest, chips.manifest)
     boto3.client("sagemaker").create_transform_job(
         TransformJobName=name,
-        ModelName=_model(request.package, info.description.name, tags, deployment),
+        ModelName=_model(job.package, info.description.name, tags, deployment),
         BatchStrategy="SingleRecord",
-        MaxConcurrentTransforms=_AT_ONCE,
+        MaxConcurrentTransforms=_MAX_CONCURRENT_IMAGES,
         MaxPayloadInMB=MAX_IMAGE_MB,
         ModelClientConfig={"InvocationsMaxRetries": 3, "InvocationsTimeoutInSeconds": 600},
         TransformInput={
@@ -95,26 +95,26 @@ def transform(request: TransformRequest, deployment: Deployment) -> TransformJob
             "ContentType": "application/octet-stream",
             "SplitType": "None",
         },
-        TransformOutput={"S3OutputPath": request.out, "Accept": request.accept},
+        TransformOutput={"S3OutputPath": job.out, "Accept": job.accept},
         TransformResources={
-            "InstanceType": request.instance_type,
-            "InstanceCount": request.instances,
+            "InstanceType": job.instance_type,
+            "InstanceCount": job.instances,
         },
         Tags=tags,
     )
-    return TransformJob(name=name, chips=chips)
+    return LaunchedTransform(name=name, chips=chips)
 
 
-def _check(request: TransformRequest, deployment: Deployment) -> None:
-    for uri in (request.package, request.images, request.out):
+def _check(job: TransformJob, deployment: Deployment) -> None:
+    for uri in (job.package, job.images, job.out):
         if not storage.is_s3(uri):
-            raise InputError(f"{uri} is no S3 URI; a job on SageMaker reads and writes S3 only")
-    if not request.package.endswith(ARCHIVE):
-        raise InputError(f"{request.package} is no {ARCHIVE} file, which SageMaker asks for")
-    check_has_no_accelerator(request.instance_type, because=_NO_GPU)
-    deployment.check_readable(request.package, also_readable=[deployment.packages_uri])
-    deployment.check_readable(request.images)
-    deployment.check_transforms_writable(request.out)
+            raise InputError(f"{uri} is not an S3 URI; a job on SageMaker reads and writes only S3")
+    if not job.package.endswith(ARCHIVE_SUFFIX):
+        raise InputError(f"{job.package} is not a {ARCHIVE_SUFFIX} file; SageMaker needs one")
+    check_has_no_accelerator(job.instance_type, reason=_NO_GPU_REASON)
+    deployment.check_readable(job.package, also_readable=[deployment.packages_uri])
+    deployment.check_readable(job.images)
+    deployment.check_transforms_writable(job.out)
 
 
 def _model(package: str, name: str, tags: list[TagTypeDef], deployment: Deployment) -> str:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from swath.errors import InputError
-from swath.sagemaker.jobs.names import MAX_TUNING_NAME, unique_name
-from swath.sagemaker.jobs.train import check, inputs_of, make_trainer
+from swath.sagemaker.jobs.names import MAX_TUNING_NAME_LENGTH, unique_name
+from swath.sagemaker.jobs.train import check_training, make_trainer, upload_channels
 from swath.training.log_lines import METRIC_REGEXES
 from swath.training.search import text_of
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from swath.stack import Deployment
     from swath.training.search import Search
 
-_OF_VALIDATION = "validation:"
+_VALIDATION_PREFIX = "validation:"
 """Prefix of the validation metrics' names."""
-_LOG = "Logarithmic"
-_LINEAR = "Linear"
+_LOG_SCALE = "Logarithmic"
+_LINEAR_SCALE = "Linear"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class TuningJob:
     training: TrainingJob
     """Training that all trainings of the search share, except for the options that vary."""
     search: Search
-    at_once: int = 2
+    max_parallel: int = 2
     """Maximum number of trainings that run at the same time."""
 
 
@@ -41,12 +41,12 @@ def launch_tuning(job: TuningJob, deployment: Deployment) -> tuple[str, str]:
 
     Raises:
         InputError: The SDK is not installed, the stack does not train, trainings do not report the
-            search's metric, or `check` raises it.
+            search's metric, or `check_training` raises it.
     """
-    check(job.training, deployment)
+    check_training(job.training, deployment)
     tuner = make_tuner(job, deployment)
-    name = unique_name(job.training.options.name, most=MAX_TUNING_NAME)
-    tuner.tune(inputs=inputs_of(job.training, deployment), job_name=name, wait=False)
+    name = unique_name(job.training.options.name, max_length=MAX_TUNING_NAME_LENGTH)
+    tuner.tune(inputs=upload_channels(job.training, deployment), job_name=name, wait=False)
     return name, tuner.model_trainer.checkpoint_config.s3_uri
 
 
@@ -60,12 +60,12 @@ def make_tuner(job: TuningJob, deployment: Deployment) -> Any:
     trainer = make_trainer(job.training, deployment)
     from sagemaker.train.tuner import HyperparameterTuner  # noqa: PLC0415
 
-    search, metric = job.search, _OF_VALIDATION + job.search.metric
+    search, metric = job.search, _VALIDATION_PREFIX + job.search.metric
     if metric not in METRIC_REGEXES:
         known = ", ".join(
-            one.removeprefix(_OF_VALIDATION)
+            one.removeprefix(_VALIDATION_PREFIX)
             for one in METRIC_REGEXES
-            if one.startswith(_OF_VALIDATION)
+            if one.startswith(_VALIDATION_PREFIX)
         )
         raise InputError(f"trainings do not report {search.metric!r}; they report {known}")
     return HyperparameterTuner(
@@ -78,7 +78,7 @@ def make_tuner(job: TuningJob, deployment: Deployment) -> Any:
         hyperparameter_ranges=_ranges(search),
         strategy="Bayesian",
         max_jobs=search.trials,
-        max_parallel_jobs=job.at_once,
+        max_parallel_jobs=job.max_parallel,
         early_stopping_type="Auto",
         # The SDK treats a seed of 0 as no seed, and the search would differ each time.
         random_seed=search.seed + 1,
@@ -92,13 +92,19 @@ def _ranges(search: Search) -> dict[str, Any]:
         IntegerParameter,
     )
 
-    found: dict[str, Any] = {}
-    for name, one in search.ranges.items():
-        scale = _LOG if one.log else _LINEAR
-        if one.choices:
-            found[name] = CategoricalParameter([text_of(choice) for choice in one.choices])
-        elif one.whole:
-            found[name] = IntegerParameter(int(one.low), int(one.high), scaling_type=scale)
+    parameters: dict[str, Any] = {}
+    for name, option_range in search.ranges.items():
+        scale = _LOG_SCALE if option_range.log else _LINEAR_SCALE
+        if option_range.choices:
+            parameters[name] = CategoricalParameter(
+                [text_of(choice) for choice in option_range.choices]
+            )
+        elif option_range.whole:
+            parameters[name] = IntegerParameter(
+                int(option_range.low), int(option_range.high), scaling_type=scale
+            )
         else:
-            found[name] = ContinuousParameter(one.low, one.high, scaling_type=scale)
-    return found
+            parameters[name] = ContinuousParameter(
+                option_range.low, option_range.high, scaling_type=scale
+            )
+    return parameters

@@ -11,7 +11,7 @@ from swath.messages import Receipt, ShardRequest, TileCounts
 from swath.pipeline.paths import RunPaths
 from swath.sagemaker.client.async_shards import (
     Notification,
-    attempt,
+    attempt_id,
     resume_run,
     submit_shard,
 )
@@ -92,7 +92,7 @@ def notify(work, states):
     """Handles a message as SNS delivers it."""
 
     def notify(message):
-        found = Notification.of_message(json.dumps(message))
+        found = Notification.from_message(json.dumps(message))
         return resume_run(found, work_uri=work, states=states)
 
     return notify
@@ -125,7 +125,7 @@ def test_a_shard_is_queued_with_the_token_of_who_waits(runtime, work, shard):
         "inputlocation": submission.request_uri,
         "content-type": "application/json",
         "accept": "application/json",
-        "inference-id": attempt(shard),
+        "inference-id": attempt_id(shard),
         "requestttlseconds": "1800",
         "invocationtimeoutseconds": "900",
     }
@@ -148,7 +148,7 @@ def test_what_sagemaker_refuses_is_sorted_like_any_call(runtime, shard, answer, 
 def test_a_success_resumes_the_run_with_the_receipt(service, notify, shard, queued, answer):
     service.answer(Answer())
 
-    assert notify(succeeded(queued, answer, attempt(shard))).outcome == "resumed"
+    assert notify(succeeded(queued, answer, attempt_id(shard))).outcome == "resumed"
 
     (asked,) = service.asked
     assert asked.action == "SendTaskSuccess"
@@ -171,7 +171,7 @@ def test_a_failure_is_told_under_the_name_that_the_states_know(
 ):
     service.answer(Answer())
 
-    assert notify(failed(queued, reason, attempt(shard))).outcome == "failed"
+    assert notify(failed(queued, reason, attempt_id(shard))).outcome == "failed"
 
     (asked,) = service.asked
     assert asked.action == "SendTaskFailure"
@@ -182,7 +182,7 @@ def test_a_failure_is_told_under_the_name_that_the_states_know(
 def test_a_cause_of_any_length_is_taken(service, notify, shard, queued):
     service.answer(Answer())
 
-    notify(failed(queued, "x" * 100_000, attempt(shard)))
+    notify(failed(queued, "x" * 100_000, attempt_id(shard)))
 
     assert len(service.asked[0].json["cause"]) == 32_768
 
@@ -192,8 +192,8 @@ def test_what_is_told_twice_or_too_late_is_harmless(service, notify, shard, queu
     body = {"__type": gone, "message": "nobody"}
     service.answer(Answer(body, status=400), Answer(body, status=400))
 
-    assert notify(succeeded(queued, answer, attempt(shard))).outcome == "stale"
-    assert notify(failed(queued, "(500)", attempt(shard))).outcome == "stale"
+    assert notify(succeeded(queued, answer, attempt_id(shard))).outcome == "stale"
+    assert notify(failed(queued, "(500)", attempt_id(shard))).outcome == "stale"
 
 
 def test_the_word_of_an_earlier_attempt_does_not_end_the_next_one(
@@ -201,7 +201,7 @@ def test_the_word_of_an_earlier_attempt_does_not_end_the_next_one(
 ):
     storage.write_json(queued, {**shard.to_json(), "task_token": "the next one's"})
 
-    assert notify(failed(queued, "(500)", attempt(shard))).outcome == "stale"
+    assert notify(failed(queued, "(500)", attempt_id(shard))).outcome == "stale"
     assert service.asked == []
 
 
@@ -223,11 +223,11 @@ def test_an_answer_that_is_no_receipt_is_an_error(service, notify, shard, work, 
     storage.write_json(uri, {"type": "FeatureCollection"})
 
     with pytest.raises(PayloadError, match="swath-async"):
-        notify(succeeded(queued, uri, attempt(shard)))
+        notify(succeeded(queued, uri, attempt_id(shard)))
     assert service.asked == []
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"invocationStatus": "Completed"}'])
 def test_another_message_is_refused(text):
     with pytest.raises(PayloadError, match="not a notification"):
-        Notification.of_message(text)
+        Notification.from_message(text)

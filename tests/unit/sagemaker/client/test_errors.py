@@ -7,8 +7,8 @@ from botocore.exceptions import ClientError
 
 from swath.errors import InputError, SettingsError, TransientError
 from swath.messages import ShardRequest
-from swath.sagemaker.client.errors import answered
-from swath.sagemaker.client.shards import invoke_endpoint, runtime
+from swath.sagemaker.client.errors import error_from_response
+from swath.sagemaker.client.shards import invoke_endpoint, runtime_client
 from tests.helpers.answers import Answer, refused
 
 SHARD = ShardRequest(plan_uri="s3://work/runs/r/plan.json", index=3)
@@ -73,22 +73,22 @@ def test_nobody_listening_is_transient(monkeypatch):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", f"http://127.0.0.1:{port}")
-    runtime.cache_clear()
+    runtime_client.cache_clear()
 
-    with pytest.raises(TransientError, match="gave no answer"):
+    with pytest.raises(TransientError, match="did not answer"):
         invoke_endpoint("swath-realtime", SHARD)
-    runtime.cache_clear()
+    runtime_client.cache_clear()
 
 
 @pytest.mark.parametrize("body", ["", "oops", "[]", '{"error": 1}', "null"])
 def test_an_answer_that_is_not_ours_is_told_as_it_is(body):
-    assert (body or "nothing") in str(answered(500, body, "e"))
+    assert (body or "nothing") in str(error_from_response(500, body, "e"))
 
 
 def test_a_page_of_a_proxy_is_told_by_its_text():
     page = "\n<html><style>p { color: red }</style><body><h1>502 Bad Gateway</h1>\n<p>nginx</p>"
 
-    told = str(answered(502, page, "ships"))
+    told = str(error_from_response(502, page, "ships"))
 
     assert told == "the endpoint 'ships' answered 502: 502 Bad Gateway nginx"
-    assert str(answered(502, "<html></html>", "ships")).endswith("answered 502: nothing")
+    assert str(error_from_response(502, "<html></html>", "ships")).endswith("answered 502: nothing")

@@ -7,7 +7,12 @@ import pytest
 
 from swath.errors import InputError, SettingsError, SwathError, TransientError
 from swath.sagemaker.client import images
-from swath.sagemaker.client.images import LIMITS, Endpoint, describe_endpoint, invoke_images
+from swath.sagemaker.client.images import (
+    MAX_REQUEST_BYTES,
+    ImageEndpoint,
+    describe_endpoint,
+    invoke_images,
+)
 from tests.helpers.serving import bright, encoded, seen
 
 pytestmark = pytest.mark.enable_socket
@@ -15,20 +20,22 @@ pytestmark = pytest.mark.enable_socket
 
 @pytest.fixture(autouse=True)
 def no_waits(monkeypatch):
-    monkeypatch.setattr(images, "_FIRST_WAIT", 0)
-    monkeypatch.setattr(images, "_POLL", 0.001)
+    monkeypatch.setattr(images, "_INITIAL_WAIT_SECONDS", 0)
+    monkeypatch.setattr(images, "_MIN_POLL_SECONDS", 0.001)
 
 
-def ask(name, *paths, at_once=4):
-    return dict(invoke_images(describe_endpoint(name), paths, at_once=at_once))
+def ask(name, *paths, max_concurrent=4):
+    return dict(invoke_images(describe_endpoint(name), paths, max_concurrent=max_concurrent))
 
 
 def test_what_an_endpoint_is(endpoints):
     endpoints.bucket = "s3://work"
 
-    assert describe_endpoint("now") == Endpoint("now", "real-time")
-    assert describe_endpoint("serverless") == Endpoint("serverless", "serverless")
-    assert describe_endpoint("later") == Endpoint("later", "asynchronous", "s3://work/invocations")
+    assert describe_endpoint("now") == ImageEndpoint("now", "real-time")
+    assert describe_endpoint("serverless") == ImageEndpoint("serverless", "serverless")
+    assert describe_endpoint("later") == ImageEndpoint(
+        "later", "asynchronous", "s3://work/invocations"
+    )
     with pytest.raises(SettingsError, match="there is no endpoint 'nothing'"):
         describe_endpoint("nothing")
 
@@ -45,7 +52,7 @@ def test_many_images_each_with_its_own_answer_and_no_more_at_once_than_wanted(
 ):
     made = dict(make_image(number) for number in range(20))
 
-    answers = ask("serverless", *made, at_once=3)
+    answers = ask("serverless", *made, max_concurrent=3)
 
     assert {path: seen(answer) for path, answer in answers.items()} == {
         path: bright(pixels) for path, pixels in made.items()
@@ -80,10 +87,10 @@ def test_a_busy_endpoint_is_asked_again(endpoints, make_image):
 
 def test_patience_has_an_end(endpoints, make_image):
     path, _ = make_image(1)
-    endpoints.refusals += [(503, "ServiceUnavailable")] * images._ATTEMPTS
+    endpoints.refusals += [(503, "ServiceUnavailable")] * images._MAX_ATTEMPTS
 
     assert isinstance(ask("now", path)[path], TransientError)
-    assert endpoints.asked == images._ATTEMPTS
+    assert endpoints.asked == images._MAX_ATTEMPTS
 
 
 def test_a_model_that_fails_is_not_asked_again(endpoints, tmp_path):
@@ -113,17 +120,19 @@ def test_an_asynchronous_endpoint_answers_in_s3(endpoints, make_image, http_buck
     assert endpoints.asked == 4
 
 
-@pytest.mark.parametrize("kind", LIMITS)
+@pytest.mark.parametrize("kind", MAX_REQUEST_BYTES)
 def test_what_is_too_large_is_told_before_it_is_sent(kind, tmp_path):
     path = tmp_path / "x.tif"
     with path.open("wb") as file:
-        file.truncate(LIMITS[kind])
-    Endpoint("x", kind).check(path)
+        file.truncate(MAX_REQUEST_BYTES[kind])
+    ImageEndpoint("x", kind).check(path)
     with path.open("ab") as file:
         file.write(b"1")
 
-    with pytest.raises(InputError, match=rf"a {kind} endpoint takes {LIMITS[kind]} at most: \w"):
-        Endpoint("x", kind).check(path)
+    with pytest.raises(
+        InputError, match=rf"a {kind} endpoint takes {MAX_REQUEST_BYTES[kind]} at most; \w"
+    ):
+        ImageEndpoint("x", kind).check(path)
 
 
 def test_who_stops_waiting_stops_asking(endpoints, make_image, http_bucket, monkeypatch):
@@ -131,9 +140,9 @@ def test_who_stops_waiting_stops_asking(endpoints, make_image, http_bucket, monk
     endpoints.bucket = http_bucket
     first, _ = make_image(1)
     second, _ = make_image(2)
-    monkeypatch.setattr(images, "_left", lambda *_: None)
-    monkeypatch.setattr(images, "_POLL", 3600)
+    monkeypatch.setattr(images, "_read_output", lambda *_: None)
+    monkeypatch.setattr(images, "_MIN_POLL_SECONDS", 3600)
     monkeypatch.setattr(images, "as_completed", lambda _: iter(()))
 
-    assert ask("later", first, second, at_once=1) == {}
+    assert ask("later", first, second, max_concurrent=1) == {}
     assert not [t for t in threading.enumerate() if t.name.startswith("images")]

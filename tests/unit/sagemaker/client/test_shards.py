@@ -4,8 +4,7 @@ import pytest
 
 from swath.errors import PayloadError
 from swath.messages import Receipt, ShardRequest, TileCounts
-from swath.sagemaker.client.shards import ANSWER_SECONDS, invoke_endpoint
-from swath.sagemaker.client.shards import runtime as client
+from swath.sagemaker.client.shards import RESPONSE_TIMEOUT_SECONDS, invoke_endpoint, runtime_client
 from tests.helpers.answers import Answer
 
 SHARD = ShardRequest(plan_uri="s3://work/runs/r/plan.json", index=3)
@@ -40,7 +39,7 @@ def test_what_is_no_receipt_is_no_answer(runtime, body):
 
 
 def test_the_client_waits_for_longer_than_a_container_may_take(runtime):
-    config = client().meta.config
+    config = runtime_client().meta.config
 
-    assert config.read_timeout > ANSWER_SECONDS
+    assert config.read_timeout > RESPONSE_TIMEOUT_SECONDS
     assert config.retries["total_max_attempts"] == 1

@@ -25,7 +25,7 @@ def test_what_can_be_no_image_is_left_out_with_its_reason(objects):
     assert found.manifest == [{"prefix": "s3://scenes/chips/"}, "a.tif", "b/c.PNG", "largest.npy"]
     assert found.skipped == (
         "s3://scenes/chips/ (empty)",
-        "a.tif.aux.xml (no image by its name)",
+        "a.tif.aux.xml (unknown suffix)",
         "empty.tif (empty)",
         "large.npy (more than 25 MB)",
     )

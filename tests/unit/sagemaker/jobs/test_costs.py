@@ -6,7 +6,7 @@ from botocore.stub import Stubber
 
 from swath.errors import InputError
 from swath.sagemaker.jobs import costs
-from swath.sagemaker.jobs.costs import Ceiling, hourly_price
+from swath.sagemaker.jobs.costs import MaxCost, hourly_price
 
 
 def product(*prices, unit="Hrs"):
@@ -59,8 +59,8 @@ def test_a_price_list_that_may_not_be_asked(price_list):
         hourly_price("ml.g5.xlarge", "eu-west-1")
 
 
-def test_a_ceiling_says_what_it_is_of():
-    ceiling = Ceiling(jobs=20, hours=1.5, hourly=1.408)
+def test_the_cost_states_jobs_hours_and_price():
+    cost = MaxCost(jobs=20, hours=1.5, hourly_price=1.408)
 
-    assert ceiling.dollars == pytest.approx(42.24)
-    assert str(ceiling) == ("at most $42.24: 20 job(s) of 1.5 h at most, $1.408 an hour on demand")
+    assert cost.dollars == pytest.approx(42.24)
+    assert str(cost) == ("at most $42.24: 20 job(s) of 1.5 h at most, $1.408 an hour on demand")

@@ -9,7 +9,7 @@ from swath import storage
 from swath.errors import InputError, PackageError
 from swath.errors.exit_codes import JobExit
 from swath.models.packing import pack
-from swath.sagemaker.jobs.evaluate import EvaluationJob, ceiling_of, launch
+from swath.sagemaker.jobs.evaluate import EvaluationJob, launch_evaluation, max_cost
 from tests.helpers.labelled import around, dots, write_coco
 
 PLACES = [(5, 5), (40, 40), (80, 20)]
@@ -59,7 +59,7 @@ def run_as_sagemaker(made, root):
 
 
 def test_what_is_launched_measures_the_package(aws, deployment, calls, data, tmp_path):
-    started = launch(job(data, arguments=["--fail-below", "AP=0.9"]), deployment)
+    started = launch_evaluation(job(data, arguments=["--fail-below", "AP=0.9"]), deployment)
 
     made = asked(calls)
     assert run_as_sagemaker(made, tmp_path / "ml") == JobExit.DONE
@@ -78,11 +78,11 @@ def test_what_is_launched_measures_the_package(aws, deployment, calls, data, tmp
 def test_an_evaluation_of_an_earlier_job_is_what_another_is_held_against(
     aws, deployment, calls, data, tmp_path
 ):
-    first = launch(job(data), deployment)
+    first = launch_evaluation(job(data), deployment)
     assert run_as_sagemaker(asked(calls), tmp_path / "first") == JobExit.DONE
     calls.clear()
 
-    launch(job(data, against=f"{first.report}evaluation.json"), deployment)
+    launch_evaluation(job(data, against=f"{first.report}evaluation.json"), deployment)
 
     assert run_as_sagemaker(asked(calls), tmp_path / "second") == JobExit.DONE
     verdict = json.loads((tmp_path / "second/processing/output/verdict.json").read_text())
@@ -94,7 +94,9 @@ def test_what_lies_on_s3_is_not_copied(aws, deployment, calls, data, tmp_path):
     uri = "s3://cdk-assets/0123.tar.gz"
     storage.copy(str(tmp_path / "model.tar.gz"), uri)
 
-    launch(job({"package": uri, "images": "s3://my-data/a/", "labels": None}), deployment)
+    launch_evaluation(
+        job({"package": uri, "images": "s3://my-data/a/", "labels": None}), deployment
+    )
 
     inputs = {one["InputName"]: one["S3Input"] for one in asked(calls)["ProcessingInputs"]}
     assert {name: one["S3Uri"] for name, one in inputs.items()} == {
@@ -115,14 +117,14 @@ def test_what_lies_on_s3_is_not_copied(aws, deployment, calls, data, tmp_path):
         ({"images": "s3://results/evaluations/a/"}, InputError, "may not read it"),
         ({"labels": "nowhere.json"}, InputError, r"no file or folder nowhere.json \(labels\)"),
         ({"package": "s3://cdk-assets/none.tar.gz"}, PackageError, "no model package"),
-        ({"instance_type": "ml.g5.xlarge"}, InputError, "figures are measured on a CPU"),
+        ({"instance_type": "ml.g5.xlarge"}, InputError, "metrics are measured on a CPU"),
     ],
 )
 def test_what_cannot_be_used_is_refused_before_it_is_launched(
     aws, deployment, calls, data, changes, error, says
 ):
     with pytest.raises(error, match=says):
-        launch(job(data, **changes), deployment)
+        launch_evaluation(job(data, **changes), deployment)
 
     assert "CreateProcessingJob" not in dict(calls)
 
@@ -131,8 +133,8 @@ def test_a_stack_that_does_not_evaluate(aws, deployment, data):
     del deployment.outputs["EvaluationImageUri"]
 
     with pytest.raises(InputError, match="EvaluationImageUri; set `training` to true"):
-        launch(job(data), deployment)
+        launch_evaluation(job(data), deployment)
 
 
 def test_the_price_given_counts(data):
-    assert ceiling_of(job(data), "eu-west-1").dollars == 0.375
+    assert max_cost(job(data), "eu-west-1").dollars == 0.375

@@ -4,10 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swath.sagemaker.jobs.names import MAX_JOB_NAME, MAX_TUNING_NAME, unique_name, with_suffix
+from swath.sagemaker.jobs.names import (
+    MAX_JOB_NAME_LENGTH,
+    MAX_TUNING_NAME_LENGTH,
+    unique_name,
+    with_suffix,
+)
 
 
-@given(st.text(max_size=80), st.sampled_from([MAX_JOB_NAME, MAX_TUNING_NAME, 48]))
+@given(st.text(max_size=80), st.sampled_from([MAX_JOB_NAME_LENGTH, MAX_TUNING_NAME_LENGTH, 48]))
 def test_a_name_of_any_model_is_one_of_sagemakers(name, most):
     made = unique_name(name, most=most)
 

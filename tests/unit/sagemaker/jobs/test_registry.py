@@ -4,7 +4,7 @@ from swath import storage
 from swath.errors import InputError, PackageError
 from swath.models.package import describe_package
 from swath.models.packing import pack
-from swath.sagemaker.jobs.registry import decide, register, versions
+from swath.sagemaker.jobs.registry import list_versions, register_model, set_approval
 from tests.helpers.packages import write_package
 
 
@@ -18,7 +18,7 @@ def package(aws, tmp_path):
 
 
 def test_a_package_becomes_a_version_that_waits(package, deployment, calls):
-    version = register(package, "ships", deployment)
+    version = register_model(package, "ships", deployment)
 
     assert version.approval == "PendingManualApproval"
     assert version.digest == describe_package(package).digest
@@ -31,31 +31,33 @@ def test_a_package_becomes_a_version_that_waits(package, deployment, calls):
 
 
 def test_the_same_package_is_one_version(package, deployment):
-    assert register(package, "ships", deployment) == register(package, "ships", deployment)
-    assert len(versions("ships")) == 1
+    assert register_model(package, "ships", deployment) == register_model(
+        package, "ships", deployment
+    )
+    assert len(list_versions("ships")) == 1
 
 
 def test_a_version_is_approved(package, deployment):
-    version = register(package, "ships", deployment)
+    version = register_model(package, "ships", deployment)
 
-    decided = decide(version.arn, "Approved", because="AP 0.4 on Busan")
+    decided = set_approval(version.arn, "Approved", reason="AP 0.4 on Busan")
 
     assert decided.approval == "Approved"
-    assert versions("ships") == [decided]
+    assert list_versions("ships") == [decided]
 
 
 @pytest.mark.parametrize("uri", ["models/ships", "s3://results/models/a"])
 def test_what_sagemaker_cannot_fetch(uri, aws, deployment):
     with pytest.raises(InputError, match=r"swath model publish --to"):
-        register(uri, "ships", deployment)
+        register_model(uri, "ships", deployment)
 
 
 def test_no_package(aws, deployment):
     with pytest.raises(PackageError, match="no model package"):
-        register("s3://results/none.tar.gz", "ships", deployment)
+        register_model("s3://results/none.tar.gz", "ships", deployment)
 
 
 def test_no_such_version(aws):
     arn = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/ships/7"
     with pytest.raises(InputError, match="not in the registry of this account"):
-        decide(arn, "Approved", because="")
+        set_approval(arn, "Approved", reason="")

@@ -4,7 +4,7 @@ import pytest
 
 from swath import storage
 from swath.errors import InputError
-from swath.sagemaker.jobs.train import TrainingJob, ceiling_of, hyperparameters_of, launch
+from swath.sagemaker.jobs.train import TrainingJob, launch_training, max_cost, to_hyperparameters
 from swath.training.options import TrainOptions
 
 OPTIONS = TrainOptions.from_strings(
@@ -32,11 +32,13 @@ def asked(calls):
     "options", [TrainOptions(), OPTIONS, OPTIONS.replaced({"augment.flips": "false"})]
 )
 def test_hyperparameters_are_read_back_as_the_same_options(options):
-    assert TrainOptions.from_strings(hyperparameters_of(options)) == options
+    assert TrainOptions.from_strings(to_hyperparameters(options)) == options
 
 
 def test_a_job_is_asked_for_as_it_should_be(aws, deployment, calls):
-    started = launch(job(tags={"team": "maritime"}, of_labels={"form": "coco"}), deployment)
+    started = launch_training(
+        job(tags={"team": "maritime"}, label_options={"form": "coco"}), deployment
+    )
 
     made, name, package = asked(calls), started.name, started.package
     assert made["TrainingJobName"] == name
@@ -86,7 +88,7 @@ def test_on_demand_waits_for_nothing_and_local_data_is_uploaded_first(
 ):
     (tmp_path / "a.tif").write_bytes(b"pixels")
 
-    launch(job(spot=False, channels={"images": str(tmp_path)}), deployment)
+    launch_training(job(spot=False, channels={"images": str(tmp_path)}), deployment)
 
     made = asked(calls)
     assert made["EnableManagedSpotTraining"] is False
@@ -101,7 +103,7 @@ def test_on_demand_waits_for_nothing_and_local_data_is_uploaded_first(
     ("hours", "minutes"), [(0.1, "3.0"), (0.5, "24.0"), (1, "54.0"), (5, "270.0"), (24, "1410.0")]
 )
 def test_a_training_ends_before_its_hours_are_over(aws, deployment, calls, hours, minutes):
-    launch(job(hours=hours), deployment)
+    launch_training(job(hours=hours), deployment)
 
     made = asked(calls)
     assert made["HyperParameters"]["minutes"] == minutes
@@ -109,7 +111,7 @@ def test_a_training_ends_before_its_hours_are_over(aws, deployment, calls, hours
 
 
 def test_minutes_that_are_given_stay(aws, deployment, calls):
-    launch(job(options=OPTIONS.replaced({"minutes": "5"})), deployment)
+    launch_training(job(options=OPTIONS.replaced({"minutes": "5"})), deployment)
 
     assert asked(calls)["HyperParameters"]["minutes"] == "5.0"
 
@@ -118,18 +120,18 @@ def test_minutes_that_are_given_stay(aws, deployment, calls):
 def test_models_names_become_names_of_jobs(aws, deployment, name):
     options = OPTIONS.replaced({"name": name})
 
-    names = {launch(job(options=options), deployment).name for _ in range(2)}
+    names = {launch_training(job(options=options), deployment).name for _ in range(2)}
 
     assert len(names) == 2
     assert all(re.fullmatch("[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", one) for one in names)
 
 
 def test_another_launch_goes_on_from_the_checkpoints_of_the_first(aws, deployment, calls):
-    first = launch(job(), deployment)
+    first = launch_training(job(), deployment)
     storage.write_bytes(f"{first.checkpoints}/{OPTIONS.digest}/checkpoint.pt", b"weights")
     calls.clear()
 
-    second = launch(job(checkpoints=first.checkpoints), deployment)
+    second = launch_training(job(checkpoints=first.checkpoints), deployment)
 
     made = asked(calls)
     assert made["CheckpointConfig"]["S3Uri"] == second.checkpoints == first.checkpoints
@@ -148,7 +150,7 @@ def test_what_a_job_could_not_use_is_refused_before_it_is_launched(
     aws, deployment, calls, changes, says
 ):
     with pytest.raises(InputError, match=says):
-        launch(job(**changes), deployment)
+        launch_training(job(**changes), deployment)
 
     assert "CreateTrainingJob" not in dict(calls)
 
@@ -157,8 +159,8 @@ def test_a_stack_that_does_not_train(aws, deployment):
     del deployment.outputs["TrainingImageUri"]
 
     with pytest.raises(InputError, match="set `training` to true"):
-        launch(job(), deployment)
+        launch_training(job(), deployment)
 
 
 def test_the_price_given_counts(deployment):
-    assert ceiling_of(job(), deployment.region, jobs=4).dollars == 12.0
+    assert max_cost(job(), deployment.region, jobs=4).dollars == 12.0

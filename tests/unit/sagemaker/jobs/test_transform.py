@@ -4,7 +4,7 @@ import pytest
 from swath import storage
 from swath.errors import InputError
 from swath.models.packing import pack
-from swath.sagemaker.jobs.transform import TransformRequest, transform
+from swath.sagemaker.jobs.transform import TransformJob, launch_transform
 from tests.helpers.packages import write_package
 
 
@@ -15,7 +15,7 @@ def request(**changes):
         "out": "s3://results/transforms/chips/",
         "instance_type": "ml.m5.xlarge",
     }
-    return TransformRequest(**(values | changes))
+    return TransformJob(**(values | changes))
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def chips(aws, tmp_path):
 
 
 def test_a_job_and_its_model(chips, deployment, calls):
-    job = transform(request(instances=2), deployment)
+    job = launch_transform(request(instances=2), deployment)
 
     made = dict(calls)
     model = made["CreateModel"]
@@ -49,41 +49,41 @@ def test_a_job_and_its_model(chips, deployment, calls):
 
 
 def test_a_job_is_given_images_alone_and_may_read_their_list(chips, deployment, calls):
-    job = transform(request(), deployment)
+    job = launch_transform(request(), deployment)
 
     source = dict(calls)["CreateTransformJob"]["TransformInput"]["DataSource"]["S3DataSource"]
     assert source["S3DataType"] == "ManifestFile"
     assert storage.read_json(source["S3Uri"]) == [{"prefix": "s3://scenes/chips/"}, "a.tif"]
     deployment.check_readable(source["S3Uri"])
-    assert job.chips.skipped == ("a.tif.aux.xml (no image by its name)",)
+    assert job.chips.skipped == ("a.tif.aux.xml (unknown suffix)",)
 
 
 def test_jobs_of_one_package_share_a_model(chips, deployment):
-    first, second = (transform(request(), deployment) for _ in range(2))
+    first, second = (launch_transform(request(), deployment) for _ in range(2))
 
     assert first.name != second.name
     assert len(boto3.client("sagemaker").list_models()["Models"]) == 1
     # Another image, after a deployment, is another model.
     deployment.outputs["ServingImageUri"] += "2"
-    transform(request(), deployment)
+    launch_transform(request(), deployment)
     assert len(boto3.client("sagemaker").list_models()["Models"]) == 2
 
 
 @pytest.mark.parametrize("name", ["package", "images", "out"])
 def test_what_is_not_on_s3(aws, deployment, name):
-    with pytest.raises(InputError, match="chips is no S3 URI"):
-        transform(request(**{name: "chips"}), deployment)
+    with pytest.raises(InputError, match="chips is not an S3 URI"):
+        launch_transform(request(**{name: "chips"}), deployment)
 
 
 def test_a_package_that_is_no_archive(aws, deployment):
     with pytest.raises(InputError, match=r"is no \.tar\.gz file"):
-        transform(request(package="s3://results/models/a"), deployment)
+        launch_transform(request(package="s3://results/models/a"), deployment)
 
 
 @pytest.mark.parametrize("kind", ["ml.g5.xlarge", "ml.p3.2xlarge", "ml.inf2.xlarge"])
 def test_a_host_with_a_gpu_is_refused_with_the_reason(aws, deployment, kind):
     with pytest.raises(InputError, match=rf"{kind} has an accelerator.*CUDA 12 at most"):
-        transform(request(instance_type=kind), deployment)
+        launch_transform(request(instance_type=kind), deployment)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_what_the_role_may_not_do_is_refused_before_a_model_is_made(
     aws, deployment, calls, change, says
 ):
     with pytest.raises(InputError, match=says):
-        transform(request(**change), deployment)
+        launch_transform(request(**change), deployment)
 
     assert not calls
 
@@ -108,4 +108,4 @@ def test_a_deployed_package(aws, deployment, chips):
     package = "s3://cdk-assets/0123.tar.gz"
     storage.copy(request().package, package)
 
-    assert transform(request(package=package), deployment).name
+    assert launch_transform(request(package=package), deployment).name

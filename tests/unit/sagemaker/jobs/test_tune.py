@@ -28,7 +28,7 @@ JOB = TuningJob(
         hours=1,
     ),
     search=SEARCH,
-    at_once=3,
+    max_parallel=3,
 )
 
 

@@ -216,5 +216,5 @@ def test_crops_with_boxes_alone_are_changed_alike():
 
 
 def test_factors_stand_in_order():
-    with pytest.raises(ValueError, match=r"scale is \(2\.0, 1\.0\); it is the smallest factor"):
+    with pytest.raises(ValueError, match=r"scale is \(2\.0, 1\.0\); give the smallest factor"):
         AugmentOptions(scale=(2.0, 1.0))

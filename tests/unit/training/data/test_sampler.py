@@ -234,9 +234,9 @@ def test_nodata_is_not_valid_and_windows_without_a_pixel_are_avoided(make_scene)
     assert np.mean([crop.valid.any() for crop in crops]) > 0.6  # 1 of 5 windows has one
 
 
-def test_large_scenes_are_decoded_in_pieces(ports, monkeypatch):
+def test_large_scenes_are_decoded_in_windows(ports, monkeypatch):
     found, shown = ports
-    monkeypatch.setattr(window_cache, "WHOLE", 0)
+    monkeypatch.setattr(window_cache, "MAX_WHOLE_SCENE_BYTES", 0)
     monkeypatch.setattr(window_cache, "_WINDOW_SIDE", 20)
     cut = sampler(found, 40, class_maps=True, cache_bytes=20_000)
 
@@ -278,12 +278,14 @@ def test_what_cannot_be_cut_is_refused(ports):
 
     with pytest.raises(LabelsError, match="no scenes"):
         sampler(collection())
-    with pytest.raises(LabelsError, match=r"0\.5 of the crops .* 1 scenes has none"):
+    with pytest.raises(
+        LabelsError, match=r"positives is 0\.5, but the 1 scenes of the collection have no"
+    ):
         sampler(collection(found.scenes[1]))
     boxes = labelled(found.scenes[0].uri, WIDTH, HEIGHT, BOXES)
     with pytest.raises(LabelsError, match="have no outline"):
         sampler(collection(boxes), class_maps=True)
-    with pytest.raises(LabelsError, match=r"had 9 x 9 px when .* 90 x 70 now; give the scene"):
+    with pytest.raises(LabelsError, match=r"had 9 x 9 px when .* 90 x 70 px now; give the labeled"):
         sampler(collection(labelled(found.scenes[0].uri, 9, 9, [[1, 1, 2, 2]])))
     many = collection(found.scenes[0], classes=map(str, range(255)))
     with pytest.raises(LabelsError, match="255 classes; the maximum is 254"):
