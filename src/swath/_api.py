@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from swath.training.report import TrainReport
 
 ProgressCallback = Callable[[int, int], None]
-"""Called with the number of tiles done and the total number of tiles; first with 0 done."""
+"""Callback with the number of tiles done and the total number; the first call has 0 done."""
 
 
 @name_missing_extra
@@ -63,7 +63,7 @@ def open_scene(scene: str | Path) -> AbstractContextManager[Scene]:
 
     Raises:
         SceneError: There is no such file, or it cannot be read.
-        TransientError: S3 did not answer.
+        TransientError: S3 failed, and a retry can succeed.
     """
     from swath.raster.scene import open_scene
 
@@ -90,20 +90,20 @@ def detect(
         scene: Path or S3 URI; a scene from `open_scene`; a dataset that rasterio opened from a file
             or S3; or an array (bands, rows, cols) with the model's bands in the model's order.
         model: Folder, `model.tar.gz` or S3 URI of a model package, or a model from `load_model`.
-        score_threshold: Lowest score that is reported, 0 to 1; by default the package's own.
+        score_threshold: Minimum score of the results, 0 to 1; by default that of the package.
         crs: Coordinate reference system of an array, for example `"EPSG:32652"`. Without it,
             positions are in px.
         transform: Transform from pixels to the CRS of an array: six numbers, or rasterio's
             `Affine`.
         nodata: Value of the pixels of an array that are not valid.
-        progress: Called after each batch of tiles.
+        progress: Callback after each batch of tiles.
 
     Raises:
         SceneError: The scene cannot be read, or does not have the model's bands.
         PackageError: The model package cannot be used.
         SettingsError: The score threshold is below the package's own.
         ModelOutputError: The model failed on a tile.
-        TransientError: S3 did not answer.
+        TransientError: S3 failed, and a retry can succeed.
         ModuleNotFoundError: A library is not installed; the message names the extra.
     """
     from swath.detection.detect_any import detect_any
@@ -134,12 +134,13 @@ def run(
         out: Folder to write to; files of an earlier run in it are removed.
         formats: Further formats to write: `gpkg`, `geojson` or `fgb`.
         database: DSN of a PostGIS database to load the detections into as well.
-        score_threshold: Lowest score that is reported, 0 to 1; by default the package's own.
-        tolerated_failures: Share of the tiles that may fail, 0 to 1.
-        progress: Called after each batch of tiles.
+        score_threshold: Minimum score of the results, 0 to 1; by default that of the package.
+        tolerated_failures: Maximum fraction of the tiles that may fail, 0 to 1.
+        progress: Callback after each batch of tiles.
 
     Raises:
-        InputError: There is no such scene or package, or `out` has a file that swath did not write.
+        InputError: The scene or the package is missing, or `out` has a file that swath did not
+            write.
         SwathError: The run failed; `summary.json` records the failure too.
         ModuleNotFoundError: A library is not installed; the message names the extra.
     """
@@ -185,11 +186,11 @@ def evaluate(
         classes: Names of the labels' classes, in order; needed if the labels do not name them.
         class_map: Classes of the labels, and the class of the model for each.
         against: Package in use, or its `evaluation.json`, whose metrics the model must reach.
-        fail_below: Lowest accepted values of metrics, for example `{"AP50": 0.3}`.
-        tolerance: Largest difference by which a metric may fall below the package in use.
-        score_floor: Lowest score of the detections that are measured, 0 to 1.
-        tolerated_failures: Share of a scene's tiles that may fail, 0 to 1.
-        progress: Called with the scene's address, the number of tiles done and the total number.
+        fail_below: Minimum values of metrics, for example `{"AP50": 0.3}`.
+        tolerance: Maximum drop of a metric below that of the package in use.
+        score_floor: Minimum score of the detections that are measured, 0 to 1.
+        tolerated_failures: Maximum fraction of a scene's tiles that may fail, 0 to 1.
+        progress: Callback with the scene's address, the tiles done and the total number.
 
     Raises:
         GateError: The model falls below `fail_below` or `against`; the files are written.
@@ -252,8 +253,9 @@ def train(
         class_map: Classes of the labels, and the name of each in the model.
         options: Options by name, or a TOML or JSON file of options; None for the defaults.
         resume: Whether to resume from the checkpoint in `out`.
-        stop: Called after each step; once it returns True, training stops with a checkpoint.
-        progress: Called with the metrics of each epoch.
+        stop: Function called after each step. Once it returns True, the training writes a
+            checkpoint and stops.
+        progress: Callback with the metrics of each epoch.
 
     Raises:
         InputError: The options, the labels or the scenes cannot be used; or `out` has a checkpoint

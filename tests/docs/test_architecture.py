@@ -23,7 +23,7 @@ def test_each_room_has_a_row():
 
 
 def test_the_drawing_has_the_floors_of_the_contract():
-    drawing = PAGE.split("## One way down")[1].split("```")[1]
+    drawing = PAGE.split("## One direction")[1].split("```")[1]
     drawn = [set(re.findall(r"\w+", line)) for line in drawing.splitlines()]
     assert [floor for floor in drawn if floor] == contract()
 
@@ -34,9 +34,9 @@ def test_the_files_to_begin_with_are_there():
             assert (ROOT / "src" / "swath" / room / file).is_file(), (room, file)
 
 
-def test_the_files_on_the_way_of_a_scene_are_there():
-    way = PAGE.split("## The way of a scene")[1].split("## Where to change what")[0]
-    named = re.findall(r"(?<![\w./])((?:\w+/)+(?:\w+\.py)?)(?!\w)", way.split("```")[1])
+def test_the_files_on_the_path_of_a_scene_exist():
+    path_section = PAGE.split("## The path of a scene")[1].split("## Where to change what")[0]
+    named = re.findall(r"(?<![\w./])((?:\w+/)+(?:\w+\.py)?)(?!\w)", path_section.split("```")[1])
     assert len(named) > 15
     for path in named:
         assert (ROOT / "src" / "swath" / path).exists(), path

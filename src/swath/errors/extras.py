@@ -44,7 +44,7 @@ def missing_module_message(name: str) -> str:
     """
     package = name.partition(".")[0]
     return (
-        f"this needs {package}, which is not installed: run `make setup` in swath's repository, "
+        f"{package} is not installed: run `make setup` in swath's repository, "
         f"or `pip install '.[{_EXTRAS.get(package, 'cli')}]'` there"
     )
 

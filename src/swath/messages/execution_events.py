@@ -48,7 +48,7 @@ class EndedExecution(msgspec.Struct, frozen=True):
         try:
             return datetime.fromtimestamp(self.stop_ms / 1000, UTC)
         except (ValueError, OverflowError, OSError):
-            raise PayloadError(f"{self.stop_ms} ms since 1970 is no time") from None
+            raise PayloadError(f"{self.stop_ms} ms since 1970 is not a valid time") from None
 
     def parse_request(self) -> RunRequest:
         """Return the run request that was the execution's input.

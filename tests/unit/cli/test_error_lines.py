@@ -32,7 +32,7 @@ def ends_with(monkeypatch, tmp_path):
 
 
 MISSING = (
-    "this needs torch, which is not installed: run `make setup` in swath's repository, or "
+    "torch is not installed: run `make setup` in swath's repository, or "
     "`pip install '.[torch]'` there"
 )
 UNFORESEEN = (
@@ -141,7 +141,7 @@ def test_what_the_command_itself_needs_is_named_where_it_is_not_installed(module
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
     assert ran.returncode == EXIT_INPUT
-    assert ran.stderr.startswith(f"error: this needs {module}, which is not installed: run `make")
+    assert ran.stderr.startswith(f"error: {module} is not installed: run `make")
     assert len(ran.stderr.splitlines()) == 1
 
 

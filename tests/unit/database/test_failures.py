@@ -181,5 +181,5 @@ def test_an_event_with_no_text_where_a_word_of_some_is_expected_is_refused():
 
 @pytest.mark.parametrize("stop", [10**18, -(10**18)])
 def test_an_event_of_no_time_is_refused(stop):
-    with pytest.raises(PayloadError, match=f"{stop} ms since 1970 is no time"):
+    with pytest.raises(PayloadError, match=f"{stop} ms since 1970 is not a valid time"):
         RunFailure.from_event_detail(detail() | {"stopDate": stop})
