@@ -58,7 +58,7 @@ def merged(stitcher: Stitcher, seen: Detections) -> Detections:
     mine = stitcher.keep_owned(seen)
     open_ = mine.flags != 0
     settled = stitcher.stitch(mine.take(open_))
-    return Detections.concatenate([mine.take(~open_), settled]).ordered()
+    return Detections.concatenate([mine.take(~open_), settled]).sorted_by_tile()
 
 
 def merged_by_shards(stitcher: Stitcher, seen: Detections, shard: np.ndarray) -> Detections:
@@ -78,4 +78,6 @@ def merged_by_shards(stitcher: Stitcher, seen: Detections, shard: np.ndarray) ->
         )
         done += [mine.take(mine.flags == 0), settled]
         left.append(others)
-    return Detections.concatenate([*done, stitcher.stitch(Detections.concatenate(left))]).ordered()
+    return Detections.concatenate(
+        [*done, stitcher.stitch(Detections.concatenate(left))]
+    ).sorted_by_tile()

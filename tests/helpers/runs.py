@@ -58,8 +58,8 @@ def merged(tmp_path):
         path = tmp_path / f"{random.random()}.parquet"
         counts = {"ship": (count + 1) // 2, "boat": count // 2, "raft": 0}
         noted = {
-            geoparquet.FOOTPRINT: shapely.to_geojson(footprint),
-            geoparquet.CLASSES: json.dumps(counts),
+            geoparquet.FOOTPRINT_KEY: shapely.to_geojson(footprint),
+            geoparquet.CLASSES_KEY: json.dumps(counts),
         }
         table = detections(count).replace_schema_metadata(noted)
         pq.write_table(table, path, row_group_size=row_group_size)

@@ -71,7 +71,7 @@ def copy_rows(
             raise ValueError(f"{column.null_count} of {len(column)} values are missing")
     names, name_lengths = _concatenated_bytes(classes)
     wkb, wkb_lengths = _concatenated_bytes(geometries)
-    heads = _read_headers(wkb, wkb_lengths)
+    headers = _read_headers(wkb, wkb_lengths)
     rows = np.empty(len(scores), _ROW)
     rows["fields"] = len(COLUMNS)
     rows["run_id_length"], rows["run_id"] = 16, np.void(uuid.UUID(run_id).bytes)
@@ -79,7 +79,7 @@ def copy_rows(
     rows["score_length"], rows["score"] = 4, scores.to_numpy(zero_copy_only=False)
     rows["tile_length"], rows["tile"] = 8, tiles.to_numpy(zero_copy_only=False)
     rows["geom_length"] = wkb_lengths + (_EWKB_HEADER_BYTES - _WKB_HEADER_BYTES)
-    rows["order"], rows["type"], rows["srid"] = 1, heads["type"] | _SRID_FLAG, SRID
+    rows["order"], rows["type"], rows["srid"] = 1, headers["type"] | _SRID_FLAG, SRID
     return _interleave(rows, names, name_lengths, wkb, wkb_lengths)
 
 
@@ -95,16 +95,23 @@ def _interleave(
     Rows, classes and geometries have the same order. So the function only labels each byte of the
     result with its source; a masked assignment then copies each source in sequence.
     """
-    tails = wkb_lengths - _WKB_HEADER_BYTES
-    before, after = (np.full_like(tails, n) for n in (_CLASS_OFFSET, _ROW.itemsize - _CLASS_OFFSET))
-    owners = _repeat_in_turn([_FIXED, _NAME, _FIXED, _WKB], [before, name_lengths, after, tails])
-    result = np.empty(len(owners), np.uint8)
-    result[owners == _FIXED] = rows.view(np.uint8)
-    result[owners == _NAME] = names
-    is_tail = (
-        _repeat_in_turn([_FIXED, _WKB], [np.full_like(tails, _WKB_HEADER_BYTES), tails]) == _WKB
+    remainder_lengths = wkb_lengths - _WKB_HEADER_BYTES
+    before, after = (
+        np.full_like(remainder_lengths, n) for n in (_CLASS_OFFSET, _ROW.itemsize - _CLASS_OFFSET)
     )
-    result[owners == _WKB] = wkb[is_tail]
+    sources = _repeat_in_turn(
+        [_FIXED, _NAME, _FIXED, _WKB], [before, name_lengths, after, remainder_lengths]
+    )
+    result = np.empty(len(sources), np.uint8)
+    result[sources == _FIXED] = rows.view(np.uint8)
+    result[sources == _NAME] = names
+    is_tail = (
+        _repeat_in_turn(
+            [_FIXED, _WKB], [np.full_like(remainder_lengths, _WKB_HEADER_BYTES), remainder_lengths]
+        )
+        == _WKB
+    )
+    result[sources == _WKB] = wkb[is_tail]
     return result
 
 
@@ -123,13 +130,13 @@ def _read_headers(wkb: Bytes, lengths: Lengths) -> Any:
     if (lengths < _WKB_HEADER_BYTES).any():
         raise ValueError("a geometry is shorter than the shortest WKB")
     starts = np.cumsum(lengths) - lengths
-    heads = wkb[starts[:, None] + np.arange(_WKB_HEADER_BYTES)].view(
+    headers = wkb[starts[:, None] + np.arange(_WKB_HEADER_BYTES)].view(
         [("order", "u1"), ("type", "<u4")]
     )
-    heads = heads[:, 0]
-    if (heads["order"] != 1).any() or (heads["type"] > 7).any():  # noqa: PLR2004 - 7: collection
+    headers = headers[:, 0]
+    if (headers["order"] != 1).any() or (headers["type"] > 7).any():  # noqa: PLR2004 - 7: collection
         raise ValueError("a geometry is not little-endian, two-dimensional WKB without an SRID")
-    return heads
+    return headers
 
 
 def _concatenated_bytes(column: pa.Array) -> tuple[Bytes, Lengths]:

@@ -68,7 +68,7 @@ def load_run(
     storage.require_etag(merge.uri, merge.etag)
     with (
         storage.reading(merge.uri) as path,
-        _parquet(path, merge.uri) as file,
+        _open_parquet(path, merge.uri) as file,
         transient_errors(f"loading run {request.run_id}"),
         connection.transaction(),
     ):
@@ -80,7 +80,7 @@ def load_run(
             return LoadSummary(rows=0, superseded=True)
         _delete_detections(connection, [request.run_id, *_replace_earlier(connection, request)])
         write_run(connection, row)
-        loaded = _copy(connection, request.run_id, file)
+        loaded = _copy_detections(connection, request.run_id, file)
         if loaded != merge.detections:
             raise RunIncompleteError(
                 f"{merge.uri} holds {loaded} detections, but the merge counted {merge.detections}"
@@ -129,7 +129,7 @@ def _delete_detections(connection: Connection, run_ids: list[str]) -> None:
     connection.execute("DELETE FROM swath.detections WHERE run_id = ANY (%s::uuid[])", [run_ids])
 
 
-def _copy(connection: Connection, run_id: str, file: pq.ParquetFile) -> int:
+def _copy_detections(connection: Connection, run_id: str, file: pq.ParquetFile) -> int:
     """Stream the file's detections into the table; return their number."""
     statement = sql.SQL("COPY swath.detections ({}) FROM STDIN (FORMAT binary)").format(
         sql.SQL(", ").join(map(sql.Identifier, copy_rows.COLUMNS))
@@ -144,7 +144,7 @@ def _copy(connection: Connection, run_id: str, file: pq.ParquetFile) -> int:
         return cursor.rowcount
 
 
-def _parquet(path: Path, uri: str) -> pq.ParquetFile:
+def _open_parquet(path: Path, uri: str) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
     except pa.ArrowInvalid as error:

@@ -48,16 +48,18 @@ def migrate(connection: Connection) -> str:
     engine = create_engine(
         "postgresql+psycopg://", creator=lambda: connection, poolclass=StaticPool
     )
-    with transient_errors("migrating the database"), engine.begin() as borrowed:
+    with transient_errors("migrating the database"), engine.begin() as wrapped:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_ID])
-        _require(connection, "SELECT FROM pg_extension WHERE extname = 'postgis'", _POSTGIS)
-        _require(connection, "SELECT FROM pg_namespace WHERE nspname = 'swath'", _SCHEMA)
-        if later := _later_revision(borrowed, config):
+        _create_if_missing(
+            connection, "SELECT FROM pg_extension WHERE extname = 'postgis'", _POSTGIS
+        )
+        _create_if_missing(connection, "SELECT FROM pg_namespace WHERE nspname = 'swath'", _SCHEMA)
+        if later := _later_revision(wrapped, config):
             logger.warning(
                 "the database is at revision %s of a later release, and stays unchanged", later
             )
             return later
-        config.attributes["connection"] = borrowed
+        config.attributes["connection"] = wrapped
         command.upgrade(config, "head")
     return str(ScriptDirectory.from_config(config).get_current_head())
 
@@ -80,7 +82,9 @@ def run_sql_file(script: str) -> None:
     driver.execute(Path(script).with_suffix(".sql").read_text(encoding="utf-8"))
 
 
-def _require(connection: Connection, exists: LiteralString, create: LiteralString) -> None:
+def _create_if_missing(
+    connection: Connection, exists: LiteralString, create: LiteralString
+) -> None:
     """Create an extension or schema if it is missing.
 
     IF NOT EXISTS would need the privilege to create even if the object exists.

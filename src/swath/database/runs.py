@@ -96,5 +96,5 @@ def write_run(
 
 def _new_value(column: str) -> sql.Composed:
     """Return the SQL expression for a column's new value when a row is overwritten."""
-    form = "greatest(runs.{0}, excluded.{0})" if column in _LATEST else "excluded.{0}"
-    return sql.SQL(form).format(sql.Identifier(column))
+    template = "greatest(runs.{0}, excluded.{0})" if column in _LATEST else "excluded.{0}"
+    return sql.SQL(template).format(sql.Identifier(column))

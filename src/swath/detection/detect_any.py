@@ -55,7 +55,7 @@ def detect_any(
         raise SceneError("crs, transform and nodata apply only to an array; a file has its own")
     if isinstance(scene, Scene):
         return _detect_open(scene, model, options, progress)
-    uri = _address(scene) if isinstance(scene, DatasetReader) else str(scene)
+    uri = _dataset_uri(scene) if isinstance(scene, DatasetReader) else str(scene)
     with open_scene(storage.resolve(uri)) as opened:
         return _detect_open(opened, model, options, progress)
 
@@ -115,7 +115,7 @@ def _run_id(uri: str, etag: str, model: LoadedModel, options: RunOptions) -> str
     )
 
 
-def _address(dataset: DatasetReader) -> str:
+def _dataset_uri(dataset: DatasetReader) -> str:
     """Return the path or S3 URI of a dataset that rasterio opened.
 
     Raises:

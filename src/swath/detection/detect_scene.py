@@ -78,7 +78,7 @@ def detect_scene(
     all_rows = Detections.concatenate(batches)
     flagged = all_rows.flags != 0
     stitched = inference.task.stitch(all_rows.take(flagged))
-    rows = Detections.concatenate([all_rows.take(~flagged), stitched]).ordered()
+    rows = Detections.concatenate([all_rows.take(~flagged), stitched]).sorted_by_tile()
     return SceneDetections(rows, inference.tiles, _warnings(inference))
 
 
@@ -88,13 +88,13 @@ def _no_progress(done: int, total: int) -> None:
 
 def _warnings(inference: Inference) -> list[str]:
     """Return sentences about what looks wrong with the scene."""
-    known, uri = inference.description, inference.scene.info.uri
+    description, uri = inference.description, inference.scene.info.uri
     detected = []
-    if known.expected:
+    if description.expected:
         detected = compare(
-            Samples.join(inference.samples, len(known.bands)),
-            known.expected,
-            known.bands,
+            Samples.join(inference.samples, len(description.bands)),
+            description.expected,
+            description.bands,
             stride=inference.lattice.stride,
             scene=uri,
         )

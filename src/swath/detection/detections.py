@@ -56,7 +56,7 @@ class Detections:
     """(n,) shapely Polygons or MultiPolygons in px of the scene; None: the boxes themselves."""
 
     @property
-    def corners(self) -> int:
+    def vertex_count(self) -> int:
         """Number of vertices of all outlines, which sets their memory; 0 for boxes."""
         return 0 if self.outline is None else int(shapely.get_num_coordinates(self.outline).sum())
 
@@ -99,7 +99,7 @@ class Detections:
             np.concatenate([part.label for part in parts]),
             np.concatenate([part.tile for part in parts]),
             np.concatenate([part.flags for part in parts]),
-            _outlines(parts),
+            _concatenate_outlines(parts),
         )
 
     def __len__(self) -> int:
@@ -116,7 +116,7 @@ class Detections:
             None if self.outline is None else self.outline[rows],
         )
 
-    def ordered(self) -> Detections:
+    def sorted_by_tile(self) -> Detections:
         """Return the rows by tile, then best first; ties by box, class and outline.
 
         The order is deterministic: it does not depend on the previous order of the rows.
@@ -124,10 +124,10 @@ class Detections:
         keys = (self.label, *self.box.T[::-1], -self.score, self.tile)
         order = np.lexsort(keys)
         if self.outline is not None:
-            alike = np.logical_and.reduce([key[order][1:] == key[order][:-1] for key in keys])
-            if alike.any():
-                tied = order[np.append(alike, False) | np.insert(alike, 0, False)]
-                order = np.lexsort((_ranks(self.outline, tied), *keys))
+            is_tied = np.logical_and.reduce([key[order][1:] == key[order][:-1] for key in keys])
+            if is_tied.any():
+                tied = order[np.append(is_tied, False) | np.insert(is_tied, 0, False)]
+                order = np.lexsort((_rank_outlines(self.outline, tied), *keys))
         return self.take(order)
 
     def to_table(self) -> pa.Table:
@@ -173,7 +173,7 @@ def boxes_to_polygons(boxes: NDArray[np.float64]) -> NDArray[np.object_]:
     return np.asarray(shapely.polygons(np.stack([x, y], axis=-1)), np.object_)
 
 
-def _outlines(parts: Sequence[Detections]) -> NDArray[np.object_] | None:
+def _concatenate_outlines(parts: Sequence[Detections]) -> NDArray[np.object_] | None:
     """Return the outlines of all rows; None if no part has outlines."""
     filled = [part for part in parts if len(part)]
     if all(part.outline is None for part in filled):
@@ -183,7 +183,7 @@ def _outlines(parts: Sequence[Detections]) -> NDArray[np.object_] | None:
     )
 
 
-def _ranks(outline: NDArray[np.object_], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+def _rank_outlines(outline: NDArray[np.object_], rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the rank of some rows' outlines by their WKB; 0 for the other rows."""
     ranks = np.zeros(len(outline), np.int64)
     ranks[rows] = np.unique(shapely.to_wkb(outline[rows]), return_inverse=True)[1]

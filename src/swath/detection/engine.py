@@ -64,19 +64,19 @@ class _Batch:
     next_tile: int = 0
     """Number of the tile that follows the batch."""
 
-    def add(self, read: TilePixels, sample: Callable[[TilePixels], Samples] | None) -> None:
+    def add(self, tile_pixels: TilePixels, sample: Callable[[TilePixels], Samples] | None) -> None:
         """Count a tile; if it has a valid pixel, keep it for the model and sample it."""
-        self.next_tile = read.tile.index + 1
-        if read.pixels is None:
+        self.next_tile = tile_pixels.tile.index + 1
+        if tile_pixels.pixels is None:
             self.tiles += TileCounts(planned=1, failed=1)
-            self.failures.append(_failure(read.tile, read.error))
-        elif read.valid is not None and not read.valid.any():
+            self.failures.append(_failure(tile_pixels.tile, tile_pixels.error))
+        elif tile_pixels.valid is not None and not tile_pixels.valid.any():
             self.tiles += TileCounts(planned=1, skipped=1)
         else:
             self.tiles += TileCounts(planned=1)
-            self.valid_tiles.append(read)
+            self.valid_tiles.append(tile_pixels)
             if sample:
-                self.samples.append(sample(read))
+                self.samples.append(sample(tile_pixels))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,27 +125,27 @@ class Inference:
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        known = self.description
-        self.task = create_task(known, self.grid)
-        self.convert = conversion(self.scene.info, self.bands, known.bands, known.units)
+        description = self.description
+        self.task = create_task(description, self.grid)
+        self.convert = conversion(self.scene.info, self.bands, description.bands, description.units)
         self.lattice = Lattice.over(self.grid.width, self.grid.height)
-        self.finite_range = finite_range(known.scaling)
+        self.finite_range = finite_range(description.scaling)
 
     @property
     def warnings(self) -> list[str]:
         """One sentence for each problem with the units and values of the scene."""
-        known = self.description
-        odd = unit_warnings(self.scene.info, self.bands, known.bands, known.units)
+        description = self.description
+        problems = unit_warnings(self.scene.info, self.bands, description.bands, description.units)
         if self._lost_values:
             numbers = ", ".join(
                 f"{name} has {number:g}" for name, number in self._lost_values.items()
             )
-            odd.append(
+            problems.append(
                 f"{self.scene.info.uri} has values that float32 cannot hold after scaling "
                 f"({numbers}); the model received nodata instead. If they are nodata, declare them "
                 "with gdal_edit.py -a_nodata"
             )
-        return odd
+        return problems
 
     def run(self, numbers: Iterable[int]) -> Iterator[Detections]:
         """Yield the detections that tiles report, a few tiles at a time, in the order of tiles.
@@ -213,10 +213,10 @@ class Inference:
         """Yield the tiles in batches of the model's current batch size."""
         batch = _Batch()
         with closing(read_tiles(self.scene, self.grid, self.bands, numbers)) as tiles:
-            for read in tiles:
-                batch.add(read, self._sampler)
-                full = len(batch.valid_tiles) >= self.model.batch_size
-                if full or batch.tiles.planned >= _MAX_EMPTY_TILES + len(batch.valid_tiles):
+            for tile_pixels in tiles:
+                batch.add(tile_pixels, self._sampler)
+                is_full = len(batch.valid_tiles) >= self.model.batch_size
+                if is_full or batch.tiles.planned >= _MAX_EMPTY_TILES + len(batch.valid_tiles):
                     yield batch
                     batch = _Batch()
         if batch.tiles.planned:
@@ -226,14 +226,14 @@ class Inference:
         """Return the results of a batch: runs the model and decodes its outputs, in a worker."""
         results: list[tuple[Tile, TileResult]] = []
         failures = list(batch.failures)
-        for read, outputs in zip(
+        for tile_pixels, outputs in zip(
             batch.valid_tiles, self._run_model(batch.valid_tiles), strict=True
         ):
-            result = self._decode(read, outputs)
+            result = self._decode(tile_pixels, outputs)
             if isinstance(result, TileResult):
-                results.append((read.tile, result))
+                results.append((tile_pixels.tile, result))
             else:
-                failures.append(_failure(read.tile, result))
+                failures.append(_failure(tile_pixels.tile, result))
         counts = TileCounts(succeeded=len(results), failed=len(batch.valid_tiles) - len(results))
         return _BatchResult(
             detections=[result.detections for _, result in results if len(result.detections)],
@@ -264,50 +264,54 @@ class Inference:
             # Outside the handler, where nothing references the failed batch's memory any more.
             if out_of_memory:
                 self._lower_batch_size(len(valid_tiles))
-        half = len(valid_tiles) // 2
-        return self._run_model(valid_tiles[:half]) + self._run_model(valid_tiles[half:])
+        middle = len(valid_tiles) // 2
+        return self._run_model(valid_tiles[:middle]) + self._run_model(valid_tiles[middle:])
 
     def _call_model(self, valid_tiles: Sequence[TilePixels]) -> list[Outputs | Exception]:
-        results = self.model([self._prepare(read) for read in valid_tiles])
+        results = self.model([self._prepare(tile_pixels) for tile_pixels in valid_tiles])
         if len(results) != len(valid_tiles):
             raise ModelOutputError(
                 f"the model returned {len(results)} results for {len(valid_tiles)} tiles"
             )
         return [*results]
 
-    def _prepare(self, read: TilePixels) -> NDArray[Any]:
+    def _prepare(self, tile_pixels: TilePixels) -> NDArray[Any]:
         """Return a tile (bands, rows, cols), converted and padded as the model expects it."""
-        assert read.pixels is not None  # noqa: S101 (`_Batch.add` shows no others)
+        assert tile_pixels.pixels is not None  # noqa: S101 (`_Batch.add` shows no others)
         size, fill_value = self.description.tile_size, self.description.fill_value
-        pixels = self.convert(read.pixels) if self.convert else read.pixels
+        pixels = self.convert(tile_pixels.pixels) if self.convert else tile_pixels.pixels
         tile = pad(
-            pixels, read.input_mask, size=size, fill_value=fill_value, limits=self.finite_range
+            pixels,
+            tile_pixels.input_mask,
+            size=size,
+            fill_value=fill_value,
+            limits=self.finite_range,
         )
         if tile is not pixels:
-            self._record_lost_values(read.pixels, pixels, read.input_mask)
+            self._record_lost_values(tile_pixels.pixels, pixels, tile_pixels.input_mask)
         return tile
 
     def _record_lost_values(
         self, pixels: NDArray[Any], converted: NDArray[Any], shown: NDArray[np.bool_] | None
     ) -> None:
         """Record the values of greatest magnitude, by band, that the model cannot be given."""
-        where = out_of_range_pixels(pixels, converted, shown, self.finite_range)
-        if where is None:
+        lost_masks = out_of_range_pixels(pixels, converted, shown, self.finite_range)
+        if lost_masks is None:
             return
         with self._lock:
-            for name, band, there in zip(self.description.bands, pixels, where, strict=True):
-                known = self._lost_values.get(name, 0.0)
-                self._lost_values |= {name: max([known, *map(float, band[there])], key=abs)}
+            for name, band, is_lost in zip(self.description.bands, pixels, lost_masks, strict=True):
+                largest = self._lost_values.get(name, 0.0)
+                self._lost_values |= {name: max([largest, *map(float, band[is_lost])], key=abs)}
 
     @property
     def _sampler(self) -> Callable[[TilePixels], Samples] | None:
         return self._sample if self.description.expected else None
 
-    def _sample(self, read: TilePixels) -> Samples:
-        assert read.pixels is not None  # noqa: S101 (`_Batch.add` samples no others)
-        tile = read.tile
+    def _sample(self, tile_pixels: TilePixels) -> Samples:
+        assert tile_pixels.pixels is not None  # noqa: S101 (`_Batch.add` samples no others)
+        tile = tile_pixels.tile
         return self.lattice.take(
-            read.pixels, read.input_mask, (tile.x, tile.y), tile.core, self.convert
+            tile_pixels.pixels, tile_pixels.input_mask, (tile.x, tile.y), tile.core, self.convert
         )
 
     def _lower_batch_size(self, tiles: int) -> None:
@@ -316,12 +320,14 @@ class Inference:
             if self.model.batch_size >= tiles:
                 self.model.shrink()
 
-    def _decode(self, read: TilePixels, outputs: Outputs | Exception) -> TileResult | Exception:
+    def _decode(
+        self, tile_pixels: TilePixels, outputs: Outputs | Exception
+    ) -> TileResult | Exception:
         """Return the detections of a tile, or the exception that prevented them."""
         if isinstance(outputs, Exception):
             return outputs
         try:
-            return self.task.decode(outputs, read.tile, read.valid)
+            return self.task.decode(outputs, tile_pixels.tile, tile_pixels.valid)
         except Exception as error:  # noqa: BLE001 (whatever it is, the other tiles go on)
             return error
 
@@ -331,6 +337,6 @@ class Inference:
 
 
 def _failure(tile: Tile, error: Exception | None) -> TileFailure:
-    kind = "" if isinstance(error, SwathError) else f"{type(error).__name__}: "
-    cause = f"{kind}{error}"[:_MAX_CAUSE_CHARACTERS]
+    error_name = "" if isinstance(error, SwathError) else f"{type(error).__name__}: "
+    cause = f"{error_name}{error}"[:_MAX_CAUSE_CHARACTERS]
     return TileFailure(tile=tile.index, column=tile.x, row=tile.y, cause=cause)

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 
 ROW_GROUP_ROWS = 65536
 MEDIA_TYPE = "application/vnd.apache.parquet"
-FOOTPRINT = "swath:footprint"
+FOOTPRINT_KEY = "swath:footprint"
 """Key of the file's metadata: the scene's outline as GeoJSON."""
-CLASSES = "swath:classes"
+CLASSES_KEY = "swath:classes"
 """Key of the file's metadata: number of detections of each class, in label order, as JSON."""
 _FOOTER_END_BYTES = 8
 """Bytes at the end of a Parquet file: the footer's length, little-endian, and `PAR1`."""
@@ -120,12 +120,12 @@ class GeoParquetWriter:
         self._encoder = ThreadPoolExecutor(1)
         self._encoding: Future[None] | None = None
         self._pending: list[tuple[Detections, PolygonArray]] = []
-        self._rows = self._corners = 0
+        self._rows = self._vertices = 0
         self._bounds = np.array([np.inf, np.inf, -np.inf, -np.inf])
         self._types: set[int] = set()
         self._by_class = np.zeros(len(classes), np.int64)
         self.count = 0
-        self.unplaced = 0
+        self.without_position_count = 0
 
     def __enter__(self) -> Self:
         return self
@@ -143,8 +143,8 @@ class GeoParquetWriter:
                 self._writer.add_key_value_metadata(
                     {
                         "geo": json.dumps(self._metadata()),
-                        FOOTPRINT: self._footprint,
-                        CLASSES: json.dumps(self._counts()),
+                        FOOTPRINT_KEY: self._footprint,
+                        CLASSES_KEY: json.dumps(self._counts()),
                     }
                 )
         finally:
@@ -161,20 +161,22 @@ class GeoParquetWriter:
             positions: Position of each detection.
         """
         is_valid = positions.is_valid
-        self.unplaced += len(is_valid) - int(is_valid.sum())
+        self.without_position_count += len(is_valid) - int(is_valid.sum())
         if not is_valid.all():
             rows, positions = rows.take(is_valid), positions.take(is_valid)
-        corners = np.cumsum(positions.coordinate_counts)
+        vertices = np.cumsum(positions.coordinate_counts)
         start = 0
         while start < len(rows):
-            before = corners[start - 1] if start else 0
-            capacity = np.searchsorted(corners, before + MAX_ROW_GROUP_VERTICES - self._corners) + 1
+            before = vertices[start - 1] if start else 0
+            capacity = (
+                np.searchsorted(vertices, before + MAX_ROW_GROUP_VERTICES - self._vertices) + 1
+            )
             stop = int(min(capacity, start + ROW_GROUP_ROWS - self._rows, len(rows)))
             part = slice(start, stop)
             self._pending.append((rows.take(part), positions.take(part)))
             self._rows += stop - start
-            self._corners += int(corners[stop - 1] - before)
-            if self._rows == ROW_GROUP_ROWS or self._corners >= MAX_ROW_GROUP_VERTICES:
+            self._vertices += int(vertices[stop - 1] - before)
+            if self._rows == ROW_GROUP_ROWS or self._vertices >= MAX_ROW_GROUP_VERTICES:
                 self._flush()
             start = stop
 
@@ -184,7 +186,7 @@ class GeoParquetWriter:
             table = self._table(Detections.concatenate(parts), PolygonArray.concatenate(others))
             self._wait()
             self._encoding = self._encoder.submit(self._writer.write_table, table)
-        self._pending, self._rows, self._corners = [], 0, 0
+        self._pending, self._rows, self._vertices = [], 0, 0
 
     def _wait(self) -> None:
         """Wait until the previous row group is written, and raise its error if there was one."""
@@ -256,13 +258,13 @@ def read_footer(uri: str) -> pq.FileMetaData:
 
 def read_footprint(footer: pq.FileMetaData) -> dict[str, Any]:
     """Return the outline of the scene from the metadata of its detections, as GeoJSON."""
-    outline: dict[str, Any] = json.loads(footer.metadata[FOOTPRINT.encode()])
+    outline: dict[str, Any] = json.loads(footer.metadata[FOOTPRINT_KEY.encode()])
     return outline
 
 
 def read_classes(footer: pq.FileMetaData) -> dict[str, int]:
     """Return the number of detections of each class, in the model's order of classes."""
-    counts: dict[str, int] = json.loads(footer.metadata[CLASSES.encode()])
+    counts: dict[str, int] = json.loads(footer.metadata[CLASSES_KEY.encode()])
     return counts
 
 

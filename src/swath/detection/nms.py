@@ -120,16 +120,16 @@ def greedy_suppress(count: int, winner: Ints, loser: Ints) -> Mask:
     """
     kept = np.ones(count, dtype=np.bool_)
     kept[loser] = False
-    open_ = ~kept
+    undecided = ~kept
     while len(winner):
-        open_[loser[kept[winner]]] = False
-        undecided = open_[winner] & open_[loser]
-        winner, loser = winner[undecided], loser[undecided]
-        free = open_.copy()
+        undecided[loser[kept[winner]]] = False
+        both = undecided[winner] & undecided[loser]
+        winner, loser = winner[both], loser[both]
+        free = undecided.copy()
         free[loser] = False
         kept |= free
-        open_ &= ~free
-        remaining = open_[loser]
+        undecided &= ~free
+        remaining = undecided[loser]
         winner, loser = winner[remaining], loser[remaining]
     return kept
 
@@ -156,10 +156,10 @@ def _select_matches(
 
 def _assign_leaders(leader: Ints, better: Ints, worse: Ints) -> None:
     """Assign a leader to candidates without one: the best kept candidate that overlaps each."""
-    led = (leader[better] == better) & (leader[worse] < 0)
+    has_leader = (leader[better] == better) & (leader[worse] < 0)
     # Written from the worst to the best: the last value written remains.
-    order = np.argsort(-better[led], kind="stable")
-    leader[worse[led][order]] = better[led][order]
+    order = np.argsort(-better[has_leader], kind="stable")
+    leader[worse[has_leader][order]] = better[has_leader][order]
 
 
 def _soft_nms_scores(
@@ -175,16 +175,16 @@ def _soft_nms_scores(
     a, b = np.concatenate([a, b]), np.concatenate([b, a])
     decay = np.exp(-(shapes.overlap(a, b, matching.metric) ** 2) / matching.sigma)
     scores: Floats = score.astype(np.float64)
-    open_ = np.ones(len(scores), dtype=np.bool_)
+    undecided = np.ones(len(scores), dtype=np.bool_)
     while len(a):
         outranked = (scores[a] > scores[b]) | ((scores[a] == scores[b]) & (a < b))
-        settled = open_.copy()
+        settled = undecided.copy()
         settled[b[outranked]] = False
-        open_ &= ~settled
+        undecided &= ~settled
         affected = settled[a]
         np.multiply.at(scores, b[affected], decay[affected])
-        open_ &= scores >= threshold
-        both = open_[a] & open_[b]
+        undecided &= scores >= threshold
+        both = undecided[a] & undecided[b]
         a, b, decay = a[both], b[both], decay[both]
     return scores.astype(np.float32)
 
@@ -225,9 +225,9 @@ def _merge_to_mean(
     count, weight = len(shapes), np.maximum(score.astype(np.float64), np.finfo(np.float32).tiny)
     total = np.bincount(leader, weight, count)
     sums = [np.bincount(leader, weight * side, count) for side in shapes.box.T]
-    led = total > 0
+    has_leader = total > 0
     box = shapes.box.copy()
-    box[led] = np.stack(sums, axis=1)[led] / total[led, None]
+    box[has_leader] = np.stack(sums, axis=1)[has_leader] / total[has_leader, None]
     if shapes.outline is None:
         return BoxesOrPolygons(box)
     outline = shapes.outline.copy()

@@ -29,7 +29,7 @@ class DetectionsWriter:
     def __init__(self, path: Path) -> None:
         self._writer = pq.ParquetWriter(path, SCHEMA, compression="zstd")
         self._pending: list[Detections] = []
-        self._rows = self._corners = 0
+        self._rows = self._vertices = 0
         self._groups = 0
         self.count = 0
 
@@ -56,9 +56,9 @@ class DetectionsWriter:
         """Add the detections of whole tiles."""
         self._pending.append(detections)
         self._rows += len(detections)
-        self._corners += detections.corners
+        self._vertices += detections.vertex_count
         self.count += len(detections)
-        if self._rows >= ROW_GROUP_ROWS or self._corners >= MAX_ROW_GROUP_VERTICES:
+        if self._rows >= ROW_GROUP_ROWS or self._vertices >= MAX_ROW_GROUP_VERTICES:
             self._flush()
 
     def finish(self, stitched: Detections) -> None:
@@ -76,7 +76,7 @@ class DetectionsWriter:
         if self._rows:
             self._writer.write_table(Detections.concatenate(self._pending).to_table())
             self._groups += 1
-        self._pending, self._rows, self._corners = [], 0, 0
+        self._pending, self._rows, self._vertices = [], 0, 0
 
 
 def read_metadata(path: Path, key: str) -> str:
@@ -104,7 +104,7 @@ def read_in_order(path: Path, others: Detections) -> Iterator[Detections]:
         streamed = int(file.metadata.metadata[_STREAMED_KEY.encode()])
         groups = (Detections.from_table(file.read_row_group(g)) for g in range(streamed))
         end = file.read_row_groups(list(range(streamed, file.num_row_groups)))
-        late = Detections.concatenate([Detections.from_table(end), others]).ordered()
+        late = Detections.concatenate([Detections.from_table(end), others]).sorted_by_tile()
         yield from _merge_by_tile(groups, late)
 
 
@@ -113,6 +113,6 @@ def _merge_by_tile(groups: Iterator[Detections], late: Detections) -> Iterator[D
     for group in groups:
         # The group has all detections of its tiles, so no later group has any of them.
         until = int(np.searchsorted(late.tile, group.tile[-1], side="right"))
-        yield Detections.concatenate([group, late.take(slice(done, until))]).ordered()
+        yield Detections.concatenate([group, late.take(slice(done, until))]).sorted_by_tile()
         done = until
     yield late.take(slice(done, None))

@@ -63,7 +63,7 @@ class Layer:
     rows: Detections
     scale: float
     """Size of one px of the scene, in px of the picture."""
-    filled: bool
+    is_filled: bool
     """Whether areas are filled, as for a segmentation."""
 
 
@@ -115,7 +115,7 @@ def draw(thumbnail: NDArray[np.uint8], layer: Layer) -> NDArray[np.uint8]:
     color = rows.label.astype(np.int64) % len(_COLORS)
     shapes = _to_picture_polygons(rows, layer.scale)
     image = thumbnail.astype(np.float64)
-    if layer.filled:
+    if layer.is_filled:
         image = _fill(image, shapes, color)
     lines = _draw_lines(shapes, color, thumbnail.shape[:2])
     drawn = lines >= 0

@@ -275,7 +275,7 @@ class Detections:
         layer = Layer(
             rows=self._rows,
             scale=1.0 if thumbnail is None else thumbnail.shape[1] / self._thumbnail_source.width,
-            filled=self.task == "segmentation",
+            is_filled=self.task == "segmentation",
         )
         return to_html(
             thumbnail, layer, scene=self.scene, model=self.model, counts=self.counts,

@@ -126,7 +126,7 @@ def write_vector(source: Path, target: Path, vector_format: VectorFormat) -> lis
 def _schema(stored: pa.Schema, *, has_float32: bool) -> pa.Schema:
     """Return the columns to write; text is plain, since the formats have no dictionaries."""
 
-    def written(arrow_type: pa.DataType) -> pa.DataType:
+    def to_written_type(arrow_type: pa.DataType) -> pa.DataType:
         if pa.types.is_dictionary(arrow_type):
             return arrow_type.value_type
         # GDAL writes a float32 in 8 digits of text, which does not identify it.
@@ -134,7 +134,7 @@ def _schema(stored: pa.Schema, *, has_float32: bool) -> pa.Schema:
 
     return pa.schema(
         [
-            pa.field(column.name, written(column.type), nullable=False)
+            pa.field(column.name, to_written_type(column.type), nullable=False)
             for column in stored
             if column.name not in _NOT_WRITTEN
         ]

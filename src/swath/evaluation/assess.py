@@ -18,7 +18,7 @@ from swath.evaluation.evaluate import (
     evaluate,
     metric_names,
 )
-from swath.evaluation.gate import GateResult, check_finite, compare, require
+from swath.evaluation.gate import GateResult, check_bounds, check_finite, compare
 from swath.evaluation.results import Evaluation
 from swath.labels.formats import Form
 from swath.labels.read import read_collection
@@ -97,7 +97,7 @@ def assess(
     candidate = measure(package, out)
     if against and earlier is None:
         earlier = measure(against, out / IN_USE_FOLDER)
-    verdict = require(candidate, fail_below or {})
+    verdict = check_bounds(candidate, fail_below or {})
     if earlier is not None:
         verdict = verdict + compare(candidate, earlier, tolerance)
     text = json.dumps(verdict.to_json(), indent=2) + "\n"

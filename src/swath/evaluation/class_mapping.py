@@ -60,8 +60,8 @@ class ClassMapping:
             )
         _check_similar_names(description.classes, collection.classes)
         background = description.background
-        nothing = None if background is None else description.classes[background]
-        names = tuple(name for name in collection.classes if name != nothing)
+        background_name = None if background is None else description.classes[background]
+        names = tuple(name for name in collection.classes if name != background_name)
         indices = {name: index for index, name in enumerate(names)}
         shared = [name for name in description.classes if name in indices]
         if not shared:
@@ -75,15 +75,17 @@ class ClassMapping:
             from_labels=_to_indices(collection.classes, indices),
             from_model=_to_indices(description.classes, indices),
             unlabeled=tuple(
-                name for name in description.classes if name not in indices and name != nothing
+                name
+                for name in description.classes
+                if name not in indices and name != background_name
             ),
         )
 
 
 def _check_similar_names(from_model: Sequence[str], from_labels: Sequence[str]) -> None:
-    alone = {_normalize_name(name): name for name in from_model if name not in from_labels}
+    unmatched = {_normalize_name(name): name for name in from_model if name not in from_labels}
     for name in from_labels:
-        other = alone.get(_normalize_name(name))
+        other = unmatched.get(_normalize_name(name))
         if other is not None and name not in from_model:
             raise LabelsError(
                 f"the labels have the class {name!r}, and the model has {other!r}: classes match "

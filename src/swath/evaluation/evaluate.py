@@ -98,8 +98,8 @@ def evaluate(
     """
     loaded = load_package(package)
     description = loaded.description
-    classes = _check(description, collection)
-    changes = _changes(description, score_floor)
+    classes = _map_classes(description, collection)
+    changes = _hyperparameter_changes(description, score_floor)
     has_outlines = description.task in _OUTLINE_TASKS
     require_modules("faster_coco_eval", *(("jinja2", "matplotlib") if report else ()))
     scenes: list[SceneResult] = []
@@ -119,13 +119,13 @@ def evaluate(
                 progress=lambda done, of, uri=scene.uri: progress(uri, done, of),  # type: ignore[misc]
             ) as result:
                 if description.task in _MASK_TASKS:
-                    pixels += _pixels(result, description, classes)
+                    pixels += _count_pixels(result, description, classes)
                 # The mask file is deleted with the run's folder.
                 scenes.append(replace(result, mask=None))
     conditions = Conditions(
         compared="outlines" if has_outlines else "boxes", score_floor=score_floor, iou=DEFAULT_IOU
     )
-    evaluation = _evaluation(
+    evaluation = _build_evaluation(
         loaded,
         collection,
         classes,
@@ -158,7 +158,7 @@ def write_evaluation(evaluation: Evaluation, out: Path) -> None:
     storage.write_bytes(str(out / EVALUATION_FILE), text.encode())
 
 
-def _check(description: ModelDescription, collection: Collection) -> ClassMapping:
+def _map_classes(description: ModelDescription, collection: Collection) -> ClassMapping:
     if description.task == "classification":
         raise PackageError(
             f"{description.name} classifies whole tiles; only models of detections and masks can "
@@ -169,7 +169,7 @@ def _check(description: ModelDescription, collection: Collection) -> ClassMappin
     return ClassMapping.from_description(description, collection)
 
 
-def _changes(description: ModelDescription, score_floor: float) -> dict[str, Any]:
+def _hyperparameter_changes(description: ModelDescription, score_floor: float) -> dict[str, Any]:
     """Return the hyperparameters that the evaluation changes in the package."""
     if description.task == "segmentation":
         return {"mask": True}
@@ -181,26 +181,26 @@ def _min_score(description: ModelDescription, score_floor: float) -> float:
     return own if description.task == "segmentation" else min(score_floor, own)
 
 
-def _pixels(
+def _count_pixels(
     result: SceneResult, description: ModelDescription, classes: ClassMapping
 ) -> NDArray[np.int64]:
     count = len(classes.names)
     if result.mask is not None:
         labels = make_mask_reader(result.mask, classes.from_model, count)
     else:
-        above_threshold = result.predictions.score >= _threshold(description)
+        above_threshold = result.predictions.score >= _score_threshold(description)
         labels = make_rasterizer(result.predictions.take(above_threshold), count)
     return count_scene_pixels(
         result.uri, description.bands, result.truth_with_background, labels, count
     )
 
 
-def _threshold(description: ModelDescription) -> float:
+def _score_threshold(description: ModelDescription) -> float:
     """Return the package's score threshold, rounded to float32 like the scores."""
     return float(np.float32(description.score_threshold))
 
 
-def _evaluation(
+def _build_evaluation(
     package: ModelPackage,
     collection: Collection,
     classes: ClassMapping,
@@ -209,7 +209,7 @@ def _evaluation(
     pixels: NDArray[np.int64] | None,
 ) -> Evaluation:
     description = package.description
-    threshold = _threshold(description)
+    threshold = _score_threshold(description)
     truth, predictions = (
         GroundTruth.concatenate([s.truth for s in scenes]),
         Predictions.concatenate([s.predictions for s in scenes]),
@@ -226,7 +226,7 @@ def _evaluation(
         metrics |= mask_metrics
     above_threshold = predictions.take(predictions.score >= threshold)
     return Evaluation(
-        package=_measured(package, conditions),
+        package=_describe_package(package, conditions),
         collection=CollectionUsed(
             digest=collection.digest,
             scenes=len(scenes),
@@ -249,7 +249,7 @@ def _evaluation(
     )
 
 
-def _measured(package: ModelPackage, conditions: Conditions) -> PackageMeasured:
+def _describe_package(package: ModelPackage, conditions: Conditions) -> PackageMeasured:
     description = package.description
     return PackageMeasured(
         name=description.name,
@@ -265,9 +265,7 @@ def _measured(package: ModelPackage, conditions: Conditions) -> PackageMeasured:
 def _measure_scene(scene: SceneResult, threshold: float, iou: float) -> SceneMetrics:
     above_threshold = scene.predictions.take(scene.predictions.score >= threshold)
     matches = match(scene.truth, above_threshold, min_iou=iou)
-    hits, false, missed = (
-        int(which.sum()) for which in (matches.hit, matches.false, matches.missed)
-    )
+    hits, false, missed = (int(mask.sum()) for mask in (matches.hit, matches.false, matches.missed))
     metrics: Metrics = threshold_metrics(Counts(hits, false, missed))
     return SceneMetrics(
         uri=scene.uri,
@@ -292,6 +290,9 @@ def _write_report(
     from swath.evaluation.worst_tiles import worst_tiles  # noqa: PLC0415
 
     chips = worst_tiles(
-        scenes, description.bands, threshold=_threshold(description), iou=evaluation.conditions.iou
+        scenes,
+        description.bands,
+        threshold=_score_threshold(description),
+        iou=evaluation.conditions.iou,
     )
     storage.write_bytes(str(out / REPORT_FILE), render(evaluation, chips).encode())

@@ -88,10 +88,10 @@ def compare(
             f"the evaluation of the package in use has no value for {', '.join(metrics)}, so "
             "there is nothing to compare; evaluate both packages on scenes with labeled objects"
         )
-    return require(candidate, minimum, tolerance)
+    return check_bounds(candidate, minimum, tolerance)
 
 
-def require(
+def check_bounds(
     candidate: Evaluation, minimum: Mapping[str, float], tolerance: float = 0.0
 ) -> GateResult:
     """Check a package's metrics against required values.

@@ -37,7 +37,7 @@ WindowLabels = Callable[[Box], "NDArray[np.uint16]"]
 
 
 def count_scene_pixels(
-    uri: str, bands: Sequence[str], truth: GroundTruth, predicted: WindowLabels, classes: int
+    uri: str, bands: Sequence[str], truth: GroundTruth, read_predicted: WindowLabels, classes: int
 ) -> NDArray[np.int64]:
     """Count a scene's pixels by class of the ground truth and of the prediction.
 
@@ -47,7 +47,7 @@ def count_scene_pixels(
         uri: Address of the scene.
         bands: Names of the model's bands.
         truth: Ground truth with outlines, including objects of the background class.
-        predicted: Function that returns the predicted classes of a window; `classes` is the
+        read_predicted: Function that returns the predicted classes of a window; `classes` is the
             background.
         classes: Number of classes.
 
@@ -56,20 +56,20 @@ def count_scene_pixels(
         ones are the background.
     """
     counts = np.zeros((classes + 1, classes + 1), np.int64)
-    # `nothing` marks pixels without any label. Labeled background, such as an island in a lake, has
-    # the value `classes`.
-    nothing = classes + 1
-    truth_labels, crowds = (
-        make_rasterizer(truth.take(which), nothing) for which in (~truth.crowd, truth.crowd)
+    # `unlabeled` marks pixels without any label. Labeled background, such as an island in a lake,
+    # has the value `classes`.
+    unlabeled = classes + 1
+    read_truth, read_crowds = (
+        make_rasterizer(truth.take(which), unlabeled) for which in (~truth.crowd, truth.crowd)
     )
     with open_scene(uri) as scene:
         numbers = select_bands(scene.info, bands)
         for window in _windows(scene.info.width, scene.info.height):
-            labelled = truth_labels(window)
-            unknown = (labelled == nothing) & (crowds(window) != nothing)
-            labelled[labelled == nothing] = classes
+            labels = read_truth(window)
+            unknown = (labels == unlabeled) & (read_crowds(window) != unlabeled)
+            labels[labels == unlabeled] = classes
             counted = scene.read_valid(window, numbers) & ~unknown
-            counts += count_pixels(labelled, predicted(window), counted, classes)
+            counts += count_pixels(labels, read_predicted(window), counted, classes)
     return counts
 
 

@@ -45,14 +45,14 @@ def measure_objects(
     matches = match(truth, predictions, min_iou=iou)
     curve = build_curve(truth, predictions, matches)
     voc = match(truth, predictions, min_iou=iou, allow_next_best=False)
-    own = [
+    by_class = [
         _measure_class(truth, predictions, matches, voc, coco, label, name, threshold)
         for label, name in enumerate(classes)
     ]
-    areas = [one.metrics["VOC_AP"] for one in own if one.metrics["VOC_AP"] is not None]
-    whole = _coco_metrics(coco) | threshold_metrics(curve.counts(threshold)) | _best_f1(curve)
-    whole["VOC_AP"] = float(np.mean(areas)) if areas else None
-    return whole, own, thin_curve(curve)
+    areas = [one.metrics["VOC_AP"] for one in by_class if one.metrics["VOC_AP"] is not None]
+    overall = _coco_metrics(coco) | threshold_metrics(curve.counts(threshold)) | _best_f1(curve)
+    overall["VOC_AP"] = float(np.mean(areas)) if areas else None
+    return overall, by_class, thin_curve(curve)
 
 
 def measure_pixels(counts: Ints, classes: Sequence[str]) -> tuple[Metrics, PixelMetrics]:
@@ -66,15 +66,17 @@ def measure_pixels(counts: Ints, classes: Sequence[str]) -> tuple[Metrics, Pixel
     names = [*classes, BACKGROUND]
     iou, f1 = pixel_iou(counts), pixel_f1(counts)
     right = np.diag(counts).sum() / max(int(counts.sum()), 1)
-    whole: Metrics = {
+    overall: Metrics = {
         "mIoU": _mean(iou[:-1]),
         "mIoU_with_background": _mean(iou),
         "pixel_F1": _mean(f1[:-1]),
         "pixel_accuracy": float(right) if counts.any() else None,
     }
-    by_class = ({n: _nan_to_none(v) for n, v in zip(names, of, strict=True)} for of in (iou, f1))
+    by_class = (
+        {n: _nan_to_none(v) for n, v in zip(names, values, strict=True)} for values in (iou, f1)
+    )
     own_iou, own_f1 = by_class
-    return whole, PixelMetrics(counts=counts.tolist(), iou=own_iou, f1=own_f1)
+    return overall, PixelMetrics(counts=counts.tolist(), iou=own_iou, f1=own_f1)
 
 
 def threshold_metrics(counts: Counts) -> Metrics:

@@ -39,8 +39,8 @@ def precision_recall(evaluation: Evaluation) -> str:
     with mpl.rc_context({**_STYLE, "svg.hashsalt": "precision-recall"}):
         figure, axes = _axes("recall", "precision")
         classes = evaluation.classes[:_MAX_CLASSES]
-        for color, one in zip(_COLORS, classes if len(classes) > 1 else [], strict=False):
-            _line(axes, one.curve, color=color, linewidth=1.2, label=one.name)
+        for color, item in zip(_COLORS, classes if len(classes) > 1 else [], strict=False):
+            _line(axes, item.curve, color=color, linewidth=1.2, label=item.name)
         label = "all classes" if len(classes) > 1 else classes[0].name
         _line(axes, evaluation.curve, color=_OVERALL_COLOR, linewidth=1.8, label=label)
         recall, precision = (evaluation.metrics[name] for name in ("recall", "precision"))

@@ -29,7 +29,7 @@ def objects_of(outputs: Outputs, description: ModelDescription) -> Detections:
     """Return the detections of one tile, best score first."""
     size = description.tile_size
     tile = Grid(width=size, height=size, size=size, overlap=0).tile(0)
-    return decode_detections(outputs, description, tile).ordered()
+    return decode_detections(outputs, description, tile).sorted_by_tile()
 
 
 def reported_pixels(outputs: Outputs, description: ModelDescription) -> NDArray[np.uint8]:

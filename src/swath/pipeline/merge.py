@@ -137,7 +137,7 @@ def _write_detections(run: RunStore, receipts: Sequence[Receipt], path: Path) ->
     ) as out:
         for detections in _iter_merged(run, receipts):
             out.write(detections, georeferencer.to_polygons(detections.box, detections.outline))
-    return out.count, out.unplaced
+    return out.count, out.without_position_count
 
 
 def _iter_merged(run: RunStore, receipts: Sequence[Receipt]) -> DetectionBatches:
@@ -167,7 +167,7 @@ def _stitch_shards(run: RunStore, receipts: Sequence[Receipt]) -> Detections:
         lambda path: Detections.concatenate(list(read_detections(path))),
     )
     task = create_task(run.plan.answer, run.plan.grid)
-    return task.stitch(Detections.concatenate(seams)).ordered()
+    return task.stitch(Detections.concatenate(seams)).sorted_by_tile()
 
 
 def _write_mask(run: RunStore, receipts: Sequence[Receipt]) -> str:

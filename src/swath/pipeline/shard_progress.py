@@ -137,7 +137,7 @@ class ShardProgress:
         """
         flagged = Detections.concatenate(self._flagged)
         final, undecided = self.inference.task.stitch_interior(flagged, inside)
-        self.out.finish(final.ordered())
+        self.out.finish(final.sorted_by_tile())
         self.out.close()
         return undecided
 

@@ -91,7 +91,7 @@ class ScenePredictor:
             detections = Detections.concatenate(parts)
             is_flagged = detections.flags != 0
             stitched = inference.task.stitch(detections.take(is_flagged))
-        return Detections.concatenate([detections.take(~is_flagged), stitched]).ordered()
+        return Detections.concatenate([detections.take(~is_flagged), stitched]).sorted_by_tile()
 
     def _inference(self, scene: Scene, on_labels: OnLabels | None) -> Inference:
         description = self.description

@@ -11,9 +11,9 @@ from tests.helpers.detections import assert_same, outlined, some
 def test_the_order_depends_on_the_rows_alone(order):
     rows = Detections.concatenate([some(2, 3), some(3, 1), some(1, 2)])
 
-    ordered = rows.take(np.array(order)).ordered()
+    ordered = rows.take(np.array(order)).sorted_by_tile()
 
-    assert_same(ordered, rows.ordered())
+    assert_same(ordered, rows.sorted_by_tile())
     assert ordered.tile.tolist() == [1, 1, 1, 2, 3, 3]
     assert (np.diff(ordered.score[:3]) <= 0).all()
 
@@ -40,7 +40,7 @@ def test_the_order_of_outlines_in_one_box_depends_on_them_alone(order, tied):
             one.outline,
         )
 
-    assert_same(one.take(np.array(order)).ordered(), one.ordered())
+    assert_same(one.take(np.array(order)).sorted_by_tile(), one.sorted_by_tile())
 
 
 def test_nothing_concatenated_is_nothing():

@@ -37,7 +37,7 @@ def test_what_was_settled_is_read_in_its_place(tmp_path, monkeypatch):
     assert out.count == 30
     assert_same(
         Detections.concatenate(groups),
-        Detections.concatenate([*streamed, *settled, *more]).ordered(),
+        Detections.concatenate([*streamed, *settled, *more]).sorted_by_tile(),
     )
 
 
@@ -48,7 +48,7 @@ def test_a_shard_that_settled_everything_at_once_or_nothing(tmp_path, more):
 
     rows = list(read_in_order(tmp_path / "shard.parquet", some(more, 2)))
 
-    assert_same(Detections.concatenate(rows), some(more, 2).ordered())
+    assert_same(Detections.concatenate(rows), some(more, 2).sorted_by_tile())
 
 
 def test_an_empty_shard(tmp_path):
@@ -85,7 +85,7 @@ def test_outlines_are_read_as_they_were_written(tmp_path, monkeypatch, more):
     assert_same(groups[0], parts[0])
     assert_same(groups[1], Detections.concatenate(parts[1:]))
     together = list(read_in_order(tmp_path / "shard.parquet", Detections.empty()))
-    assert_same(Detections.concatenate(together), Detections.concatenate(parts).ordered())
+    assert_same(Detections.concatenate(together), Detections.concatenate(parts).sorted_by_tile())
 
 
 def test_row_groups_end_where_outlines_grow_heavy(tmp_path, monkeypatch):

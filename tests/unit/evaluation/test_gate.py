@@ -13,7 +13,7 @@ from swath.evaluation.assess import (
     read_evaluation,
 )
 from swath.evaluation.evaluate import EVALUATION_FILE, evaluate, metric_names
-from swath.evaluation.gate import GateResult, compare, require
+from swath.evaluation.gate import GateResult, check_bounds, compare
 from tests.helpers.labelled import around, collection_of, dots
 from tests.helpers.packages import write_package
 
@@ -95,8 +95,8 @@ def test_packages_may_have_thresholds_of_their_own(in_use):
 
 
 def test_bounds(in_use):
-    assert require(in_use, {"AP": 1.0}).passed
-    assert str(require(in_use, {"AP": 1.01})) == "refused: AP is 1.0000, 0.0100 below 1.0100"
+    assert check_bounds(in_use, {"AP": 1.0}).passed
+    assert str(check_bounds(in_use, {"AP": 1.01})) == "refused: AP is 1.0000, 0.0100 below 1.0100"
 
 
 def test_bounds_are_read():
@@ -161,7 +161,7 @@ def test_an_evaluation_that_is_none(tmp_path):
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
 def test_what_is_no_number_holds_nothing(in_use, number):
     with pytest.raises(InputError, match="give a finite number"):
-        require(in_use, {"AP": number})
+        check_bounds(in_use, {"AP": number})
     with pytest.raises(InputError, match=r"the tolerance is .*give a finite number"):
         compare(lower(in_use, AP=0.1), in_use, number)
     with pytest.raises(InputError, match="which is not possible"):

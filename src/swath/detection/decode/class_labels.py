@@ -29,8 +29,8 @@ def select_labeled(score: NDArray[Any], label: NDArray[Any], answer: OutputSpec)
     rows = np.flatnonzero(score >= answer.score_threshold)
     check_classes(label[rows], answer)
     position = label[rows].astype(np.int64) - answer.first_label
-    some = position >= 0
-    return ScoredRows(rows[some], score[rows][some], position[some])
+    is_class = position >= 0
+    return ScoredRows(rows[is_class], score[rows][is_class], position[is_class])
 
 
 def check_classes(label: NDArray[Any], answer: OutputSpec) -> None:
@@ -41,9 +41,9 @@ def check_classes(label: NDArray[Any], answer: OutputSpec) -> None:
     """
     if not label.size:
         return
-    least, most = label.min(), label.max()
-    if least < 0 or most >= len(answer.classes) + answer.first_label:
+    lowest, highest = label.min(), label.max()
+    if lowest < 0 or highest >= len(answer.classes) + answer.first_label:
         raise ModelOutputError(
-            f"the model returned the label {least if least < 0 else most:g}; mlm.json names "
+            f"the model returned the label {lowest if lowest < 0 else highest:g}; mlm.json names "
             f"{len(answer.classes)} classes, counted from {answer.first_label} (first_label)"
         )

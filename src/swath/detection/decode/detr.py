@@ -27,14 +27,16 @@ def decode(outputs: Outputs, answer: OutputSpec, size: int) -> Candidates:
         ModelOutputError: The outputs differ from the package's description, or hold NaN.
     """
     classes = len(answer.classes)
-    nothing = answer.activation == "softmax"
-    shapes = [(-1, classes + nothing)]
+    has_no_object = answer.activation == "softmax"
+    shapes = [(-1, classes + has_no_object)]
     if answer.activation == "none":
         shapes.append((-1, classes + 1))
     logits = get_output(outputs, "logits", answer, *shapes)
     boxes = get_output(outputs, "boxes", answer, (len(logits), COLUMNS[answer.box_format]))
     scored = (
-        _softmax(logits, answer) if nothing else select_best_class(logits[:, :classes].T, answer)
+        _softmax(logits, answer)
+        if has_no_object
+        else select_best_class(logits[:, :classes].T, answer)
     )
     return to_candidates(boxes[scored.row], scored, answer, size)
 

@@ -63,9 +63,9 @@ def get_unchecked_output(
         )
     array = np.asarray(outputs[position])
     if not any(_matches_shape(array.shape, shape) for shape in shapes):
-        wanted = " or ".join(str(shape).replace(str(_ANY_LENGTH), "any") for shape in shapes)
+        expected = " or ".join(str(shape).replace(str(_ANY_LENGTH), "any") for shape in shapes)
         raise ModelOutputError(
-            f"the model returned {role} of shape {array.shape} for one tile, not {wanted} "
+            f"the model returned {role} of shape {array.shape} for one tile, not {expected} "
             f"({len(answer.classes)} classes, head {answer.head})"
         )
     return array
@@ -138,14 +138,15 @@ def check_scores(scores: Scores) -> None:
     Raises:
         ModelOutputError: A score is above 1.
     """
-    if scores.size and (most := scores.max()) > _MAX_SCORE:
+    if scores.size and (highest := scores.max()) > _MAX_SCORE:
         raise ModelOutputError(
-            f"the model returned the score {most:g}; scores range from 0 to 1. For logits, set "
+            f"the model returned the score {highest:g}; scores range from 0 to 1. For logits, set "
             "score_activation in mlm:hyperparameters to sigmoid or softmax"
         )
 
 
-def _matches_shape(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
-    return len(shape) == len(wanted) and all(
-        want in {_ANY_LENGTH, length} for length, want in zip(shape, wanted, strict=True)
+def _matches_shape(shape: tuple[int, ...], expected: tuple[int, ...]) -> bool:
+    return len(shape) == len(expected) and all(
+        expected_length in {_ANY_LENGTH, length}
+        for length, expected_length in zip(shape, expected, strict=True)
     )

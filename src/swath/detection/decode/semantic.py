@@ -68,13 +68,13 @@ def _decode_label_map(outputs: Outputs, answer: OutputSpec, size: int) -> Labels
     given = get_output(outputs, "labels", answer, (-1, -1), (1, -1, -1))
     given = given.reshape(given.shape[-2:])
     if answer.ignore_label is not None:
-        nothing = given == answer.ignore_label
-        given = np.where(nothing, answer.first_label, given)
+        is_ignored = given == answer.ignore_label
+        given = np.where(is_ignored, answer.first_label, given)
     check_classes(given, answer)
     # If classes count from 1, label 0 wraps around to NO_LABEL.
     label = given.astype(np.uint8) - np.uint8(answer.first_label)
     if answer.ignore_label is not None:
-        label[nothing] = NO_LABEL
+        label[is_ignored] = NO_LABEL
     if label.shape == (size, size):
         return label
     rows, cols = (_pixel_centers(length, size).astype(np.int64) for length in label.shape)

@@ -39,15 +39,15 @@ def decode(outputs: Outputs, answer: OutputSpec, size: int) -> Candidates:
     return to_candidates(boxes[scored.row], scored, answer, size)
 
 
-def _object_count(outputs: Outputs, answer: OutputSpec, most: int) -> int:
+def _object_count(outputs: Outputs, answer: OutputSpec, row_count: int) -> int:
     """Return the number of rows that are objects; NMS plugins leave the other rows unchanged.
 
     Raises:
         ModelOutputError: The count is not a whole number from 0 to the number of rows.
     """
     given = float(get_output(outputs, "count", answer, (), (1,)).reshape(-1)[0])
-    if not given.is_integer() or not 0 <= given <= most:
-        raise ModelOutputError(f"the model returned the count {given:g} for {most} rows")
+    if not given.is_integer() or not 0 <= given <= row_count:
+        raise ModelOutputError(f"the model returned the count {given:g} for {row_count} rows")
     return int(given)
 
 

@@ -66,8 +66,10 @@ def select_best_class(scores: NDArray[Any], answer: OutputSpec) -> ScoredRows:
         scores: (classes, candidates), values as the model returns them.
         answer: Description of the outputs, with the activation and the threshold.
     """
-    reached = scores >= min_raw_score(answer)
-    rows = np.flatnonzero(reached[0] if len(reached) == 1 else reached.any(axis=0))
+    reaches_threshold = scores >= min_raw_score(answer)
+    rows = np.flatnonzero(
+        reaches_threshold[0] if len(reaches_threshold) == 1 else reaches_threshold.any(axis=0)
+    )
     few = apply_activation(scores[:, rows], answer)
     label = few.argmax(axis=0) if few.size else rows
     return _select_above_threshold(rows, few[label, np.arange(len(rows))], label, answer)
@@ -91,5 +93,5 @@ def _select_labeled_rows(rest: NDArray[Any], answer: OutputSpec) -> ScoredRows:
 def _select_above_threshold(
     rows: Ints, score: Scores, label: Ints, answer: OutputSpec
 ) -> ScoredRows:
-    counts = score >= np.float32(answer.score_threshold)
-    return ScoredRows(rows[counts], score[counts], label[counts])
+    reaches_threshold = score >= np.float32(answer.score_threshold)
+    return ScoredRows(rows[reaches_threshold], score[reaches_threshold], label[reaches_threshold])

@@ -47,7 +47,7 @@ def trace_outlines(
     prototypes = get_output(outputs, "prototypes", answer, (-1, -1, -1)).astype(np.float32)
     channels = to_channels_first(outputs, answer, -1)
     weights = channels[len(channels) - len(prototypes) :, candidates.row].T.astype(np.float32)
-    least = logit(answer.mask_threshold)
+    min_logit = logit(answer.mask_threshold)
     outline = np.empty(len(candidates.row), np.object_)
     for index, (coefficients, box) in enumerate(zip(weights, candidates.box, strict=True)):
         x0, y0, x1, y1 = _pixels_within(box, size)
@@ -55,7 +55,7 @@ def trace_outlines(
             mask_logits = _combine_prototypes(
                 prototypes, coefficients, np.arange(y0, y1), np.arange(x0, x1), size
             )
-            outline[index] = polygonize_mask(mask_logits >= least, (x0, y0))
+            outline[index] = polygonize_mask(mask_logits >= min_logit, (x0, y0))
     return outline
 
 

@@ -62,8 +62,8 @@ _COG_OPTIONS = {
 def extent(grid: Grid, tiles: Ints) -> Box:
     """Return the least window that holds the cores of tiles: x, y, width, height in scene px."""
     cores = grid.cores(tiles)
-    x, y = (int(v) for v in cores[:, :2].min(axis=0))
-    x_end, y_end = (int(v) for v in cores[:, 2:].max(axis=0))
+    x, y = (int(value) for value in cores[:, :2].min(axis=0))
+    x_end, y_end = (int(value) for value in cores[:, 2:].max(axis=0))
     return x, y, x_end - x, y_end - y
 
 
@@ -181,9 +181,9 @@ def _build_vrt(
             values = {name: repr(float(value)) for name, value in coordinates.items()}
             ET.SubElement(points, "GCP", {"Id": str(number), **values})
     band = ET.SubElement(root, "VRTRasterBand", dataType="Byte", band="1")
-    named = ET.SubElement(band, "Metadata")
+    metadata = ET.SubElement(band, "Metadata")
     for label, name in enumerate(classes):
-        _add_text(named, "MDI", name, key=f"{_CLASS_KEY}{label}")
+        _add_text(metadata, "MDI", name, key=f"{_CLASS_KEY}{label}")
     _add_text(band, "NoDataValue", str(NO_LABEL))
     for part, window in parts:
         band.append(_vrt_source(part, window))

@@ -42,7 +42,7 @@ class Regions:
     """(n,) labels, with the raster's dtype."""
     area: Floats
     """(n,) areas in px."""
-    total: Floats
+    weight_sum: Floats
     """(n,) sums of the weights of each region's pixels."""
 
 
@@ -70,22 +70,22 @@ def polygonize_tile(
     """
     x0, y0, x1, y1 = tile.core
     core = np.s_[y0 - tile.y : y1 - tile.y, x0 - tile.x : x1 - tile.x]
-    likely = probability[core]
-    nothing = ~(likely >= threshold)  # also true for NaN
+    core_probability = probability[core]
+    is_background = ~(core_probability >= threshold)  # also true for NaN
     for label in background:
-        nothing |= labels[core] == label
+        is_background |= labels[core] == label
     if valid is not None:
-        nothing |= ~valid[core]
-    own = np.where(nothing, NO_LABEL, labels[core]).astype(np.uint8)
-    regions = polygonize(own, likely, background=NO_LABEL, offset=(x0, y0))
+        is_background |= ~valid[core]
+    core_labels = np.where(is_background, NO_LABEL, labels[core]).astype(np.uint8)
+    regions = polygonize(core_labels, core_probability, background=NO_LABEL, offset=(x0, y0))
     detections = Detections.from_tile(
         shapely.bounds(regions.outline).reshape(-1, 4),
-        (regions.total / regions.area).astype(np.float32),
+        (regions.weight_sum / regions.area).astype(np.float32),
         regions.label.astype(np.int16),
         tile.index,
         regions.outline,
     )
-    return TileResult(detections, own)
+    return TileResult(detections, core_labels)
 
 
 def polygonize_mask(
@@ -121,8 +121,8 @@ def polygonize(
     framed = np.pad(labels, 1, constant_values=background)
     corners, label = _corners(framed, background)
     if not len(corners.x):
-        nothing = np.empty(0)
-        return Regions(np.empty(0, np.object_), labels[:0, 0], nothing, nothing)
+        empty = np.empty(0)
+        return Regions(np.empty(0, np.object_), labels[:0, 0], empty, empty)
     rings = trace_rings(corners)
     inside = ring_areas(corners, rings)
     hole = inside < 0

@@ -29,7 +29,7 @@ class Corners:
     y: Ints
     below: NDArray[np.bool_]
     """(n / 2,) whether each horizontal edge has its region below it, y down; those come first."""
-    vertical: Ints
+    vertical_partner: Ints
     """(n,) the other end of each corner's vertical edge."""
     twins: Ints
     """(m, 2) pairs of corners at one point, where a region may touch itself."""
@@ -62,7 +62,7 @@ def trace_rings(corners: Corners) -> Rings:
     count = len(corners.below)
     first = 2 * np.arange(count) + ~corners.below
     through = np.arange(2 * count)
-    rings = _trace(first, corners.vertical, through)
+    rings = _trace(first, corners.vertical_partner, through)
     a, b = corners.twins.T
     touches_itself = rings.ring[a >> 1] == rings.ring[b >> 1]
     if not touches_itself.any():
@@ -70,7 +70,7 @@ def trace_rings(corners: Corners) -> Rings:
     # A ring that passes a point twice is split into two rings that meet there: at the point, each
     # walk continues as the other one. Such points never interlace, so all are split at once.
     through[a[touches_itself]], through[b[touches_itself]] = b[touches_itself], a[touches_itself]
-    return _trace(first, corners.vertical, through)
+    return _trace(first, corners.vertical_partner, through)
 
 
 def _trace(first: Ints, vertical: Ints, through: Ints) -> Rings:

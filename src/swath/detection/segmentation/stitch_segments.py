@@ -68,7 +68,7 @@ class SegmentStitcher:
         Args:
             flagged: Detections that `keep_owned` flagged, in any order.
         """
-        parts = flagged.ordered()
+        parts = flagged.sorted_by_tile()
         return self._join_truncated(
             parts, connected_components(len(parts), *self._touching_pairs(parts))
         )
@@ -85,22 +85,25 @@ class SegmentStitcher:
         Returns:
             Whole regions without flags, and regions that are still flagged.
         """
-        parts = flagged.ordered()
-        open_ = np.zeros(len(parts), np.bool_)
+        parts = flagged.sorted_by_tile()
+        touches_outside = np.zeros(len(parts), np.bool_)
         steps = (-1, -self.grid.columns, 1, self.grid.columns)
         for touches, step in zip(self._touched_borders(parts).T, steps, strict=True):
-            open_[touches] |= ~inside(parts.tile[touches] + step)
+            touches_outside[touches] |= ~inside(parts.tile[touches] + step)
         component = connected_components(len(parts), *self._touching_pairs(parts))
-        still = np.isin(component, component[open_])
-        return self._join_truncated(parts.take(~still), component[~still]), parts.take(still)
+        is_open = np.isin(component, component[touches_outside])
+        return self._join_truncated(parts.take(~is_open), component[~is_open]), parts.take(is_open)
 
     def _join_truncated(self, parts: Detections, component: Ints) -> Detections:
         """Join the parts of each component into one region; drop regions below `min_area`."""
         _, component, count = np.unique(component, return_inverse=True, return_counts=True)
-        alone = count[component] == 1
-        _, component = np.unique(component[~alone], return_inverse=True)
+        is_single = count[component] == 1
+        _, component = np.unique(component[~is_single], return_inverse=True)
         whole = Detections.concatenate(
-            [_without_flags(parts.take(alone)), *_join_components(parts.take(~alone), component)]
+            [
+                _without_flags(parts.take(is_single)),
+                *_join_components(parts.take(~is_single), component),
+            ]
         )
         return whole.take(self._is_large_enough(whole))
 
@@ -142,9 +145,9 @@ class SegmentStitcher:
         for side in range(4):
             across = side % 2
             line, along = ends[:, :, across], ends[:, :, 1 - across]
-            there = np.flatnonzero((line[0] == line[1]) & (line[0] == cores[region, side]))
-            number, along = region[there], along[:, there]
-            columns = [line[0, there], regions.label[number], *np.sort(along, axis=0)]
+            on_border = np.flatnonzero((line[0] == line[1]) & (line[0] == cores[region, side]))
+            number, along = region[on_border], along[:, on_border]
+            columns = [line[0, on_border], regions.label[number], *np.sort(along, axis=0)]
             borders.append(np.stack([*columns, number + first], axis=1))
         return borders
 

@@ -20,11 +20,11 @@ def is_mutual_best(tile: Ints, a: Ints, b: Ints, weight: Floats) -> Mask:
         b: (pairs,) rows of the second views, of another tile; no pair occurs twice.
         weight: (pairs,) quality of the match. Of equal matches, the first row is the best.
     """
-    one, other = np.concatenate([a, b]), np.concatenate([b, a])
+    view, other = np.concatenate([a, b]), np.concatenate([b, a])
     pair = np.tile(np.arange(len(a)), 2)
-    order = np.lexsort((other, -np.tile(weight, 2), tile[other], one))
-    one, other = one[order], other[order]
-    best = np.diff(one, prepend=-1) != 0
+    order = np.lexsort((other, -np.tile(weight, 2), tile[other], view))
+    view, other = view[order], other[order]
+    best = np.diff(view, prepend=-1) != 0
     best |= np.diff(tile[other], prepend=-1) != 0
     from_both_sides: Mask = np.bincount(pair[order][best], minlength=len(a)) > 1
     return from_both_sides

@@ -82,11 +82,11 @@ class Axis:
             high: (n,) high ends in px.
             position: (n,) position of each interval's tile.
         """
-        clear, twice = self.tolerance + self.jitter, low + high
+        clear, doubled_center = self.tolerance + self.jitter, low + high
         owned: Mask = low > (self.starts + clear)[position]
         owned &= high < (self.ends - clear)[position]
-        owned &= twice >= (2 * (self.borders + self.jitter))[position]
-        owned &= twice < (2 * (self.borders - self.jitter))[position + 1]
+        owned &= doubled_center >= (2 * (self.borders + self.jitter))[position]
+        owned &= doubled_center < (2 * (self.borders - self.jitter))[position + 1]
         return owned
 
     def classify(self, low: Floats, high: Floats, position: Ints) -> Ownership:

@@ -22,15 +22,17 @@ def resolve_groups(views: TileViews, group: Ints) -> tuple[Ints, Ints]:
     is_truncated, owned = views.is_truncated, ~views.is_not_owned
     has_owner = _group_has(group, owned)
     # Without an owner's view, each tile must have assigned the object to a tile of the group.
-    left = has_owner | ~_group_has(group, ~_owner_has_view(views, group))
+    uncovered = has_owner | ~_group_has(group, ~_owner_has_view(views, group))
     unchanged, has_whole_view = [], _group_has(group, owned & ~is_truncated)
-    while len(best := _best_of_group(views, group, left & owned & ~is_truncated)):
+    while len(best := _best_of_group(views, group, uncovered & owned & ~is_truncated)):
         unchanged.append(best)
-        left &= ~_covered(views, group, best)
+        uncovered &= ~_covered(views, group, best)
     joined = (
-        left & is_truncated & (_group_has(group, left & is_truncated & owned) | ~has_whole_view)
+        uncovered
+        & is_truncated
+        & (_group_has(group, uncovered & is_truncated & owned) | ~has_whole_view)
     )
-    unowned = left & ~has_whole_view & ~_group_has(group, joined)
+    unowned = uncovered & ~has_whole_view & ~_group_has(group, joined)
     unchanged.append(_best_of_group(views, group, unowned))
     return np.concatenate(unchanged), np.flatnonzero(joined)
 
@@ -40,8 +42,8 @@ def _covered(views: TileViews, group: Ints, best: Ints) -> Mask:
     leader = np.full(len(group), -1)
     leader[group[best]] = best
     leader = leader[group]
-    box, led = views.detections.box, leader >= 0
-    covered = led & _within(box, box[leader], views.max_side_shift)
+    box, has_leader = views.detections.box, leader >= 0
+    covered = has_leader & _within(box, box[leader], views.max_side_shift)
     # A part is covered if it lies within the best view; a whole view must also contain that view.
     covered &= views.is_truncated | _within(box[leader], box, views.max_side_shift)
     covered &= views.detections.tile != views.detections.tile[leader]
@@ -57,16 +59,16 @@ def _within(inner: Boxes, outer: Boxes, max_side_shift: float) -> Mask:
 
 def _group_has(group: Ints, member: Mask) -> Mask:
     """Return for each view whether its group has a member of the mask, (n,)."""
-    found = np.zeros(len(group), dtype=np.bool_)
-    found[group[member]] = True
-    return found[group]
+    has_member = np.zeros(len(group), dtype=np.bool_)
+    has_member[group[member]] = True
+    return has_member[group]
 
 
 def _owner_has_view(views: TileViews, group: Ints) -> Mask:
     """Return whether the tile that each view names as owner has a view in its group, (n,)."""
     tiles = views.grid.count
-    named, seen = group * tiles + views.owner, group * tiles + views.detections.tile
-    has_view: Mask = np.isin(named, seen)
+    owner_keys, tile_keys = group * tiles + views.owner, group * tiles + views.detections.tile
+    has_view: Mask = np.isin(owner_keys, tile_keys)
     return has_view
 
 

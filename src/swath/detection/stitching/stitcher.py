@@ -144,10 +144,12 @@ class Stitcher:
         views = self._views(flagged)
         a, b, _ = views.pairs(self.matching)
         component = connected_components(len(flagged), a, b)
-        open_ = np.zeros(len(flagged), dtype=np.bool_)
-        open_[component[self._may_match_outside(views.detections.box, inside)]] = True
-        open_ = open_[component]
-        return self.stitch(views.detections.take(~open_)), views.detections.take(open_)
+        touches_outside = np.zeros(len(flagged), dtype=np.bool_)
+        touches_outside[component[self._may_match_outside(views.detections.box, inside)]] = True
+        touches_outside = touches_outside[component]
+        return self.stitch(views.detections.take(~touches_outside)), views.detections.take(
+            touches_outside
+        )
 
     def _classify_chunk(
         self, along_x: Axis, along_y: Axis, box: Boxes, tile: Ints
@@ -172,7 +174,7 @@ class Stitcher:
 
     def _views(self, flagged: Detections) -> TileViews:
         """Return detections with their owners and clipped sides, in a deterministic order."""
-        detections = flagged.ordered()
+        detections = flagged.sorted_by_tile()
         row, column = np.divmod(detections.tile, self.grid.columns)
         x0, y0, x1, y1 = detections.box.T
         along_x, along_y = _axes(self.grid, self.tolerance, self.jitter)

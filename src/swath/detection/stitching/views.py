@@ -62,15 +62,15 @@ class TileViews:
             to 1; (pairs,) each.
         """
         a, b = overlapping_pairs(self.detections.box, margin=self.tolerance)
-        rivals = self.detections.label[a] == self.detections.label[b]
-        rivals &= self.detections.tile[a] != self.detections.tile[b]
-        a, b = a[rivals], b[rivals]
+        is_candidate = self.detections.label[a] == self.detections.label[b]
+        is_candidate &= self.detections.tile[a] != self.detections.tile[b]
+        a, b = a[is_candidate], b[is_candidate]
         is_whole = self.is_whole[a] & self.is_whole[b]
-        found = [
+        matches = [
             self._match_whole_views(a[is_whole], b[is_whole], matching),
             self._match_partial_views(a[~is_whole], b[~is_whole]),
         ]
-        first, second, weight = (np.concatenate(column) for column in zip(*found, strict=True))
+        first, second, weight = (np.concatenate(column) for column in zip(*matches, strict=True))
         return first, second, weight
 
     def _match_whole_views(self, a: Ints, b: Ints, matching: Matching) -> tuple[Ints, Ints, Floats]:

@@ -34,13 +34,18 @@ def confusion_matrix(
         false positives, and its row sums to its objects.
     """
     own = match(truth, predictions, min_iou=min_iou)
-    left, open_ = predictions.take(own.false), truth.take(own.missed)
-    other = match(open_, left, min_iou=min_iou, pairs=build_pairs(open_, left, across_classes=True))
+    unmatched, missed_truth = predictions.take(own.false), truth.take(own.missed)
+    other = match(
+        missed_truth,
+        unmatched,
+        min_iou=min_iou,
+        pairs=build_pairs(missed_truth, unmatched, across_classes=True),
+    )
     hit = np.flatnonzero(own.hit)
-    mixed = np.flatnonzero(other.hit)
-    truth_labels = [truth.label[own.truth[hit]], open_.label[other.truth[mixed]]]
-    predicted_labels = [predictions.label[hit], left.label[mixed]]
-    missed, false = open_.label[other.missed], left.label[other.false]
+    other_hit = np.flatnonzero(other.hit)
+    truth_labels = [truth.label[own.truth[hit]], missed_truth.label[other.truth[other_hit]]]
+    predicted_labels = [predictions.label[hit], unmatched.label[other_hit]]
+    missed, false = missed_truth.label[other.missed], unmatched.label[other.false]
     truth_labels += [missed, np.full(len(false), classes)]
     predicted_labels += [np.full(len(missed), classes), false]
     matrix = np.zeros((classes + 1, classes + 1), np.int64)

@@ -74,12 +74,12 @@ def match(
             https://github.com/rafaelpadilla/Object-Detection-Metrics
     """
     pairs = build_pairs(truth, predictions) if pairs is None else pairs
-    near = pairs.take(pairs.overlap >= min(min_iou, _NEARLY_ONE))
-    near = near.take(_matching_order(truth, predictions, near))
+    candidates = pairs.take(pairs.overlap >= min(min_iou, _NEARLY_ONE))
+    candidates = candidates.take(_matching_order(truth, predictions, candidates))
     if not allow_next_best:
-        near = near.take(np.unique(near.predictions, return_index=True)[1])
-        near = near.take(_matching_order(truth, predictions, near))
-    matched = _assign(near, truth.crowd, len(predictions))
+        candidates = candidates.take(np.unique(candidates.predictions, return_index=True)[1])
+        candidates = candidates.take(_matching_order(truth, predictions, candidates))
+    matched = _assign(candidates, truth.crowd, len(predictions))
     ignored = np.append(truth.crowd, False)[matched]
     missed = ~truth.crowd
     missed[matched[matched >= 0]] = False
@@ -106,10 +106,10 @@ def _assign(pairs: Pairs, crowd: NDArray[np.bool_], count: int) -> Ints:
         crowd: (ground truth,): True for a crowd, which can match several detections.
         count: Number of detections.
     """
-    matched, free = [-1] * count, [True] * len(crowd)
-    many = crowd.tolist()
+    matched, is_unmatched = [-1] * count, [True] * len(crowd)
+    is_crowd = crowd.tolist()
     for prediction, target in zip(pairs.predictions.tolist(), pairs.truth.tolist(), strict=True):
-        if matched[prediction] < 0 and free[target]:
+        if matched[prediction] < 0 and is_unmatched[target]:
             matched[prediction] = target
-            free[target] = many[target]
+            is_unmatched[target] = is_crowd[target]
     return np.array(matched, np.int64)

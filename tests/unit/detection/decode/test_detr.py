@@ -72,7 +72,7 @@ def test_oriented_boxes():
         (outputs_of(([5, 0, 0], [np.inf, 0, 1, 1])), "infinite side"),
         (outputs_of(([5, 0], BOX)), r"logits of shape \(1, 2\) .* not \(any, 3\)"),
         ((np.zeros((2, 3)), np.zeros((3, 4))), r"boxes of shape \(3, 4\) .* not \(2, 4\)"),
-        ((np.zeros((2, 3)),), r"1 outputs, .* boxes is number 2"),
+        ((np.zeros((2, 3)),), r"1 outputs, .* boxes as number 2"),
     ],
 )
 def test_what_is_no_answer_is_refused(outputs, named):

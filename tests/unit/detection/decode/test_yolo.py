@@ -221,5 +221,5 @@ def test_what_is_no_answer_is_refused(raw, named):
 
 
 def test_too_few_outputs_are_refused():
-    with pytest.raises(ModelOutputError, match=r"0 outputs, .* rows is number 1"):
+    with pytest.raises(ModelOutputError, match=r"0 outputs, .* rows as number 1"):
         yolo.decode((), answer(), SIZE)

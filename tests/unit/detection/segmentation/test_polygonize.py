@@ -50,7 +50,7 @@ def test_weights_are_summed_over_each_region(labels, seed):
 
     regions = polygonize(labels, weight)
 
-    for outline, total in zip(regions.outline, regions.total, strict=True):
+    for outline, total in zip(regions.outline, regions.weight_sum, strict=True):
         inside = features.rasterize([outline], labels.shape).astype(bool)
         assert total == pytest.approx(weight[inside].sum(dtype=np.float64))
 

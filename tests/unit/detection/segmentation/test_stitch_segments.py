@@ -48,7 +48,7 @@ def rows(detections):
 def truth(labels, probability):
     """The same, of the whole scene at once."""
     regions = polygonize(labels, probability)
-    score = (regions.total / regions.area).tolist()
+    score = (regions.weight_sum / regions.area).tolist()
     shapes = zip(regions.label.tolist(), regions.outline, score, strict=True)
     return sorted((label, shape.wkt, score) for label, shape, score in shapes)
 

@@ -57,7 +57,7 @@ def answers(package):
     if description.task == "classification":
         return np.array(classification.decode(outputs, description)[0])
     grid = Grid(width=SIZE, height=SIZE, size=SIZE, overlap=0)
-    found = decode_detections(outputs, description, grid.tile(0)).ordered()
+    found = decode_detections(outputs, description, grid.tile(0)).sorted_by_tile()
     rows = zip(found.label.tolist(), found.score.tolist(), found.box.tolist(), strict=True)
     return sorted((label, score, tuple(box)) for label, score, box in rows)
 
