@@ -292,10 +292,10 @@ class Inference:
         return tile
 
     def _record_lost_values(
-        self, pixels: NDArray[Any], converted: NDArray[Any], shown: NDArray[np.bool_] | None
+        self, pixels: NDArray[Any], converted: NDArray[Any], input_mask: NDArray[np.bool_] | None
     ) -> None:
         """Record the values of greatest magnitude, by band, that the model cannot be given."""
-        lost_masks = out_of_range_pixels(pixels, converted, shown, self.finite_range)
+        lost_masks = out_of_range_pixels(pixels, converted, input_mask, self.finite_range)
         if lost_masks is None:
             return
         with self._lock:

@@ -37,34 +37,34 @@ _NO_NMS = Matching(strategy="none")
 _COLLECTION = shapely.GeometryType.GEOMETRYCOLLECTION
 
 
-def decode_detections(outputs: Outputs, answer: OutputSpec, tile: Tile) -> Detections:
+def decode_detections(outputs: Outputs, output_spec: OutputSpec, tile: Tile) -> Detections:
     """Return the detections of a tile, in px of the scene, clipped to the tile's window.
 
     Args:
         outputs: Outputs of the model for this tile, without the batch axis.
-        answer: Description of the outputs in the package.
+        output_spec: Description of the outputs in the package.
         tile: Tile of the grid.
 
     Raises:
         ModelOutputError: The outputs differ from the package's description, or hold NaN.
     """
-    candidates = _DECODERS[answer.head](outputs, answer, tile.size)
+    candidates = _DECODERS[output_spec.head](outputs, output_spec, tile.size)
     if not len(candidates.score):
         return Detections.empty()
-    matching = answer.matching
-    if answer.task == "instance-segmentation":
+    matching = output_spec.matching
+    if output_spec.task == "instance-segmentation":
         if matching.strategy == "nms":
             # Tracing is expensive. NMS by boxes decides first which instances remain, as in models.
             candidates, matching = _nms_by_boxes(candidates, matching), _NO_NMS
-        candidates = _add_outlines(candidates, outputs, answer, tile.size)
+        candidates = _add_outlines(candidates, outputs, output_spec, tile.size)
     box, score, label, outline = apply_nms(
         candidates.box,
         candidates.score,
         candidates.label,
         matching,
         outline=candidates.outline,
-        is_oriented=answer.task == "oriented-detection",
-        score_threshold=answer.score_threshold,
+        is_oriented=output_spec.task == "oriented-detection",
+        score_threshold=output_spec.score_threshold,
     )
     return _to_scene(Detections.from_tile(box, score, label, tile.index, outline), tile)
 
@@ -79,10 +79,10 @@ def _nms_by_boxes(candidates: Candidates, matching: Matching) -> Candidates:
 
 
 def _add_outlines(
-    candidates: Candidates, outputs: Outputs, answer: OutputSpec, size: int
+    candidates: Candidates, outputs: Outputs, output_spec: OutputSpec, size: int
 ) -> Candidates:
     """Return instances with their outlines; instances without a pixel are dropped."""
-    outline = _OUTLINE_TRACERS[answer.head](outputs, answer, size, candidates)
+    outline = _OUTLINE_TRACERS[output_spec.head](outputs, output_spec, size, candidates)
     rows = np.flatnonzero(~shapely.is_missing(outline))
     return candidates.take(rows).with_outlines(outline[rows])
 

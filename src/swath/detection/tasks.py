@@ -73,21 +73,21 @@ class Task(Protocol):
         """
 
 
-def create_task(answer: OutputSpec, grid: Grid) -> Task:
+def create_task(output_spec: OutputSpec, grid: Grid) -> Task:
     """Return the task that a package describes, for the tiles of a scene."""
-    if answer.task == "segmentation":
-        return _SemanticSegmentation(answer, SegmentStitcher(grid, answer.min_area))
-    if answer.task == "classification":
-        return _TileClassification(answer)
-    is_oriented = answer.task == "oriented-detection"
-    return _ObjectDetection(answer, Stitcher(grid, answer.matching, is_oriented))
+    if output_spec.task == "segmentation":
+        return _SemanticSegmentation(output_spec, SegmentStitcher(grid, output_spec.min_area))
+    if output_spec.task == "classification":
+        return _TileClassification(output_spec)
+    is_oriented = output_spec.task == "oriented-detection"
+    return _ObjectDetection(output_spec, Stitcher(grid, output_spec.matching, is_oriented))
 
 
 @dataclass(frozen=True, slots=True)
 class _StitchedTask:
     """Base of the tasks whose detections overlap or touch between tiles, and are stitched."""
 
-    answer: OutputSpec
+    output_spec: OutputSpec
     stitcher: Stitcher | SegmentStitcher
 
     def keep_owned(self, detections: Detections) -> Detections:
@@ -113,7 +113,7 @@ class _ObjectDetection(_StitchedTask):
     def decode(self, outputs: Outputs, tile: Tile, valid: NDArray[np.bool_] | None) -> TileResult:
         """Return the detections of a tile, clipped to the tile's window."""
         del valid
-        return TileResult(decode_detections(outputs, self.answer, tile))
+        return TileResult(decode_detections(outputs, self.output_spec, tile))
 
 
 class _SemanticSegmentation(_StitchedTask):
@@ -123,34 +123,40 @@ class _SemanticSegmentation(_StitchedTask):
 
     def decode(self, outputs: Outputs, tile: Tile, valid: NDArray[np.bool_] | None) -> TileResult:
         """Return the regions of a tile's core, and its labels if the package has a mask."""
-        labels, probability = semantic.decode(outputs, self.answer, tile.size)
+        labels, probability = semantic.decode(outputs, self.output_spec, tile.size)
         result = polygonize_tile(
             labels,
             probability,
             tile,
             valid=valid,
-            threshold=self.answer.score_threshold,
-            background=() if self.answer.background is None else (self.answer.background,),
+            threshold=self.output_spec.score_threshold,
+            background=()
+            if self.output_spec.background is None
+            else (self.output_spec.background,),
         )
-        return result if self.answer.mask else TileResult(result.detections)
+        return result if self.output_spec.mask else TileResult(result.detections)
 
 
 @dataclass(frozen=True, slots=True)
 class _TileClassification:
     """One class for each tile's core: cores partition the scene, so nothing is stitched."""
 
-    answer: OutputSpec
+    output_spec: OutputSpec
 
     def decode(self, outputs: Outputs, tile: Tile, valid: NDArray[np.bool_] | None) -> TileResult:
         """Return the tile's core as a detection, unless it is background or has no valid pixel.
 
         A class below the score threshold is not reported either.
         """
-        label, score = classification.decode(outputs, self.answer)
+        label, score = classification.decode(outputs, self.output_spec)
         x0, y0, x1, y1 = tile.core
         core = np.s_[y0 - tile.y : y1 - tile.y, x0 - tile.x : x1 - tile.x]
         known = valid is None or valid[core].any()
-        if not known or score < self.answer.score_threshold or label == self.answer.background:
+        if (
+            not known
+            or score < self.output_spec.score_threshold
+            or label == self.output_spec.background
+        ):
             return TileResult(Detections.empty())
         box = np.array([tile.core], np.float64)
         scores, labels = np.array([score], np.float32), np.array([label], np.int16)

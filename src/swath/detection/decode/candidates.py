@@ -65,14 +65,14 @@ class ScoredRows:
 
 
 def to_candidates(
-    numbers: NDArray[Any], scored: ScoredRows, answer: OutputSpec, size: int
+    numbers: NDArray[Any], scored: ScoredRows, output_spec: OutputSpec, size: int
 ) -> Candidates:
     """Return candidates with the boxes of a model's outputs; boxes without area are dropped.
 
     Args:
         numbers: (n, columns) in the package's box format and units, a row for each candidate.
         scored: Rows, scores and labels of the candidates.
-        answer: Description of the outputs in the package.
+        output_spec: Description of the outputs in the package.
         size: Tile size in px.
 
     Raises:
@@ -81,9 +81,9 @@ def to_candidates(
     numbers = numbers.astype(np.float64)
     if not np.isfinite(numbers).all():
         raise ModelOutputError("the model returned a box with an infinite side")
-    if answer.box_units == "normalised":
-        numbers[:, : 4 if answer.box_format == "cxcywhr" else None] *= size
-    box, outline, has_area = _to_boxes_and_outlines(numbers, answer)
+    if output_spec.box_units == "normalised":
+        numbers[:, : 4 if output_spec.box_format == "cxcywhr" else None] *= size
+    box, outline, has_area = _to_boxes_and_outlines(numbers, output_spec)
     score, label = scored.score.astype(np.float32), scored.label.astype(np.int16)
     check_scores(score)
     candidates = Candidates(box, score, label, scored.row, outline)
@@ -91,11 +91,11 @@ def to_candidates(
 
 
 def _to_boxes_and_outlines(
-    numbers: Floats, answer: OutputSpec
+    numbers: Floats, output_spec: OutputSpec
 ) -> tuple[Boxes, Polygons | None, NDArray[np.bool_]]:
     """Return boxes, outlines (None unless the boxes are oriented), and which boxes have area."""
-    if answer.task == "oriented-detection":
-        outline = corners_to_polygons(to_corners(numbers, answer.box_format))
+    if output_spec.task == "oriented-detection":
+        outline = corners_to_polygons(to_corners(numbers, output_spec.box_format))
         return shapely.bounds(outline).reshape(-1, 4), outline, shapely.area(outline) > 0
-    box = to_xyxy(numbers, answer.box_format)
+    box = to_xyxy(numbers, output_spec.box_format)
     return box, None, np.all(box[:, 2:] > box[:, :2], axis=1)

@@ -15,25 +15,25 @@ if TYPE_CHECKING:
     from swath.models.output_spec import OutputSpec
 
 
-def select_labeled(score: NDArray[Any], label: NDArray[Any], answer: OutputSpec) -> ScoredRows:
+def select_labeled(score: NDArray[Any], label: NDArray[Any], output_spec: OutputSpec) -> ScoredRows:
     """Return the candidates whose score reaches the threshold, without those of the background.
 
     Args:
         score: (n,) scores.
         label: (n,) class numbers; 0 is the background if classes count from 1.
-        answer: Description of the outputs: the threshold, the classes and their first number.
+        output_spec: Description of the outputs: the threshold, the classes and their first number.
 
     Raises:
         ModelOutputError: A class number is out of range.
     """
-    rows = np.flatnonzero(score >= answer.score_threshold)
-    check_classes(label[rows], answer)
-    position = label[rows].astype(np.int64) - answer.first_label
+    rows = np.flatnonzero(score >= output_spec.score_threshold)
+    check_classes(label[rows], output_spec)
+    position = label[rows].astype(np.int64) - output_spec.first_label
     is_class = position >= 0
     return ScoredRows(rows[is_class], score[rows][is_class], position[is_class])
 
 
-def check_classes(label: NDArray[Any], answer: OutputSpec) -> None:
+def check_classes(label: NDArray[Any], output_spec: OutputSpec) -> None:
     """Refuse class numbers that are out of range; 0 is the background if classes count from 1.
 
     Raises:
@@ -42,8 +42,9 @@ def check_classes(label: NDArray[Any], answer: OutputSpec) -> None:
     if not label.size:
         return
     lowest, highest = label.min(), label.max()
-    if lowest < 0 or highest >= len(answer.classes) + answer.first_label:
+    if lowest < 0 or highest >= len(output_spec.classes) + output_spec.first_label:
         raise ModelOutputError(
-            f"the model returned the label {lowest if lowest < 0 else highest:g}; mlm.json names "
-            f"{len(answer.classes)} classes, counted from {answer.first_label} (first_label)"
+            f"the model returned the label {lowest if lowest < 0 else highest:g}, but mlm.json has "
+            f"{len(output_spec.classes)} classes, numbered from {output_spec.first_label} "
+            "(first_label)"
         )

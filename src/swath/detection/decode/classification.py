@@ -18,16 +18,18 @@ if TYPE_CHECKING:
     from swath.models.runtimes.base import Outputs
 
 
-def decode(outputs: Outputs, answer: OutputSpec) -> tuple[int, np.float32]:
+def decode(outputs: Outputs, output_spec: OutputSpec) -> tuple[int, np.float32]:
     """Return the index of the class with the highest score, and its probability.
 
     Raises:
         ModelOutputError: The output differs from the package's description, or holds NaN.
     """
-    scores = get_output(outputs, "scores", answer, (len(answer.classes),)).astype(np.float32)
+    scores = get_output(outputs, "scores", output_spec, (len(output_spec.classes),)).astype(
+        np.float32
+    )
     label = int(scores.argmax())
-    if answer.activation == "softmax":
+    if output_spec.activation == "softmax":
         return label, softmax_scores(scores[[label]], scores)[0]
-    probability = apply_activation(scores, answer)
+    probability = apply_activation(scores, output_spec)
     check_scores(probability)
     return label, probability[label]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from swath.models.runtimes.base import Outputs
 
 
-def decode(outputs: Outputs, answer: OutputSpec, size: int) -> Candidates:
+def decode(outputs: Outputs, output_spec: OutputSpec, size: int) -> Candidates:
     """Return the candidates of one tile.
 
     The scores of a softmax have a last column for "no object", even if the model computes it.
@@ -26,25 +26,27 @@ def decode(outputs: Outputs, answer: OutputSpec, size: int) -> Candidates:
     Raises:
         ModelOutputError: The outputs differ from the package's description, or hold NaN.
     """
-    classes = len(answer.classes)
-    has_no_object = answer.activation == "softmax"
+    classes = len(output_spec.classes)
+    has_no_object = output_spec.activation == "softmax"
     shapes = [(-1, classes + has_no_object)]
-    if answer.activation == "none":
+    if output_spec.activation == "none":
         shapes.append((-1, classes + 1))
-    logits = get_output(outputs, "logits", answer, *shapes)
-    boxes = get_output(outputs, "boxes", answer, (len(logits), COLUMNS[answer.box_format]))
-    scored = (
-        _softmax(logits, answer)
-        if has_no_object
-        else select_best_class(logits[:, :classes].T, answer)
+    logits = get_output(outputs, "logits", output_spec, *shapes)
+    boxes = get_output(
+        outputs, "boxes", output_spec, (len(logits), COLUMNS[output_spec.box_format])
     )
-    return to_candidates(boxes[scored.row], scored, answer, size)
+    scored = (
+        _softmax(logits, output_spec)
+        if has_no_object
+        else select_best_class(logits[:, :classes].T, output_spec)
+    )
+    return to_candidates(boxes[scored.row], scored, output_spec, size)
 
 
-def _softmax(logits: NDArray[np.floating], answer: OutputSpec) -> ScoredRows:
+def _softmax(logits: NDArray[np.floating], output_spec: OutputSpec) -> ScoredRows:
     """Return the best class of each query; the last column of the logits is "no object"."""
     logits = logits.astype(np.float32)
     label = logits[:, :-1].argmax(axis=1)
     score = softmax_scores(logits[np.arange(len(logits)), label], logits.T)
-    rows = np.flatnonzero(score >= answer.score_threshold)
+    rows = np.flatnonzero(score >= output_spec.score_threshold)
     return ScoredRows(rows, score[rows], label[rows])

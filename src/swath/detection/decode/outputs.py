@@ -23,39 +23,39 @@ _MAX_SCORE = 1 + 1e-3
 
 
 def get_output(
-    outputs: Outputs, role: Role, answer: OutputSpec, *shapes: tuple[int, ...]
+    outputs: Outputs, role: Role, output_spec: OutputSpec, *shapes: tuple[int, ...]
 ) -> NDArray[Any]:
     """Return the output of a role, free of NaN.
 
     Args:
         outputs: Outputs of one tile, without the batch axis.
         role: Role of the output.
-        answer: Description of the outputs, with the position of each role.
+        output_spec: Description of the outputs, with the position of each role.
         shapes: Allowed shapes; -1 for any length.
 
     Raises:
         ModelOutputError: The output is missing, has none of the shapes, or holds NaN.
     """
-    array = get_unchecked_output(outputs, role, answer, *shapes)
+    array = get_unchecked_output(outputs, role, output_spec, *shapes)
     check_no_nan(array, role)
     return array
 
 
 def get_unchecked_output(
-    outputs: Outputs, role: Role, answer: OutputSpec, *shapes: tuple[int, ...]
+    outputs: Outputs, role: Role, output_spec: OutputSpec, *shapes: tuple[int, ...]
 ) -> NDArray[Any]:
     """Return the output of a role, which may hold NaN.
 
     Args:
         outputs: Outputs of one tile, without the batch axis.
         role: Role of the output.
-        answer: Description of the outputs, with the position of each role.
+        output_spec: Description of the outputs, with the position of each role.
         shapes: Allowed shapes; -1 for any length.
 
     Raises:
         ModelOutputError: The output is missing, or has none of the shapes.
     """
-    position = answer.outputs.index(role)
+    position = output_spec.outputs.index(role)
     if position >= len(outputs):
         raise ModelOutputError(
             f"the model returned {len(outputs)} outputs, but mlm:output lists {role} as "
@@ -66,7 +66,7 @@ def get_unchecked_output(
         expected = " or ".join(str(shape).replace(str(_ANY_LENGTH), "any") for shape in shapes)
         raise ModelOutputError(
             f"the model returned {role} of shape {array.shape} for one tile, not {expected} "
-            f"({len(answer.classes)} classes, head {answer.head})"
+            f"({len(output_spec.classes)} classes, head {output_spec.head})"
         )
     return array
 
@@ -82,12 +82,12 @@ def check_no_nan(array: NDArray[Any], role: Role) -> None:
         raise ModelOutputError(f"the model returned NaN in {role}")
 
 
-def min_raw_score(answer: OutputSpec) -> float:
+def min_raw_score(output_spec: OutputSpec) -> float:
     """Return a value slightly below the lowest model value that reaches the score threshold."""
-    if answer.activation == "none":
-        return answer.score_threshold
+    if output_spec.activation == "none":
+        return output_spec.score_threshold
     # Where the sigmoid is flat, float32 has one score for many values.
-    return min(logit(answer.score_threshold), _MAX_LOGIT) - _LOGIT_MARGIN
+    return min(logit(output_spec.score_threshold), _MAX_LOGIT) - _LOGIT_MARGIN
 
 
 def logit(probability: float) -> float:
@@ -105,9 +105,9 @@ def sigmoid(numbers: NDArray[Any]) -> Scores:
     return np.reciprocal(scores, out=scores)
 
 
-def apply_activation(numbers: NDArray[Any], answer: OutputSpec) -> Scores:
+def apply_activation(numbers: NDArray[Any], output_spec: OutputSpec) -> Scores:
     """Return scores from the model's values, each converted by itself (no softmax)."""
-    return sigmoid(numbers) if answer.activation == "sigmoid" else numbers.astype(np.float32)
+    return sigmoid(numbers) if output_spec.activation == "sigmoid" else numbers.astype(np.float32)
 
 
 def softmax_scores(best: Scores, scores: NDArray[Any]) -> Scores:

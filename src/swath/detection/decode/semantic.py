@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Labels = NDArray[np.uint8]
 
 
-def decode(outputs: Outputs, answer: OutputSpec, size: int) -> tuple[Labels, Scores]:
+def decode(outputs: Outputs, output_spec: OutputSpec, size: int) -> tuple[Labels, Scores]:
     """Return the class of each pixel of a tile and its probability, (size, size) each.
 
     An output at another resolution is resampled to the tile's: scores bilinearly, labels by the
@@ -38,17 +38,17 @@ def decode(outputs: Outputs, answer: OutputSpec, size: int) -> tuple[Labels, Sco
     Raises:
         ModelOutputError: The output differs from the package's description, or holds NaN.
     """
-    if answer.head == "labels":
-        label = _decode_label_map(outputs, answer, size)
+    if output_spec.head == "labels":
+        label = _decode_label_map(outputs, output_spec, size)
         return label, np.ones(label.shape, np.float32)
-    scores = get_output(outputs, "scores", answer, (len(answer.classes), -1, -1))
+    scores = get_output(outputs, "scores", output_spec, (len(output_spec.classes), -1, -1))
     if scores.shape[1:] != (size, size):
         rows, cols = (_pixel_centers(length, size) for length in scores.shape[1:])
         scores = bilinear(scores.astype(np.float32), rows, cols)
-    return _best_class(scores, answer)
+    return _best_class(scores, output_spec)
 
 
-def _best_class(scores: NDArray[Any], answer: OutputSpec) -> tuple[Labels, Scores]:
+def _best_class(scores: NDArray[Any], output_spec: OutputSpec) -> tuple[Labels, Scores]:
     """Return the class of the highest score, the first of equals, and its probability."""
     best = scores[0].astype(np.float32)
     label = np.zeros(best.shape, np.uint8)
@@ -57,23 +57,23 @@ def _best_class(scores: NDArray[Any], answer: OutputSpec) -> tuple[Labels, Score
     for number, score in enumerate(scores[1:], 1):
         np.maximum(label, (score > best) * np.uint8(number), out=label)
         np.maximum(best, score, out=best)
-    if answer.activation == "softmax":
+    if output_spec.activation == "softmax":
         return label, softmax_scores(best, scores)
-    probability = apply_activation(best, answer)
+    probability = apply_activation(best, output_spec)
     check_scores(probability)
     return label, probability
 
 
-def _decode_label_map(outputs: Outputs, answer: OutputSpec, size: int) -> Labels:
-    given = get_output(outputs, "labels", answer, (-1, -1), (1, -1, -1))
+def _decode_label_map(outputs: Outputs, output_spec: OutputSpec, size: int) -> Labels:
+    given = get_output(outputs, "labels", output_spec, (-1, -1), (1, -1, -1))
     given = given.reshape(given.shape[-2:])
-    if answer.ignore_label is not None:
-        is_ignored = given == answer.ignore_label
-        given = np.where(is_ignored, answer.first_label, given)
-    check_classes(given, answer)
+    if output_spec.ignore_label is not None:
+        is_ignored = given == output_spec.ignore_label
+        given = np.where(is_ignored, output_spec.first_label, given)
+    check_classes(given, output_spec)
     # If classes count from 1, label 0 wraps around to NO_LABEL.
-    label = given.astype(np.uint8) - np.uint8(answer.first_label)
-    if answer.ignore_label is not None:
+    label = given.astype(np.uint8) - np.uint8(output_spec.first_label)
+    if output_spec.ignore_label is not None:
         label[is_ignored] = NO_LABEL
     if label.shape == (size, size):
         return label

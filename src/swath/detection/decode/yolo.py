@@ -24,74 +24,80 @@ if TYPE_CHECKING:
     from swath.models.runtimes.base import Outputs
 
 
-def decode(outputs: Outputs, answer: OutputSpec, size: int) -> Candidates:
+def decode(outputs: Outputs, output_spec: OutputSpec, size: int) -> Candidates:
     """Return the candidates of one tile.
 
     Raises:
         ModelOutputError: The output differs from the package's description, or holds NaN.
     """
-    extra = {"rows": len(answer.classes), "objectness": 1 + len(answer.classes), "labelled": 2}
-    channels = to_channels_first(outputs, answer, COLUMNS[answer.box_format] + extra[answer.head])
-    numbers, rest = split_box_channels(channels, answer)
+    extra = {
+        "rows": len(output_spec.classes),
+        "objectness": 1 + len(output_spec.classes),
+        "labelled": 2,
+    }
+    channels = to_channels_first(
+        outputs, output_spec, COLUMNS[output_spec.box_format] + extra[output_spec.head]
+    )
+    numbers, rest = split_box_channels(channels, output_spec)
     select = {
         "rows": select_best_class,
         "objectness": _select_with_objectness,
         "labelled": _select_labeled_rows,
-    }[answer.head]
-    scored = select(rest, answer)
-    return to_candidates(numbers[:, scored.row].T, scored, answer, size)
+    }[output_spec.head]
+    scored = select(rest, output_spec)
+    return to_candidates(numbers[:, scored.row].T, scored, output_spec, size)
 
 
-def to_channels_first(outputs: Outputs, answer: OutputSpec, count: int) -> NDArray[Any]:
+def to_channels_first(outputs: Outputs, output_spec: OutputSpec, count: int) -> NDArray[Any]:
     """Return the output as (channels, candidates), for either layout of the output."""
-    if answer.output_layout == "channels_first":
-        return get_output(outputs, "rows", answer, (count, -1))
-    return get_output(outputs, "rows", answer, (-1, count)).T
+    if output_spec.output_layout == "channels_first":
+        return get_output(outputs, "rows", output_spec, (count, -1))
+    return get_output(outputs, "rows", output_spec, (-1, count)).T
 
 
 def split_box_channels(
-    channels: NDArray[Any], answer: OutputSpec
+    channels: NDArray[Any], output_spec: OutputSpec
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the channels of the box, in the order of its format, and the other channels."""
-    columns = COLUMNS[answer.box_format]
-    if answer.box_format == "cxcywhr" and answer.angle == "last":
+    columns = COLUMNS[output_spec.box_format]
+    if output_spec.box_format == "cxcywhr" and output_spec.angle == "last":
         return np.concatenate([channels[: columns - 1], channels[-1:]]), channels[columns - 1 : -1]
     return channels[:columns], channels[columns:]
 
 
-def select_best_class(scores: NDArray[Any], answer: OutputSpec) -> ScoredRows:
+def select_best_class(scores: NDArray[Any], output_spec: OutputSpec) -> ScoredRows:
     """Return the best class of each candidate whose score reaches the threshold.
 
     Args:
         scores: (classes, candidates), values as the model returns them.
-        answer: Description of the outputs, with the activation and the threshold.
+        output_spec: Description of the outputs, with the activation and the threshold.
     """
-    reaches_threshold = scores >= min_raw_score(answer)
+    reaches_threshold = scores >= min_raw_score(output_spec)
     rows = np.flatnonzero(
         reaches_threshold[0] if len(reaches_threshold) == 1 else reaches_threshold.any(axis=0)
     )
-    few = apply_activation(scores[:, rows], answer)
+    few = apply_activation(scores[:, rows], output_spec)
     label = few.argmax(axis=0) if few.size else rows
-    return _select_above_threshold(rows, few[label, np.arange(len(rows))], label, answer)
+    return _select_above_threshold(rows, few[label, np.arange(len(rows))], label, output_spec)
 
 
-def _select_with_objectness(rest: NDArray[Any], answer: OutputSpec) -> ScoredRows:
+def _select_with_objectness(rest: NDArray[Any], output_spec: OutputSpec) -> ScoredRows:
     # A class score is at most 1, so the objectness must reach the threshold too.
-    rows = np.flatnonzero(rest[0] >= min_raw_score(answer))
-    few = apply_activation(rest[:, rows], answer)
+    rows = np.flatnonzero(rest[0] >= min_raw_score(output_spec))
+    few = apply_activation(rest[:, rows], output_spec)
     label = few[1:].argmax(axis=0) if few.size else rows
     return _select_above_threshold(
-        rows, few[0] * few[1 + label, np.arange(len(rows))], label, answer
+        rows, few[0] * few[1 + label, np.arange(len(rows))], label, output_spec
     )
 
 
-def _select_labeled_rows(rest: NDArray[Any], answer: OutputSpec) -> ScoredRows:
+def _select_labeled_rows(rest: NDArray[Any], output_spec: OutputSpec) -> ScoredRows:
     score, label = rest
-    return select_labeled(score, label, answer)
+    return select_labeled(score, label, output_spec)
 
 
 def _select_above_threshold(
-    rows: Ints, score: Scores, label: Ints, answer: OutputSpec
+    rows: Ints, score: Scores, label: Ints, output_spec: OutputSpec
 ) -> ScoredRows:
-    reaches_threshold = score >= np.float32(answer.score_threshold)
+    reaches_threshold = score >= np.float32(output_spec.score_threshold)
     return ScoredRows(rows[reaches_threshold], score[reaches_threshold], label[reaches_threshold])

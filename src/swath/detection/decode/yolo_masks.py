@@ -27,27 +27,27 @@ if TYPE_CHECKING:
     from swath.models.runtimes.base import Outputs
 
 
-def decode(outputs: Outputs, answer: OutputSpec, size: int) -> Candidates:
+def decode(outputs: Outputs, output_spec: OutputSpec, size: int) -> Candidates:
     """Return the candidates of one tile.
 
     Raises:
         ModelOutputError: The outputs differ from the package's description, or hold NaN.
     """
-    columns, classes = COLUMNS[answer.box_format], len(answer.classes)
-    prototypes = get_output(outputs, "prototypes", answer, (-1, -1, -1))
-    channels = to_channels_first(outputs, answer, columns + classes + len(prototypes))
-    scored = select_best_class(channels[columns : columns + classes], answer)
-    return to_candidates(channels[:columns, scored.row].T, scored, answer, size)
+    columns, classes = COLUMNS[output_spec.box_format], len(output_spec.classes)
+    prototypes = get_output(outputs, "prototypes", output_spec, (-1, -1, -1))
+    channels = to_channels_first(outputs, output_spec, columns + classes + len(prototypes))
+    scored = select_best_class(channels[columns : columns + classes], output_spec)
+    return to_candidates(channels[:columns, scored.row].T, scored, output_spec, size)
 
 
 def trace_outlines(
-    outputs: Outputs, answer: OutputSpec, size: int, candidates: Candidates
+    outputs: Outputs, output_spec: OutputSpec, size: int, candidates: Candidates
 ) -> Polygons:
     """Return the outlines (n,) of candidates in px of the tile; None for one without a pixel."""
-    prototypes = get_output(outputs, "prototypes", answer, (-1, -1, -1)).astype(np.float32)
-    channels = to_channels_first(outputs, answer, -1)
+    prototypes = get_output(outputs, "prototypes", output_spec, (-1, -1, -1)).astype(np.float32)
+    channels = to_channels_first(outputs, output_spec, -1)
     weights = channels[len(channels) - len(prototypes) :, candidates.row].T.astype(np.float32)
-    min_logit = logit(answer.mask_threshold)
+    min_logit = logit(output_spec.mask_threshold)
     outline = np.empty(len(candidates.row), np.object_)
     for index, (coefficients, box) in enumerate(zip(weights, candidates.box, strict=True)):
         x0, y0, x1, y1 = _pixels_within(box, size)

@@ -93,7 +93,7 @@ def test_label_maps_that_count_from_1():
         ),
         ((np.zeros((2, 4, 4)),), answer(), r"shape \(2, 4, 4\) .* not \(3, any, any\)"),
         ((np.zeros((4, 4)),), answer(), r"shape \(4, 4\)"),
-        ((np.full((4, 4), 2),), label_map(), "label 2; .* 2 classes, counted from 0"),
+        ((np.full((4, 4), 2),), label_map(), "label 2, .* 2 classes, numbered from 0"),
         ((np.full((4, 4), np.nan),), label_map(), "NaN in labels"),
         ((np.zeros((2, 4, 4)),), label_map(), r"labels of shape \(2, 4, 4\)"),
     ],

@@ -84,7 +84,7 @@ def test_the_threshold_of_masks_and_masks_without_a_pixel():
 @pytest.mark.parametrize(
     ("outputs", "named"),
     [
-        (outputs_of([3], [0.9]), "label 3; .* 2 classes, counted from 1"),
+        (outputs_of([3], [0.9]), "label 3, .* 2 classes, numbered from 1"),
         (outputs_of([-1], [0.9]), "label -1"),
         (outputs_of([1], [np.nan]), "NaN in scores"),
         ((np.zeros((2, 4)), np.ones(1), np.ones(1)), r"boxes of shape \(2, 4\)"),

@@ -152,7 +152,7 @@ def test_a_label_that_is_none_is_refused(label, first):
     said = answer(6, head="labelled", first_label=first)
 
     with pytest.raises(
-        ModelOutputError, match=f"label {label}; .* 2 classes, counted from {first}"
+        ModelOutputError, match=f"label {label}, .* 2 classes, numbered from {first}"
     ):
         yolo.decode((raw_of([0, 0, 2, 2, 0.9, label]),), said, SIZE)
 
