@@ -75,5 +75,5 @@ class StagedImage:
 
     def _parse_instruction(self, instruction: str) -> list[str]:
         text = (self.folder / self.dockerfile).read_text(encoding="utf-8")
-        found = re.findall(rf"^{instruction}\s+(\[.*\])\s*$", text, re.MULTILINE)
-        return list(json.loads(found[-1])) if found else []
+        instructions = re.findall(rf"^{instruction}\s+(\[.*\])\s*$", text, re.MULTILINE)
+        return list(json.loads(instructions[-1])) if instructions else []

@@ -48,13 +48,13 @@ def wait_for_host(services: Services, queue: Any, job: Any, parent: Any) -> bool
     An action of the queue may cancel the job, as on AWS, with the time shortened by the local
     cloud's clock.
     """
-    began = time.monotonic()
+    start = time.monotonic()
     while (fault := services.faults.current(kinds.NoCapacity)) and not (job.stop or parent.stop):
         if job.job_stopped_reason != fault.reason:
             services.faults.trigger(kinds.NoCapacity)
             job.job_stopped_reason = fault.reason
         limit = _time_limit(queue, fault.reason)
-        if limit is not None and time.monotonic() - began >= services.clock.shorten_wait(limit):
+        if limit is not None and time.monotonic() - start >= services.clock.shorten_wait(limit):
             job.job_stopped_reason = (
                 f"Canceled by JobStateTimeLimit action due to reason: {fault.reason}"
             )
@@ -84,22 +84,22 @@ def run_attempt(
             return signal.SIGKILL
         return None
 
-    ended = services.jobs.run(
+    result = services.jobs.run(
         process, timeout=timeout, should_stop=should_stop, next_signal=next_signal
     )
     match occurred:
         case [kinds.SpotReclaimed(reported="host")]:
-            return AttemptResult(code=None, status_reason=HOST_GONE, output=ended.output)
+            return AttemptResult(code=None, status_reason=HOST_GONE, output=result.output)
         case [kinds.JobOutOfMemory()]:
             reason = "OutOfMemoryError: Container killed due to memory usage"
         case _:
             reason = ""
     return AttemptResult(
-        code=ended.code,
-        status_reason=TIMED_OUT if ended.timed_out else EXITED,
+        code=result.code,
+        status_reason=TIMED_OUT if result.timed_out else EXITED,
         reason=reason,
-        output=ended.output,
-        timed_out=ended.timed_out,
+        output=result.output,
+        timed_out=result.timed_out,
     )
 
 

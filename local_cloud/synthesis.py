@@ -76,7 +76,7 @@ def _run_app(app: Sequence[str], target: Path, context: str, root: Path) -> None
     shutil.rmtree(target, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".new-") as folder:
         output = Path(folder, "cdk.out")
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, *app],
             cwd=root,
             env={
@@ -90,8 +90,8 @@ def _run_app(app: Sequence[str], target: Path, context: str, root: Path) -> None
             text=True,
             check=False,
         )
-        if done.returncode:
-            last = (done.stderr or done.stdout).strip().splitlines()[-1:]
+        if process.returncode:
+            last = (process.stderr or process.stdout).strip().splitlines()[-1:]
             raise LocalCloudError(
                 f"the CDK app failed: {' '.join(last) or 'no output'}; `npx cdk synth` shows the "
                 "whole error"

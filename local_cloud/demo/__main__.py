@@ -124,15 +124,15 @@ def process_scene(cloud: LocalCloud, scene: Path, harbour: Harbour | None) -> bo
 def follow_run(follower: RunFollower) -> RunResult:
     """Print each completed stage and, on a terminal, the number of completed shards."""
     execution = follower.wait_for_execution()
-    printed = 0
+    printed_count = 0
     with progress_bar("shards") as report_progress:
 
         def show(progress: RunProgress) -> None:
-            nonlocal printed
-            done = [stage for stage in progress.stages if stage.seconds is not None]
-            for stage in done[printed:]:
+            nonlocal printed_count
+            completed = [stage for stage in progress.stages if stage.seconds is not None]
+            for stage in completed[printed_count:]:
                 print_line(f"  {stage.name:<10} {stage.seconds:6.2f} s")
-            printed = len(done)
+            printed_count = len(completed)
             current = next((s.name for s in progress.stages if s.seconds is None), "")
             shards = progress.shards if current == "infer" else None
             report_progress(current, progress.receipts, shards)

@@ -98,7 +98,7 @@ class _PermissionCheck:
     ) -> Iterable[bytes]:
         """Pass a read on; report a missing object only to callers who may list its bucket."""
         started: list[Any] = []
-        body = forward(lambda *given: started.append(given))
+        body = forward(lambda *arguments: started.append(arguments))
         listing: RequiredPermission = ("s3:ListBucket", bucket_arn(request.parameter("Bucket")), {})
         if started[0][0].startswith("404") and not self._is_granted(caller, listing):
             if close := getattr(body, "close", None):

@@ -84,8 +84,8 @@ def _fill_template(template: str, paths: Mapping[str, str], event: Event) -> str
     variable whose path matches nothing is undefined and leaves a gap. AWS does not document the
     result for null; here it leaves a gap, too.
     """
-    found = {name: _get_at_path(path, event) for name, path in paths.items()}
-    values = {name: value for name, value in found.items() if value is not None} | {
+    matched = {name: _get_at_path(path, event) for name, path in paths.items()}
+    values = {name: value for name, value in matched.items() if value is not None} | {
         "aws.events.event.json": event,
         "aws.events.event": {k: v for k, v in event.items() if k != "detail"},
         "aws.events.event.ingestion-time": event["time"],
@@ -104,8 +104,8 @@ def _fill_template(template: str, paths: Mapping[str, str], event: Event) -> str
 
 
 def _get_at_path(path: str, event: Event) -> Any:
-    found = parse_path(path).find(event)
-    return found[0].value if found else None
+    matches = parse_path(path).find(event)
+    return matches[0].value if matches else None
 
 
 def _format_time(time: Any) -> str:

@@ -62,7 +62,7 @@ def build_detail(execution: Any, status: str) -> dict[str, Any]:
     """Return the event's detail, with all the fields that AWS documents."""
     running = status == "RUNNING"
     succeeded = status == "SUCCEEDED"
-    given, output = omit_large_data(
+    input_text, output = omit_large_data(
         execution.execution_input, json.dumps(execution.output) if succeeded else None
     )
     return {
@@ -72,8 +72,8 @@ def build_detail(execution: Any, status: str) -> dict[str, Any]:
         "status": status,
         "startDate": _milliseconds(execution.start_date),
         "stopDate": None if running else _milliseconds(execution.stop_date),
-        "input": given,
-        "inputDetails": {"included": given is not None},
+        "input": input_text,
+        "inputDetails": {"included": input_text is not None},
         "output": output,
         "outputDetails": {"included": output is not None} if succeeded else None,
         "stateMachineVersionArn": None,
@@ -93,11 +93,12 @@ def _is_redrivable(status: str) -> bool:
     return status in {"FAILED", "TIMED_OUT", "ABORTED"}
 
 
-def omit_large_data(given: str, output: str | None) -> tuple[str | None, str | None]:
+def omit_large_data(input_text: str, output: str | None) -> tuple[str | None, str | None]:
     """Return input and output, without those over the limit: first the output, then both."""
     if _json_size(output) > _MAX_DATA_BYTES:
         output = None
-    return (given if _json_size(given) + _json_size(output) <= _MAX_DATA_BYTES else None), output
+    fits = _json_size(input_text) + _json_size(output) <= _MAX_DATA_BYTES
+    return (input_text if fits else None), output
 
 
 def _json_size(text: str | None) -> int:

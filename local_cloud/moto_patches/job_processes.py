@@ -64,9 +64,10 @@ def apply(patcher: Patcher, services: Services) -> None:
 
     def container_details(job: Any) -> dict[str, Any]:
         # Reason for a job's failure, which moto shows only in lists of jobs.
-        found = {"exitCode": job.exit_code, "reason": getattr(job, "container_reason", "") or None}
+        reason = getattr(job, "container_reason", "") or None
+        fields = {"exitCode": job.exit_code, "reason": reason}
         details: dict[str, Any] = original_details(job)
-        return details | {k: v for k, v in found.items() if v is not None}
+        return details | {k: v for k, v in fields.items() if v is not None}
 
     patcher.replace(BatchSimpleBackend, "submit_job", submit_job)
     original_details = patcher.replace(Job, "_container_details", container_details)
@@ -87,15 +88,15 @@ class _JobSubmission:
         cls, simple: Any, name: str, definition: str, queue: str, options: Mapping[str, Any]
     ) -> _JobSubmission:
         backend = simple.backend
-        found = _select_definition(backend, definition)
-        if found is None:
+        job_definition = _select_definition(backend, definition)
+        if job_definition is None:
             raise ClientException(f"Job definition {definition} does not exist")
-        if found.status != "ACTIVE":
+        if job_definition.status != "ACTIVE":
             raise ClientException(f"Job definition {definition} is not active")
         job_queue = backend.get_job_queue(queue)
         if job_queue is None:
             raise ClientException(f"Job queue {queue} does not exist")
-        return cls(backend, name, found, job_queue, options)
+        return cls(backend, name, job_definition, job_queue, options)
 
     def create_job(self, array: Mapping[str, Any], job_id: str | None = None) -> Any:
         """Create a job in moto, and register it."""

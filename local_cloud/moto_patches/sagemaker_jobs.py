@@ -99,8 +99,8 @@ class _JobRole:
             self._require_start(
                 job["app_specification"]["ImageUri"], "/aws/sagemaker/ProcessingJobs"
             )
-            for given in job.get("processing_inputs") or ():
-                self._read_prefix(given["S3Input"]["S3Uri"])
+            for source in job.get("processing_inputs") or ():
+                self._read_prefix(source["S3Input"]["S3Uri"])
             for output in outputs:
                 self._require_write(f"{output['S3Output']['S3Uri']}/report.html")
 

@@ -82,7 +82,7 @@ class _ChildExecution:
 
     def to_list_item(self) -> dict[str, Any]:
         """Return the child in the format of ListExecutions."""
-        found = {
+        fields = {
             "executionArn": self.arn,
             "stateMachineArn": self.machine,
             "name": self.name,
@@ -92,13 +92,13 @@ class _ChildExecution:
             "mapRunArn": self.map_run,
             "itemCount": 0,
         }
-        return {key: value for key, value in found.items() if value is not None}
+        return {key: value for key, value in fields.items() if value is not None}
 
     def to_description(self) -> dict[str, Any]:
         """Return the child in the format of DescribeExecution."""
         failure = {"error": self.error, "cause": self.cause}
-        found = {key: value for key, value in self.to_list_item().items() if key != "itemCount"}
-        return found | {"input": self.input} | {k: v for k, v in failure.items() if v is not None}
+        fields = {key: value for key, value in self.to_list_item().items() if key != "itemCount"}
+        return fields | {"input": self.input} | {k: v for k, v in failure.items() if v is not None}
 
 
 def apply(patcher: Patcher, services: Services) -> None:
@@ -151,10 +151,10 @@ def _map_runs(response: Any) -> Iterator[Any]:
 
 
 def _get_map_run(response: Any, arn: str) -> Any:
-    found = next((one for one in _map_runs(response) if one.map_run_arn == arn), None)
-    if found is None:
+    map_run = next((one for one in _map_runs(response) if one.map_run_arn == arn), None)
+    if map_run is None:
         raise _ResourceNotFoundError(arn)
-    return found
+    return map_run
 
 
 def _list_children(response: Any, record: Any) -> dict[str, Any]:
@@ -162,7 +162,7 @@ def _list_children(response: Any, record: Any) -> dict[str, Any]:
     status = response._get_param("statusFilter")
     start = int(response._get_param("nextToken") or 0)
     end = start + (response._get_int_param("maxResults") or _DEFAULT_PAGE_SIZE)
-    found = [c for c in list(record.children.values()) if not status or c.status == status]
-    found.sort(key=lambda child: child.start, reverse=True)
-    page: dict[str, Any] = {"executions": [child.to_list_item() for child in found[start:end]]}
-    return page | ({"nextToken": str(end)} if end < len(found) else {})
+    children = [c for c in list(record.children.values()) if not status or c.status == status]
+    children.sort(key=lambda child: child.start, reverse=True)
+    page: dict[str, Any] = {"executions": [child.to_list_item() for child in children[start:end]]}
+    return page | ({"nextToken": str(end)} if end < len(children) else {})

@@ -94,8 +94,8 @@ class Access:
         Raises:
             AccessDeniedError: The role does not exist, or does not trust the service.
         """
-        found = _get_role(role)
-        if found is None or not trusts(_to_json(found.assume_role_policy_document), service):
+        details = _get_role(role)
+        if details is None or not trusts(_to_json(details.assume_role_policy_document), service):
             raise AccessDeniedError(f"{service} cannot assume the role {role}")
         with self._lock:
             session = self._sessions.get(role)
@@ -111,7 +111,7 @@ class Access:
         """
         self.session(role, service)
         with self._lock:
-            names = {given: name for name, given in self._container_roles.items()}
+            names = {pair: name for name, pair in self._container_roles.items()}
             name = names.get((role, service)) or secrets.token_urlsafe(24)
             self._container_roles[name] = (role, service)
         return {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{self._endpoint}{CREDENTIALS_PATH}{name}"}
@@ -216,8 +216,8 @@ class Access:
 
 def get_role_statements(role: str) -> list[Statement]:
     """Return all statements of the identity policies of a role, by its name."""
-    found = _get_role(role)
-    return [] if found is None else list(_iter_statements(found))
+    details = _get_role(role)
+    return [] if details is None else list(_iter_statements(details))
 
 
 def _iter_statements(role: Any) -> Iterator[Statement]:
@@ -231,7 +231,7 @@ def _iter_statements(role: Any) -> Iterator[Statement]:
 def _get_role(role: str) -> Any:
     name = role.rpartition("/")[2]
     roles = iam_backends[ACCOUNT]["aws"].roles
-    return next((found for found in list(roles.values()) if found.name == name), None)
+    return next((each for each in list(roles.values()) if each.name == name), None)
 
 
 def _to_json(document: Any) -> str:

@@ -119,10 +119,10 @@ def to_tuple(value: Any) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
 
-def _is_selected(value: str, wanted: Sequence[str], excluded: Sequence[str]) -> bool:
+def _is_selected(value: str, patterns: Sequence[str], excluded: Sequence[str]) -> bool:
     if excluded:
         return not any(matches(pattern, value) for pattern in excluded)
-    return any(matches(pattern, value) for pattern in wanted)
+    return any(matches(pattern, value) for pattern in patterns)
 
 
 def matches(pattern: str, value: str) -> bool:
@@ -166,6 +166,6 @@ def _is_condition_met(operator: str, keys: Mapping[str, Any], context: Mapping[s
     low = {name.lower(): value for name, value in context.items()}
     return all(
         key.lower() in low
-        and any(compare(pattern, low[key.lower()]) for pattern in to_tuple(wanted))
-        for key, wanted in keys.items()
+        and any(compare(pattern, low[key.lower()]) for pattern in to_tuple(patterns))
+        for key, patterns in keys.items()
     )

@@ -34,9 +34,11 @@ class Installation:
     @property
     def environment(self) -> dict[str, str]:
         """Variables of the programs; unpacked ones need the path of PROJ's grids beside them."""
-        found = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
+        variables = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
+        if self.root == _SYSTEM_ROOT:
+            return variables
         proj = str(self.root / "usr/share/proj")
-        return found if self.root == _SYSTEM_ROOT else found | {"PROJ_LIB": proj, "PROJ_DATA": proj}
+        return variables | {"PROJ_LIB": proj, "PROJ_DATA": proj}
 
 
 def cache_folder() -> Path:
@@ -65,15 +67,15 @@ def find_or_install() -> Installation:
         LocalCloudError: PostGIS is missing and cannot be fetched; the message names the remedy.
     """
     unpacked = cache_folder() / f"postgresql-{DEBIAN_RELEASE}"
-    if found := find_installation(unpacked):
-        return found
+    if installation := find_installation(unpacked):
+        return installation
     _print(f"fetching PostgreSQL and PostGIS into {unpacked} (about 15 s, no root) …")
     try:
         unpack(unpacked)
     except LocalCloudError as error:
         return _use_system_installation(str(error))
-    if found := find_installation(unpacked):
-        return found
+    if installation := find_installation(unpacked):
+        return installation
     return _use_system_installation(f"the packages in {unpacked} contain no PostGIS")
 
 
@@ -90,13 +92,13 @@ def find_installation(root: Path) -> Installation | None:
 
 def _use_system_installation(reason: str) -> Installation:
     """Return the system's PostgreSQL in place of Aurora's version, and print a warning."""
-    found = find_installation(_SYSTEM_ROOT)
-    if found is None:
+    installation = find_installation(_SYSTEM_ROOT)
+    if installation is None:
         raise LocalCloudError(
             f"PostGIS is not installed and cannot be fetched: {reason}: {_REMEDY}"
         )
-    _print(f"WARNING: this is PostgreSQL {found.version}, not Aurora's version: {reason}")
-    return found
+    _print(f"WARNING: this is PostgreSQL {installation.version}, not Aurora's version: {reason}")
+    return installation
 
 
 def _parse_version(version: str) -> float:

@@ -143,13 +143,13 @@ def _resolve_dependencies(package: str, environment: Mapping[str, str]) -> list[
 
 def _parse_dependencies(output: str) -> Mapping[str, list[str]]:
     """Parse the output of `apt-cache depends` by package, with all alternatives."""
-    found, package = defaultdict[str, list[str]](list), ""
+    depends, package = defaultdict[str, list[str]](list), ""
     for line in output.splitlines():
         if not line.startswith((" ", "|", "<")):
             package = line.split(":")[0]
         elif match := re.match(r" [ |](?:Pre)?Depends: ([^<\s:]+)", line):
-            found[package].append(match[1])
-    return found
+            depends[package].append(match[1])
+    return depends
 
 
 def _link_controls(root: Path) -> None:
@@ -192,11 +192,11 @@ def _move(root: Path, target: Path) -> None:
 def _run(
     *command: str, environment: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> None:
-    done = subprocess.run(
+    process = subprocess.run(
         command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
     )
-    if done.returncode:
-        last = (done.stderr or done.stdout).strip().splitlines()[-3:]
+    if process.returncode:
+        last = (process.stderr or process.stdout).strip().splitlines()[-3:]
         raise LocalCloudError(f"{' '.join(command[:3])} failed: {' / '.join(last)}")
 
 

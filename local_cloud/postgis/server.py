@@ -201,7 +201,7 @@ class PostgisServer:
 
 
 def _init_database(installation: Installation, data: Path, options: dict[str, Any]) -> None:
-    done = subprocess.run(
+    process = subprocess.run(
         [
             str(installation.programs / "initdb"),
             *("--pgdata", str(data), "--username", rds.SUPERUSER),
@@ -213,8 +213,8 @@ def _init_database(installation: Installation, data: Path, options: dict[str, An
         check=False,
         **options,
     )
-    if done.returncode:
-        raise LocalCloudError(f"initdb failed: {(done.stderr or done.stdout).strip()[-500:]}")
+    if process.returncode:
+        raise LocalCloudError(f"initdb failed: {(process.stderr or process.stdout).strip()[-500:]}")
 
 
 def _server_user() -> pwd.struct_passwd | None:
