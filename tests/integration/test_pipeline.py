@@ -160,7 +160,7 @@ def test_a_changed_scene_gives_a_new_run_that_replaces_the_old_rows(pipeline: Pi
     assert len(pipeline.detections(uri)) == new.detections > 0
 
 
-def test_a_failed_run_is_taken_up_again_when_its_scene_is_dropped_again(
+def test_a_failed_run_is_started_again_when_its_scene_is_dropped_again(
     pipeline: Pipeline, tmp_path: Path
 ):
     key = "incoming/no-such-model/x.tif"

@@ -125,7 +125,7 @@ def test_a_map_that_was_tried_again_fails_for_its_last_run():
     assert of_map(maps)[1] == "shard 2: later"
 
 
-def test_a_run_that_was_taken_up_again_fails_for_what_failed_since():
+def test_a_redriven_run_reports_only_failures_since_the_redrive():
     stale, fresh = shard(1, seconds=1), shard(2, seconds=60, cause="again")
     redriven = at(30).timestamp() * 1000
 
@@ -248,7 +248,7 @@ def test_a_job_that_no_host_took_says_why(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["no JSON", '{"error": 1}', "[]"])
-def test_words_that_cannot_be_read_are_passed_over(tmp_path, text):
+def test_unreadable_errors_are_ignored(tmp_path, text):
     storage.write_bytes(RunPaths(str(tmp_path), "0197").job_failure("job"), text.encode())
 
     assert "exit code 3" in of_batch(tmp_path, Container={"ExitCode": 3})[1]

@@ -319,7 +319,7 @@ def test_a_message_names_a_few_of_many_shards_and_failures(make_plan, make_scene
 
 
 @pytest.mark.parametrize("kind", ["shard", "seams"])
-def test_a_file_is_merged_only_if_its_shards_receipt_vouches_for_it(make_plan, make_scene, kind):
+def test_a_file_is_merged_only_if_its_receipt_has_its_digest(make_plan, make_scene, kind):
     """Neither another shard's, nor another attempt's, nor half of it."""
     plan_uri = make_plan(make_scene(scene_of(OBJECTS)), shard_tiles=20)
     run_all(plan_uri)
@@ -454,7 +454,7 @@ def damaged(path, how):
 
 @pytest.mark.parametrize("kind", ["shard", "seams"])
 @pytest.mark.parametrize("how", ["cut", "flipped", "another attempt's", "another shard's", "gone"])
-def test_a_file_that_its_receipt_does_not_vouch_for_is_found_and_made_again(
+def test_a_file_that_differs_from_its_receipt_is_detected_and_written_again(
     make_plan, make_scene, kind, how
 ):
     plan_uri = make_plan(make_scene(scene_of(OBJECTS)), shard_tiles=17)

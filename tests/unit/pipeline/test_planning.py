@@ -117,7 +117,7 @@ class TestPlan:
         assert (written.column_cuts, written.row_cuts) == ((0, 11), (0, 2, 4, 6))
         assert written.shards == (0, 1, 2)
 
-    def test_every_tile_is_in_one_shard_or_passed_over(self, plan, package, make_scene):
+    def test_every_tile_is_in_one_shard_or_skipped(self, plan, package, make_scene):
         pixels = np.ones((1, 300, 500), "uint8")
         pixels[0, 50:250, 100:400] = 0
         scene = make_scene(pixels, nodata=0)

@@ -109,7 +109,7 @@ def test_a_shard_that_is_not_done_starts_anew(run: RunStore, left: str):
     assert run.read_earlier_result(0) is None
 
 
-def test_a_receipt_that_vouches_for_nothing_does_not_end_a_shard(run: RunStore):
+def test_a_receipt_without_files_does_not_end_a_shard(run: RunStore):
     run.write_receipt(receipt(run, files={}))
 
     assert run.read_receipt(0) is not None
@@ -140,25 +140,25 @@ def replaced(plan: Plan) -> Plan:
 
 
 @pytest.mark.parametrize("how", ["detections", "reading", "read_each", "fetch_mask_parts"])
-def test_a_file_is_read_only_if_its_receipt_vouches_for_it(run: RunStore, tmp_path: Path, how: str):
+def test_a_file_is_read_only_if_its_receipt_has_its_digest(run: RunStore, tmp_path: Path, how: str):
     uri = run.paths.mask_part(0) if how == "fetch_mask_parts" else run.paths.shard(0)
     made = receipt(run)
     storage.write_bytes(uri, b"0")
-    vouched = msgspec.structs.replace(
+    with_files = msgspec.structs.replace(
         made, files={storage.file_name(uri): storage.digest(Path(uri))}
     )
 
     def read() -> list[bytes]:
         match how:
             case "detections":
-                return [path.read_bytes() for path in run.iter_detection_files([vouched])]
+                return [path.read_bytes() for path in run.iter_detection_files([with_files])]
             case "reading":
-                with run.open_file(vouched, uri) as path:
+                with run.open_file(with_files, uri) as path:
                     return [path.read_bytes()]
             case "read_each":
-                return run.read_each([vouched], run.paths.shard, Path.read_bytes)
+                return run.read_each([with_files], run.paths.shard, Path.read_bytes)
             case _:
-                files = run.fetch_mask_parts([vouched], tmp_path)
+                files = run.fetch_mask_parts([with_files], tmp_path)
                 return [path.read_bytes() for path in files]
 
     assert read() == [b"0"]

@@ -144,9 +144,7 @@ def test_a_shard_that_saw_nothing_leaves_its_part_of_the_mask_empty(
     check_mask(summary.mask_uri, labels)
 
 
-def test_a_part_of_the_mask_is_the_one_that_its_receipt_vouches_for(
-    make_plan, make_scene, segmenter
-):
+def test_a_part_of_the_mask_is_the_one_of_its_receipt(make_plan, make_scene, segmenter):
     scene = make_scene(values()[None], nodata=NODATA, **PLACE)
     plan_uri = make_plan(scene, model=segmenter, shard_tiles=17)
     for index in range(len(RunStore.open(plan_uri).plan.shards)):
@@ -189,7 +187,7 @@ def test_an_interrupted_shard_loses_nothing_of_its_mask(
     check_mask(summary.mask_uri, labels)
 
 
-def test_progress_without_its_mask_is_not_taken_up(make_plan, make_scene, segmenter):
+def test_progress_without_its_mask_is_not_resumed(make_plan, make_scene, segmenter):
     pixels = values()
     plan_uri = make_plan(make_scene(pixels[None], nodata=NODATA, **PLACE), model=segmenter)
     with pytest.raises(ShardInterruptedError):

@@ -106,7 +106,7 @@ def test_a_finished_shard_is_not_run_again(make_plan, scene, monkeypatch):
     assert run_shard(plan_uri, 0) == receipt
 
 
-def test_a_receipt_that_vouches_for_no_file_is_no_proof(make_plan, scene):
+def test_a_receipt_without_files_is_no_proof(make_plan, scene):
     """As those of earlier versions are."""
     plan_uri = make_plan(scene)
     paths = RunPaths.from_plan_uri(plan_uri)
@@ -347,7 +347,7 @@ def test_progress_that_is_damaged_is_none(make_plan, scene, name, how):
 
 
 def test_progress_whose_files_are_not_of_one_time_is_none(make_plan, scene):
-    """Killed between two files: the later detections lie beside what vouches for earlier ones."""
+    """Killed between two files: the files are later than the checkpoint."""
     plan_uri = make_plan(scene)
     paths = RunPaths.from_plan_uri(plan_uri)
     asked = []

@@ -214,7 +214,7 @@ def test_a_run_that_ends_while_a_drop_is_noted_is_seen_by_one_of_the_two(bucket,
     assert sent["scene"]["sequencer"] == drop.sequencer
 
 
-def test_a_handler_that_died_before_it_started_a_waiting_drop_is_taken_up(bucket, monkeypatch):
+def test_another_handler_starts_a_waiting_drop_if_its_own_died(bucket, monkeypatch):
     first = bucket.handle(bucket.drop())
     bucket.handle(bucket.drop())
     end = bucket.end(first.execution)
@@ -286,7 +286,7 @@ def test_a_drop_meets_its_own_execution_though_its_note_is_gone(bucket, status, 
     assert bucket.handle(again).outcome == "duplicate"
 
 
-def test_an_event_whose_handler_died_before_it_started_anything_is_taken_up(bucket, monkeypatch):
+def test_a_second_event_starts_the_run_if_the_first_handler_died(bucket, monkeypatch):
     event = bucket.drop()
     with monkeypatch.context() as patched:
         patched.setattr(bucket.states, "start_execution", None)  # a TypeError
