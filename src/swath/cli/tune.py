@@ -117,7 +117,7 @@ def _check_resume(out: Path, *, begun: bool, resume: bool) -> None:
     """Check that --resume is given if, and only if, the folder contains an earlier search.
 
     Raises:
-        InputError: It is not so.
+        InputError: The option and the folder contradict each other.
     """
     if begun and not resume:
         raise InputError(
