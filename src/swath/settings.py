@@ -37,7 +37,7 @@ class EnvSettings:
     def to_env(self) -> dict[str, str]:
         """Return the environment variables of these settings; fields that are None have none."""
         return {
-            variable_name(f.name): _format(value)
+            variable_name(f.name): _format_value(value)
             for f in dataclasses.fields(self)
             if (value := getattr(self, f.name)) is not None
         }
@@ -54,7 +54,7 @@ class EnvSettings:
         values: dict[str, Any] = {}
         for f in dataclasses.fields(cls):
             if (text := env.get(variable_name(f.name))) is not None:
-                values[f.name] = _parse(variable_name(f.name), text, hints[f.name])
+                values[f.name] = _parse_value(variable_name(f.name), text, hints[f.name])
             elif f.default is dataclasses.MISSING:
                 raise SettingsError(
                     f"the environment variable {variable_name(f.name)} is not set; set it to the "
@@ -218,7 +218,7 @@ def variable_name(field: str) -> str:
     return PREFIX + field.upper()
 
 
-def _format(value: Any) -> str:
+def _format_value(value: Any) -> str:
     match value:
         case bool():
             return str(value).lower()
@@ -228,7 +228,7 @@ def _format(value: Any) -> str:
             return str(value)
 
 
-def _parse(name: str, text: str, kind: Any) -> Any:
+def _parse_value(name: str, text: str, kind: Any) -> Any:
     is_tuple = typing.get_origin(kind) is tuple
     value = [part for part in text.split(",") if part] if is_tuple else text
     try:

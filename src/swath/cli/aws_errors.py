@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 AwsError = (BotoCoreError, ClientError, Boto3Error)
 
-_QUOTAS = "https://console.aws.amazon.com/servicequotas/home"
+_QUOTAS_URL = "https://console.aws.amazon.com/servicequotas/home"
 _NO_CREDENTIALS = (
     "sign in with `aws login` or `aws configure`, or set AWS_PROFILE to a profile with credentials"
 )
@@ -132,7 +132,7 @@ def _remedy_of_code(code: str, message: str, operation: str) -> str:
     if code in _QUOTA_CODES:
         named = _QUOTA_NAME.search(message)
         quota = f"the quota {named[1]!r}" if named else "a higher quota"
-        return f"ask for {quota} at {_QUOTAS}, in the same region"
+        return f"ask for {quota} at {_QUOTAS_URL}, in the same region"
     return _REMEDIES_BY_CODE.get(code, "")
 
 

@@ -135,13 +135,13 @@ def _print_usage_error(error: TyperException) -> NoReturn:
         raise error
     context: Any = getattr(error, "ctx", None)
     command = context.command_path if context else "swath"
-    text = _message(error)
+    text = _usage_message(error)
     see = " See" if text.endswith("?") else "; see"
     print_error(f"{text}{see} `{command} --help`")
     raise Exit(error.exit_code) from None
 
 
-def _message(error: TyperException) -> str:
+def _usage_message(error: TyperException) -> str:
     """Return the error's message, with the option that was probably meant."""
     option: str = getattr(error, "option_name", "")
     nearest = get_close_matches(option, getattr(error, "possibilities", None) or (), n=1)

@@ -90,7 +90,7 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 (typer calls it so)
 
 
 @app.callback()
-def _main(
+def _root(
     context: typer.Context,
     *,
     debug: Annotated[

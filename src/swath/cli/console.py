@@ -113,7 +113,7 @@ def progress_bar(unit: str) -> Iterator[UpdateBar]:
     is_shown = sys.stderr.isatty() and not console.is_dumb_terminal
     # Piped output is not redirected.
     is_piped = not sys.stdout.isatty()
-    display = _display(
+    display = _make_progress(
         unit,
         console=console,
         transient=True,
@@ -139,7 +139,7 @@ def progress_bar(unit: str) -> Iterator[UpdateBar]:
             _above_bar.clear()
 
 
-def _display(unit: str, **options: Any) -> Progress:
+def _make_progress(unit: str, **options: Any) -> Progress:
     return Progress(
         # A long name is cut, so that there is room for the numbers.
         TextColumn(

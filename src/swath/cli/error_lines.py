@@ -57,8 +57,8 @@ def _describe(error: Exception) -> tuple[str, int]:
 
         if aws_errors.is_aws_error(error):
             return aws_errors.describe_aws_error(error), EXIT_FAILED
-    if isinstance(error, OSError) and error.errno in _REMEDIES:
-        return f"{_one_line(error)}; {_REMEDIES[error.errno]}", EXIT_FAILED
+    if isinstance(error, OSError) and error.errno in _REMEDY_BY_ERRNO:
+        return f"{_one_line(error)}; {_REMEDY_BY_ERRNO[error.errno]}", EXIT_FAILED
     if isinstance(error, MemoryError):
         return (
             "memory does not suffice; close other programs, or use a machine with more memory",
@@ -72,7 +72,7 @@ _BUG_REPORT = (
     "This error is unexpected: please report it, with the output of the same command after "
     "`swath --debug`"
 )
-_REMEDIES = {
+_REMEDY_BY_ERRNO = {
     errno.ENOSPC: "free some space, or choose another folder",
     errno.EDQUOT: "free some space, or choose another folder",
     errno.EACCES: "choose a folder or file that this user may access",

@@ -17,7 +17,7 @@ from swath.errors import InputError, SettingsError
 if TYPE_CHECKING:
     from swath.sagemaker.client.images import ImageEndpoint
 
-SUFFIX = ".geojson"
+OUTPUT_SUFFIX = ".geojson"
 
 
 class _Response(msgspec.Struct):
@@ -29,7 +29,7 @@ class _Response(msgspec.Struct):
 def invoke(
     images: inputs.Images,
     *,
-    endpoint: jobs.Endpoint,
+    endpoint: jobs.EndpointName,
     asynchronous: jobs.Asynchronous = False,
     out: inputs.OptionalOut = None,
     at_once: limits.MaxConcurrentImages = 4,
@@ -71,12 +71,14 @@ def _output_files(images: list[Path], out: Path | None) -> dict[Path, Path | Non
     if out is None and len(images) == 1:
         return {images[0]: None}
     folder = out or Path()
-    targets: dict[Path, Path | None] = {image: folder / f"{image.stem}{SUFFIX}" for image in images}
+    targets: dict[Path, Path | None] = {
+        image: folder / f"{image.stem}{OUTPUT_SUFFIX}" for image in images
+    }
     if len({*targets.values()}) < len(images):
         names = Counter(image.stem for image in images)
         twice = next(name for name, count in names.items() if count > 1)
         raise InputError(
-            f"two images have the same output, {folder / twice}{SUFFIX}; "
+            f"two images have the same output, {folder / twice}{OUTPUT_SUFFIX}; "
             "give each image once, rename one of them, or invoke them one by one"
         )
     folder.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from swath.cli.base import Command, Group, examples
 from swath.cli.options import local_cloud
 from swath.errors import SettingsError
 
-CHECKOUT = Path(__file__).resolve().parents[3]
+CHECKOUT_FOLDER = Path(__file__).resolve().parents[3]
 EXAMPLES = examples(
     "swath local up --port 4566", "swath local up --context swath:endpoints=realtime,async"
 )
@@ -32,7 +32,7 @@ def up(*, port: local_cloud.Port = 0, context: local_cloud.Context = None) -> No
     creates a new database there instead.
     """
     settings = [word for setting in context or () for word in ("--context", setting)]
-    exec_local_cloud(CHECKOUT, ["--port", str(port), *settings])
+    exec_local_cloud(CHECKOUT_FOLDER, ["--port", str(port), *settings])
 
 
 def exec_local_cloud(checkout: Path, words: list[str]) -> None:

@@ -35,7 +35,7 @@ def init(
     library: packages.LibraryOption,
     bands: packages.Bands,
     out: inputs.Out,
-    name: packages.Name = None,
+    name: packages.ModelName = None,
     scaling: packages.Scaling = None,
     classes: inputs.Classes = None,
     tile_size: packages.TileSize = None,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from swath.sagemaker.jobs.registry import Approval, ModelVersion
 
 
-def register(model: jobs.ModelUri, group: jobs.Group, *, stack: jobs.Stack = "swath") -> None:
+def register(model: jobs.ModelUri, group: jobs.ModelGroup, *, stack: jobs.Stack = "swath") -> None:
     """Register a model package as the next version of a group; create a missing group."""
     from swath.sagemaker.jobs.registry import register_model
     from swath.stack import Deployment
@@ -19,7 +19,7 @@ def register(model: jobs.ModelUri, group: jobs.Group, *, stack: jobs.Stack = "sw
     _print_version(register_model(model, group, Deployment.from_stack(stack)))
 
 
-def versions(group: jobs.Group) -> None:
+def versions(group: jobs.ModelGroup) -> None:
     """List the model versions of a group, newest first."""
     from swath.sagemaker.jobs.registry import list_versions
 
@@ -27,12 +27,12 @@ def versions(group: jobs.Group) -> None:
         _print_version(version)
 
 
-def approve(version: jobs.Version, *, reason: jobs.Reason = "") -> None:
+def approve(version: jobs.ModelVersion, *, reason: jobs.Reason = "") -> None:
     """Approve a model version."""
     _record_decision(version, "Approved", reason)
 
 
-def reject(version: jobs.Version, *, reason: jobs.Reason = "") -> None:
+def reject(version: jobs.ModelVersion, *, reason: jobs.Reason = "") -> None:
     """Reject a model version."""
     _record_decision(version, "Rejected", reason)
 

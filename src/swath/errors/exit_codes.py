@@ -18,7 +18,7 @@ from swath.errors import (
 )
 
 
-class _Exit(enum.IntEnum):
+class _ExitCode(enum.IntEnum):
     """Exit code with its meaning."""
 
     meaning: str
@@ -31,7 +31,7 @@ class _Exit(enum.IntEnum):
         return member
 
 
-class CommandExit(_Exit):
+class CommandExit(_ExitCode):
     """Exit code of a `swath` command."""
 
     DONE = 0, "The command succeeded."
@@ -48,7 +48,7 @@ class CommandExit(_Exit):
     TERMINATED = 143, "SIGTERM ended the command. A training wrote a checkpoint for `--resume`."
 
 
-class JobExit(_Exit):
+class JobExit(_ExitCode):
     """Exit code of a job on AWS Batch or SageMaker, or of the model server."""
 
     DONE = 0, "The job succeeded, or it wrote the receipt of a shard whose input cannot be used."

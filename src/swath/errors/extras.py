@@ -11,7 +11,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 # Module → the extra in pyproject.toml that installs it; `cli` installs the others.
-_EXTRAS = {
+_EXTRA_BY_MODULE = {
     "torch": "torch",
     "transformers": "training",
     "onnxscript": "training",
@@ -45,7 +45,7 @@ def missing_module_message(name: str) -> str:
     package = name.partition(".")[0]
     return (
         f"{package} is not installed: run `make setup` in swath's repository, "
-        f"or `pip install '.[{_EXTRAS.get(package, 'cli')}]'` there"
+        f"or `pip install '.[{_EXTRA_BY_MODULE.get(package, 'cli')}]'` there"
     )
 
 

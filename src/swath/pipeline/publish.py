@@ -29,11 +29,11 @@ from swath.storage.output_folder import SUMMARY
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
-_EXTENSIONS = [
+_STAC_EXTENSIONS = [
     "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
     "https://stac-extensions.github.io/table/v1.2.0/schema.json",
 ]
-_CLASSIFICATION = "https://stac-extensions.github.io/classification/v2.0.0/schema.json"
+_CLASSIFICATION_EXTENSION = "https://stac-extensions.github.io/classification/v2.0.0/schema.json"
 _INVALID_IN_NAMES = re.compile("[^0-9A-Za-z_-]+")
 
 
@@ -72,7 +72,7 @@ def publish_run(
     if merge.mask_uri:
         storage.require_etag(merge.mask_uri, merge.mask_etag)
         item.add_asset("mask", _mask_asset(read_classes(footer)))
-        item.stac_extensions.append(_CLASSIFICATION)
+        item.stac_extensions.append(_CLASSIFICATION_EXTENSION)
         storage.copy(merge.mask_uri, summary.mask_uri, content_type=mask_raster.MEDIA_TYPE)
     item.properties["swath:backend"] = backend
     item.set_self_href(summary.item_uri)
@@ -105,7 +105,7 @@ def build_stac_item(
         bbox=list(antimeridian.bbox(geometry)),
         datetime=datetime.fromisoformat(request.scene.dropped_at),
         properties=_item_properties(request, merge, footer),
-        stac_extensions=list(_EXTENSIONS),
+        stac_extensions=list(_STAC_EXTENSIONS),
     )
     item.add_asset("detections", _detections_asset(footer))
     item.add_link(pystac.Link(pystac.RelType.DERIVED_FROM, request.scene.uri, title="scene"))

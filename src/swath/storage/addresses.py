@@ -14,7 +14,7 @@ from swath.errors import InputError
 # access points, may have further characters.
 _VALID_BUCKET = re.compile(r"[a-zA-Z0-9.\-_]{1,255}|arn:[^/]+")
 _MAX_KEY_BYTES = 1024
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_URI_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 def is_s3(uri: str) -> bool:
@@ -90,7 +90,7 @@ def resolve(uri: str) -> str:
         return uri
     if uri.startswith("file://"):
         uri = url2pathname(urlsplit(uri).path)
-    elif _SCHEME.match(uri):
+    elif _URI_SCHEME.match(uri):
         raise InputError(
             f"{uri} is neither a path nor an S3 URI; copy the file to this machine or to S3, and "
             "give its new address"

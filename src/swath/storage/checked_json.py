@@ -14,7 +14,7 @@ from typing import Any
 
 from swath import storage
 
-_MEMBER = "sha256"
+_CHECKSUM_MEMBER = "sha256"
 
 
 def write_checked(uri: str, data: dict[str, Any]) -> None:
@@ -24,7 +24,7 @@ def write_checked(uri: str, data: dict[str, Any]) -> None:
         uri: Address of the object.
         data: Members of the object, of plain JSON types, without a member `sha256`.
     """
-    storage.write_json(uri, data | {_MEMBER: _digest(data)})
+    storage.write_json(uri, data | {_CHECKSUM_MEMBER: _digest(data)})
 
 
 def read_checked(uri: str) -> dict[str, Any]:
@@ -43,10 +43,10 @@ def verify_checksum(data: Any) -> dict[str, Any]:
     Raises:
         ValueError: The data is not a JSON object, or its checksum is missing or wrong.
     """
-    if not isinstance(data, dict) or _MEMBER not in data:
+    if not isinstance(data, dict) or _CHECKSUM_MEMBER not in data:
         raise ValueError("it has no checksum")
-    content = {name: value for name, value in data.items() if name != _MEMBER}
-    if data[_MEMBER] != _digest(content):
+    content = {name: value for name, value in data.items() if name != _CHECKSUM_MEMBER}
+    if data[_CHECKSUM_MEMBER] != _digest(content):
         raise ValueError("its SHA-256 is not that of its content")
     return content
 

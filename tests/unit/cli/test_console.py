@@ -176,7 +176,7 @@ def test_a_pipe_gets_what_a_terminal_shows():
 def test_a_slow_model_has_a_rate_too(seconds, says):
     """A batch of 32 tiles may take longer than the half minute that rich looks back by default."""
     now = 0.0
-    bar = console._display("tiles", get_time=lambda: now, disable=True)
+    bar = console._make_progress("tiles", get_time=lambda: now, disable=True)
     task = bar.add_task("", total=320)
     for done in (32, 64):
         now += seconds

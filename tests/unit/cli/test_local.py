@@ -18,13 +18,13 @@ def test_a_checkouts_local_cloud_is_run_with_the_options_given(monkeypatch: pyte
     program, words, environment = became
     assert program == sys.executable
     assert words == [sys.executable, "-m", "local_cloud", "--port", "4566"]
-    assert str(local.CHECKOUT) in environment["PYTHONPATH"].split(os.pathsep)
+    assert str(local.CHECKOUT_FOLDER) in environment["PYTHONPATH"].split(os.pathsep)
 
 
 def test_an_installed_package_says_where_the_local_cloud_is(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    monkeypatch.setattr(local, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(local, "CHECKOUT_FOLDER", tmp_path)
 
     result = CliRunner().invoke(app, ["local", "up"])
 

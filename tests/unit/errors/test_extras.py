@@ -12,10 +12,10 @@ from swath.errors import extras
 ROOT = Path(__file__).resolve().parents[3]
 
 
-@pytest.mark.parametrize("module", sorted(extras._EXTRAS))
+@pytest.mark.parametrize("module", sorted(extras._EXTRA_BY_MODULE))
 def test_each_module_has_the_extra_that_brings_it(module):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    brought = project["optional-dependencies"][extras._EXTRAS[module]]
+    brought = project["optional-dependencies"][extras._EXTRA_BY_MODULE[module]]
 
     assert module in {re.split(r"[\\[>=]", requirement)[0] for requirement in brought}
 

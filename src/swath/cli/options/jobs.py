@@ -130,7 +130,7 @@ Checkpoints = Annotated[
 ]
 
 # Endpoints, batch transforms and the registry.
-Endpoint = Annotated[
+EndpointName = Annotated[
     str, typer.Option(metavar="NAME", help="Name of the endpoint; the stack's outputs list it.")
 ]
 Asynchronous = Annotated[
@@ -144,6 +144,8 @@ ResultsPrefix = Annotated[
     str, typer.Argument(metavar="RESULTS_URI", help="S3 prefix of the results.")
 ]
 ModelUri = Annotated[str, typer.Argument(metavar="MODEL_URI", help="S3 URI of a model.tar.gz.")]
-Group = Annotated[str, typer.Argument(metavar="GROUP", help="Model group in SageMaker's registry.")]
-Version = Annotated[str, typer.Argument(metavar="VERSION", help="ARN of a model version.")]
+ModelGroup = Annotated[
+    str, typer.Argument(metavar="GROUP", help="Model group in SageMaker's registry.")
+]
+ModelVersion = Annotated[str, typer.Argument(metavar="VERSION", help="ARN of a model version.")]
 Reason = Annotated[str, typer.Option(metavar="TEXT", help="Reason to store with the decision.")]

@@ -34,7 +34,7 @@ Bands = Annotated[
         metavar="A,B", help="Names of the bands, in the network's order, separated by commas."
     ),
 ]
-Name = Annotated[
+ModelName = Annotated[
     str | None,
     typer.Option(
         metavar="NAME", help="Name of the model.", show_default="the name of the output folder"
