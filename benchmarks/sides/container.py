@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.sides.device import EmulatedDevice
 from benchmarks.worker import ROOT
-from sagemaker_jobs.serve_model.app import Container
+from sagemaker_jobs.serve_model.app import ServerState
 from sagemaker_jobs.serve_model.server import ModelServer
 from swath.sagemaker.server.batcher import Batcher
-from swath.sagemaker.server.models import Models
+from swath.sagemaker.server.models import ContainerModels
 from swath.sagemaker.server.service import Service
 from swath.sagemaker.server.settings import ServeSettings
 
@@ -35,7 +35,7 @@ BATCH = 16
 
 @dataclass(frozen=True, slots=True)
 class RunningContainer:
-    """Container that is ready."""
+    """State of a server that is ready."""
 
     port: int
     pid: int
@@ -88,19 +88,21 @@ def main(package: str, *, call_ms: float = 0, tile_ms: float = 0, batched: bool 
         port: int = probe.getsockname()[1]
 
     def load() -> Service:
-        models = Models.load(Path(package))
+        models = ContainerModels.load(Path(package))
         if call_ms or tile_ms:
             device = EmulatedDevice(
                 tile_ms / 1000, seconds_per_call=call_ms / 1000, batch_size=BATCH
             )
             models.own.close()
             model: Any = Batcher(device) if batched else UnbatchedModel(device)
-            models = Models(digest=models.digest, description=models.description, own=model)
+            models = ContainerModels(
+                digest=models.digest, description=models.description, own=model
+            )
         service = Service(models, settings)
         print(port, flush=True)
         return service
 
-    ModelServer(Container(settings), load, host="127.0.0.1", port=port).serve_model()
+    ModelServer(ServerState(settings), load, host="127.0.0.1", port=port).serve_model()
 
 
 if __name__ == "__main__":

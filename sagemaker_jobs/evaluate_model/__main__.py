@@ -56,15 +56,22 @@ def main(arguments: Sequence[str], root: Path = ROOT) -> JobExit:
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m sagemaker_jobs.evaluate_model")
     parser.add_argument(
-        "--fail-below", action="append", default=[], metavar="FIGURE=X", help="as AP50=0.3"
+        "--fail-below",
+        action="append",
+        default=[],
+        metavar="METRIC=X",
+        help="minimum of a metric, as AP50=0.3",
     )
     parser.add_argument(
-        "--tolerance", type=float, default=0.0, help="how far below the package in use is no fall"
+        "--tolerance",
+        type=float,
+        default=0.0,
+        help="allowed decrease of a metric below the package in use",
     )
     parser.add_argument("--format", default="auto", help="format of the labels")
     parser.add_argument("--classes", metavar="A,B", help="names of the classes, in order")
     parser.add_argument(
-        "--map", action="append", default=[], metavar="A=B", help="class A of the labels is B"
+        "--map", action="append", default=[], metavar="A=B", help="name B of class A of the labels"
     )
     parser.add_argument("--score-floor", type=float, default=DEFAULT_SCORE_FLOOR)
     parser.add_argument("--tolerated-failures", type=float, default=0.0)
@@ -72,47 +79,47 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _assess(options: argparse.Namespace, folder: Path) -> GateResult:
-    given = folder / "input"
+    inputs = folder / "input"
     bounds = parse_bounds(options.fail_below)
-    package = _package(given / "model")
+    package = _package(inputs / "model")
     _, verdict = assess(
         package,
         read_labels(
             package,
-            _labels(given / "labels"),
-            str(given / "images"),
+            _labels(inputs / "labels"),
+            str(inputs / "images"),
             label_format=parse_label_format(options.format),
             classes=None if options.classes is None else options.classes.split(","),
             class_map=parse_class_map(options.map),
         ),
         folder / "output",
-        against=_in_use(given / "in_use"),
+        against=_in_use(inputs / "in_use"),
         fail_below=bounds,
         tolerance=options.tolerance,
         score_floor=options.score_floor,
         tolerated_failures=options.tolerated_failures,
-        progress=_TenthsLogged(),
+        progress=_TenthsLogger(),
     )
     return verdict
 
 
-class _TenthsLogged:
+class _TenthsLogger:
     """Log the progress of a scene at each tenth."""
 
     def __init__(self) -> None:
         self._last = 0
 
-    def __call__(self, scene: str, done: int, of: int) -> None:
-        tenths = 10 * done // of if of else 10
+    def __call__(self, scene: str, done: int, total: int) -> None:
+        tenths = 10 * done // total if total else 10
         if not done or tenths > self._last:
-            logger.info("%s: %d of %d tiles", scene, done, of)
+            logger.info("%s: %d of %d tiles", scene, done, total)
         self._last = tenths
 
 
 def _labels(folder: Path) -> str | None:
     """Return the only labels file, or the folder of several; None if there is none."""
-    found = sorted(folder.glob("*"))
-    return str(found[0] if len(found) == 1 else folder) if found else None
+    files = sorted(folder.glob("*"))
+    return str(files[0] if len(files) == 1 else folder) if files else None
 
 
 def _in_use(folder: Path) -> str | None:
@@ -132,13 +139,13 @@ def _package(folder: Path) -> str:
     """
     if (folder / DESCRIPTION).is_file():
         return str(folder)
-    found = sorted(folder.glob("*.tar.gz"))
-    if len(found) != 1:
+    archives = sorted(folder.glob("*.tar.gz"))
+    if len(archives) != 1:
         raise InputError(
-            f"{folder} holds no model package: neither {DESCRIPTION} nor one .tar.gz, "
-            f"but {[path.name for path in found]}; give the job one as its input model"
+            f"{folder} has neither {DESCRIPTION} nor exactly one .tar.gz, but "
+            f"{[path.name for path in archives]}; give the job one package as its input model"
         )
-    return str(found[0])
+    return str(archives[0])
 
 
 if __name__ == "__main__":

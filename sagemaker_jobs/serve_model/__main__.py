@@ -13,13 +13,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sagemaker_jobs.serve_model.app import Container
+from sagemaker_jobs.serve_model.app import ServerState
 from sagemaker_jobs.serve_model.server import ModelServer
 from swath.errors import SettingsError
 from swath.errors.exit_codes import JobExit
 from swath.models.runtimes.device import use_compatible_driver
 from swath.observability.jobs import log_to_stderr
-from swath.sagemaker.server.models import Models
+from swath.sagemaker.server.models import ContainerModels
 from swath.sagemaker.server.service import Service
 from swath.sagemaker.server.settings import ServeSettings
 
@@ -41,8 +41,8 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
         return JobExit.USAGE
     folder = Path(env.get(MODEL_FOLDER, "/opt/ml/model"))
     server = ModelServer(
-        Container(settings),
-        lambda: Service(Models.load(folder), settings),
+        ServerState(settings),
+        lambda: Service(ContainerModels.load(folder), settings),
         host=settings.serve_host,
         port=port,
     )

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from fastapi import FastAPI, Request, Response
 from starlette.requests import ClientDisconnect
 
-from sagemaker_jobs.serve_model.body import CloseUnread, spooled
+from sagemaker_jobs.serve_model.body import CloseUnreadMiddleware, spool_body
 from swath.errors import InputError, PayloadError, SwathError, TransientError
 from swath.messages import ShardRequest
 from swath.sagemaker.server import content_types
@@ -26,14 +26,14 @@ from swath.sagemaker.server.errors import (
     TooSlowError,
     UnknownTypeError,
 )
-from swath.sagemaker.server.limits import Budget
+from swath.sagemaker.server.limits import ByteBudget
 from swath.sagemaker.server.service import Service
 from swath.sagemaker.server.settings import ServeSettings
 from swath.storage.encoding import parse_json
 
 logger = logging.getLogger("swath.serve_model")
 
-STATUS: dict[type[Exception], int] = {
+STATUS_BY_ERROR: dict[type[Exception], int] = {
     TooLargeError: 413,
     TooSlowError: 408,
     UnknownTypeError: 415,
@@ -47,20 +47,20 @@ STATUS: dict[type[Exception], int] = {
 }
 """HTTP statuses of errors; the first matching class applies. Any other error is a bug of swath:
 500."""
-_OURS = 500
-_MAX_SHARD_REQUEST = 64 << 10
+_SERVER_ERROR = 500
+_MAX_SHARD_REQUEST_BYTES = 64 << 10
 _MAX_PAYLOAD_MB = 25
 """Maximum payload of a batch transform in MB; AWS allows 100 MB for all concurrent payloads
 together."""
-_MAX_TRANSFORMS = 4
+_MAX_CONCURRENT_TRANSFORMS = 4
 
 
-class Container:
+class ServerState:
     """State that the requests of one process share."""
 
     def __init__(self, settings: ServeSettings) -> None:
         self.settings = settings
-        self.disk = Budget(settings.serve_spool_bytes)
+        self.disk = ByteBudget(settings.serve_spool_bytes)
         self.service: Service | None = None
         """Service of the model; None until the model is loaded."""
 
@@ -69,7 +69,7 @@ class Container:
         """True if the container accepts requests."""
         return self.service is not None and self.service.ready
 
-    def taking(self) -> Service:
+    def require_service(self) -> Service:
         """Return the service if it accepts requests.
 
         Raises:
@@ -82,10 +82,10 @@ class Container:
         return self.service
 
 
-def create_app(container: Container) -> FastAPI:
+def create_app(container: ServerState) -> FastAPI:
     """Create the application, which answers even before the model is loaded."""
     app = FastAPI(openapi_url=None)
-    app.add_middleware(CloseUnread)
+    app.add_middleware(CloseUnreadMiddleware)
 
     @app.get("/ping")
     async def ping() -> Response:
@@ -95,7 +95,7 @@ def create_app(container: Container) -> FastAPI:
     async def execution_parameters() -> dict[str, Any]:
         # Batch transform requests these values, so no job has to set them.
         return {
-            "MaxConcurrentTransforms": _MAX_TRANSFORMS,
+            "MaxConcurrentTransforms": _MAX_CONCURRENT_TRANSFORMS,
             "BatchStrategy": "SINGLE_RECORD",
             "MaxPayloadInMB": _MAX_PAYLOAD_MB,
         }
@@ -104,48 +104,50 @@ def create_app(container: Container) -> FastAPI:
     async def invocations(request: Request) -> Response:
         try:
             return await _invoke(container, request)
-        except Exception as error:  # noqa: BLE001 (no request ends the process)
-            return _refusal(error)
+        except Exception as error:  # noqa: BLE001 (no request may end the process)
+            return _error_response(error)
 
     return app
 
 
-async def _invoke(container: Container, request: Request) -> Response:
-    service = container.taking()
+async def _invoke(container: ServerState, request: Request) -> Response:
+    service = container.require_service()
     content_type = request.headers.get("content-type", "")
-    content_types.check_type(content_type)
-    content_types.check_encoding(request.headers.get("content-encoding", ""))
+    content_types.check_content_type(content_type)
+    content_types.check_content_encoding(request.headers.get("content-encoding", ""))
     if content_types.media_type(content_type) == content_types.JSON:
-        return await _shard(container, service, request)
-    answer = content_types.answer_type(request.headers.get("accept", ""))
+        return await _infer_shard(container, service, request)
+    response_type = content_types.response_type(request.headers.get("accept", ""))
     limit = container.settings.serve_max_body_bytes
     seconds = container.settings.serve_body_seconds
-    async with spooled(request, container.disk, limit=limit, seconds=seconds) as path:
+    async with spool_body(request, container.disk, limit=limit, seconds=seconds) as path:
         with path.open("rb") as file:
             kind = content_types.image_format(content_type, file.read(content_types.MAGIC_BYTES))
-        found = await asyncio.wrap_future(service.detect(path, kind, answer))
-    return Response(found, media_type=answer)
+        body = await asyncio.wrap_future(service.detect(path, kind, response_type))
+    return Response(body, media_type=response_type)
 
 
-async def _shard(container: Container, service: Service, request: Request) -> Response:
+async def _infer_shard(container: ServerState, service: Service, request: Request) -> Response:
     seconds = container.settings.serve_body_seconds
-    limit = _MAX_SHARD_REQUEST
-    async with spooled(request, container.disk, limit=limit, seconds=seconds) as path:
+    limit = _MAX_SHARD_REQUEST_BYTES
+    async with spool_body(request, container.disk, limit=limit, seconds=seconds) as path:
         try:
-            asked = ShardRequest.from_json(parse_json(path.read_bytes()))
+            shard_request = ShardRequest.from_json(parse_json(path.read_bytes()))
         except ValueError as error:
             raise PayloadError(f"the request is not JSON: {error}") from None
-    receipt = await asyncio.wrap_future(service.infer(asked))
+    receipt = await asyncio.wrap_future(service.infer(shard_request))
     return Response(msgspec.json.encode(receipt), media_type=content_types.JSON)
 
 
-def _refusal(error: Exception) -> Response:
-    status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), _OURS)
-    known = isinstance(error, SwathError)
-    if status >= _OURS or not known:
-        logger.error("%s: %s", type(error).__name__, error, exc_info=None if known else error)
+def _error_response(error: Exception) -> Response:
+    status = next(
+        (code for kind, code in STATUS_BY_ERROR.items() if isinstance(error, kind)), _SERVER_ERROR
+    )
+    is_known = isinstance(error, SwathError)
+    if status >= _SERVER_ERROR or not is_known:
+        logger.error("%s: %s", type(error).__name__, error, exc_info=None if is_known else error)
     headers = {"Retry-After": str(error.retry_after)} if isinstance(error, BusyError) else None
     # The message may repeat the client's input, including lone surrogates.
     message = str(error).encode(errors="backslashreplace").decode()
-    told = {"error": type(error).__name__, "message": message}
-    return Response(msgspec.json.encode(told), status, headers, content_types.JSON)
+    body = {"error": type(error).__name__, "message": message}
+    return Response(msgspec.json.encode(body), status, headers, content_types.JSON)

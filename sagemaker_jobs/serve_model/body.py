@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swath.sagemaker.server.errors import BusyError, TooLargeError, TooSlowError
-from swath.sagemaker.server.limits import Budget
+from swath.sagemaker.server.limits import ByteBudget
 
 if TYPE_CHECKING:
     from fastapi import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_RETRY_AFTER = 5
+_RETRY_AFTER_SECONDS = 5
 """Suggested delay of a retry in s."""
 
 
 @asynccontextmanager
-async def spooled(
-    request: Request, disk: Budget, *, limit: int, seconds: float
+async def spool_body(
+    request: Request, disk: ByteBudget, *, limit: int, seconds: float
 ) -> AsyncIterator[Path]:
     """Yield a file with the request's body, which exists until the block ends.
 
@@ -46,13 +46,12 @@ async def spooled(
         nonlocal claimed
         if size > limit:
             raise TooLargeError(
-                f"the request has more than {limit} bytes, which is all that is taken at once: "
-                "drop large scenes into the stack's bucket"
+                f"the request has more than {limit} bytes; put large scenes into the stack's bucket"
             )
-        if not disk.claim(size - claimed):
+        if not disk.try_claim(size - claimed):
             raise BusyError(
-                "the requests that are here already fill the disk; send this one again later",
-                retry_after=_RETRY_AFTER,
+                "other requests fill the disk; send this request again later",
+                retry_after=_RETRY_AFTER_SECONDS,
             )
         claimed = size
 
@@ -72,15 +71,14 @@ async def spooled(
                             file.write(chunk)
             except TimeoutError:
                 raise TooSlowError(
-                    f"{received} bytes of the request have arrived in {seconds:g} s, and not all; "
-                    "send it faster"
+                    f"only {received} bytes of the request arrived in {seconds:g} s; send it faster"
                 ) from None
             yield path
     finally:
         disk.release(claimed)
 
 
-class CloseUnread:
+class CloseUnreadMiddleware:
     """ASGI middleware that closes the connection if an answer leaves a body unread.
 
     The client learns this at once and need not send the rest. A client that asks first, with

@@ -70,12 +70,12 @@ class Connection(HttpToolsProtocol):
 
     def on_url(self, url: bytes) -> None:
         """Receive a part of the request's URL."""
-        self._count(len(url))
+        self._count_head_bytes(len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Receive a header, or a trailer of a chunked body."""
-        self._count(len(name) + len(value))
+        self._count_head_bytes(len(name) + len(value))
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
@@ -96,7 +96,7 @@ class Connection(HttpToolsProtocol):
         else:
             self._refuse(400, msg)
 
-    def _count(self, size: int) -> None:
+    def _count_head_bytes(self, size: int) -> None:
         self._unparsed = 0
         self._head_bytes += size
         if self._head_bytes > MAX_HEAD_BYTES:

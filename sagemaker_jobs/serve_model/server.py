@@ -12,17 +12,17 @@ from typing import Any
 
 import uvicorn
 
-from sagemaker_jobs.serve_model.app import Container, create_app
+from sagemaker_jobs.serve_model.app import ServerState, create_app
 from sagemaker_jobs.serve_model.connection import Connection
 from swath.errors import SwathError
 from swath.sagemaker.server.service import Service
 
 logger = logging.getLogger("swath.serve_model")
 
-_KEEP_ALIVE = 75
+_KEEP_ALIVE_SECONDS = 75
 """Keep-alive timeout in s; longer than SageMaker's, so that the server never closes a connection
 under a request."""
-_CLOSING = 2
+_SHUTDOWN_SECONDS = 2
 """Time in s for connections to close after the last answer."""
 
 
@@ -30,7 +30,7 @@ class ModelServer(uvicorn.Server):
     """Server that drains before it stops: it answers accepted requests and refuses new ones."""
 
     def __init__(
-        self, container: Container, load: Callable[[], Service], *, host: str, port: int
+        self, container: ServerState, load: Callable[[], Service], *, host: str, port: int
     ) -> None:
         head_seconds = container.settings.serve_head_seconds
         connection: Any = functools.partial(Connection, head_seconds=head_seconds)
@@ -45,8 +45,8 @@ class ModelServer(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 lifespan="off",
-                timeout_keep_alive=_KEEP_ALIVE,
-                timeout_graceful_shutdown=_CLOSING,
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
             )
         )
         self.failure: Exception | None = None
@@ -58,7 +58,7 @@ class ModelServer(uvicorn.Server):
     def serve_model(self) -> bool:
         """Serve until a signal; return False if the model could not be loaded."""
         # Loading runs in parallel, so that SageMaker gets 503 from /ping instead of no answer.
-        threading.Thread(target=self._start, name="load", daemon=True).start()
+        threading.Thread(target=self._load_model, name="load", daemon=True).start()
         self.run()
         if self._container.service is not None:
             self._container.service.close()
@@ -80,7 +80,7 @@ class ModelServer(uvicorn.Server):
             self.should_exit |= idle or time.monotonic() > self._stop_at
         return await super().on_tick(counter)
 
-    def _start(self) -> None:
+    def _load_model(self) -> None:
         try:
             service = self._load()
         except Exception as error:

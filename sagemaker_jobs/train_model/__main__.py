@@ -32,7 +32,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from sagemaker_jobs.train_model.folders import Folders
+from sagemaker_jobs.train_model.folders import JobFolders
 from swath.errors import InputError
 from swath.errors.exit_codes import JobExit
 from swath.models.runtimes.device import describe, runs_on_gpu, use_compatible_driver
@@ -45,7 +45,7 @@ from swath.training.options import TrainOptions
 
 CHANNELS = ("images", "labels", "val_images", "val_labels")
 """Names of the input channels."""
-_OF_LABELS = ("form", "classes", "map")
+_LABEL_OPTIONS = ("form", "classes", "map")
 """Names of the hyperparameters that describe the labels."""
 
 logger = logging.getLogger("swath.train_model")
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> JobExit:
         return JobExit.USAGE
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    folders = Folders.of(env, CHANNELS)
+    folders = JobFolders.from_env(env, CHANNELS)
 
     def leave(error: Exception, code: JobExit) -> None:
         if code is not JobExit.INTERRUPTED:
@@ -75,25 +75,27 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> JobExit:
     return run_job(lambda: _train(folders, stopping.is_set), logger=logger, on_error=leave)
 
 
-def _train(folders: Folders, stop: Callable[[], bool]) -> JobExit:
-    given = folders.hyperparameters()
-    label_options = {name: given.pop(name) for name in _OF_LABELS if name in given}
-    launch = given.pop(LAUNCH_HYPERPARAMETER, "")
-    options = TrainOptions.from_strings(given)
-    _find_gpu(folders.instance_type)
+def _train(folders: JobFolders, stop: Callable[[], bool]) -> JobExit:
+    hyperparameters = folders.hyperparameters()
+    label_options = {
+        name: hyperparameters.pop(name) for name in _LABEL_OPTIONS if name in hyperparameters
+    }
+    launch = hyperparameters.pop(LAUNCH_HYPERPARAMETER, "")
+    options = TrainOptions.from_strings(hyperparameters)
+    _check_gpu(folders.instance_type)
     # torch is imported only after the hyperparameters are checked.
     from swath.training.runner import TrainRunner  # noqa: PLC0415
     from swath.training.train import PACKAGE  # noqa: PLC0415
 
-    job = TrainRunner.from_strings(options, label_options)
+    runner = TrainRunner.from_strings(options, label_options)
     images = folders.channel("images")
     if images is None:
         raise InputError(
-            f"there is no channel images: {folders.channels['images']} is no folder; give the job "
-            "that channel"
+            f"the channel images is missing: {folders.channels['images']} is not a folder; give "
+            "the job that channel"
         )
     try:
-        report = job.run(
+        report = runner.run(
             labels=folders.channel("labels"),
             images=images,
             val_labels=folders.channel("val_labels"),
@@ -108,22 +110,25 @@ def _train(folders: Folders, stop: Callable[[], bool]) -> JobExit:
         )
         logger.info("trained: %s", report.metrics)
     finally:
-        _move(folders.data / PACKAGE, folders.model)
+        _move_package(folders.data / PACKAGE, folders.model)
     return JobExit.DONE
 
 
-def _find_gpu(instance_type: str) -> None:
+def _check_gpu(instance_type: str) -> None:
     """Log the device to train on, and check that the host's GPU can be used.
 
     Raises:
         NoGpuError: The instance type has a GPU, but it cannot be used.
     """
     gpu = runs_on_gpu(f"the host is an {instance_type}" if has_gpu(instance_type) else "")
-    on = describe("cuda" if gpu else "cpu")
-    logger.info("training on %s", f"{on.name}, driver {on.driver or 'unknown'}" if gpu else on.name)
+    device = describe("cuda" if gpu else "cpu")
+    logger.info(
+        "training on %s",
+        f"{device.name}, driver {device.driver or 'unknown'}" if gpu else device.name,
+    )
 
 
-def _move(package: Path, model: Path) -> None:
+def _move_package(package: Path, model: Path) -> None:
     """Move the package's files, if any, to the folder that SageMaker packs as `model.tar.gz`."""
     if not package.is_dir():
         return

@@ -15,12 +15,12 @@ from swath.storage.encoding import parse_json
 
 ROOT = "/opt/ml"
 """Folder of all inputs and outputs."""
-_NOT_OURS = ("sagemaker_", "_tuning_objective_metric")
+_SAGEMAKER_PREFIXES = ("sagemaker_", "_tuning_objective_metric")
 """Prefixes of the hyperparameters that SageMaker adds itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Folders:
+class JobFolders:
     """Folders of one job. The variables of SageMaker's toolkits override each of them."""
 
     config: Path
@@ -37,7 +37,7 @@ class Folders:
     """Folder of results other than the model."""
 
     @classmethod
-    def of(cls, env: Mapping[str, str], names: tuple[str, ...]) -> Folders:
+    def from_env(cls, env: Mapping[str, str], names: tuple[str, ...]) -> JobFolders:
         """Return the folders of this job.
 
         Args:
@@ -69,10 +69,10 @@ class Folders:
         https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-running-container.html
         """
         try:
-            found = json.loads((self.config / "resourceconfig.json").read_bytes())
+            content = json.loads((self.config / "resourceconfig.json").read_bytes())
         except (OSError, ValueError):
             return ""
-        return str(found.get("current_instance_type", "")) if isinstance(found, dict) else ""
+        return str(content.get("current_instance_type", "")) if isinstance(content, dict) else ""
 
     def hyperparameters(self) -> dict[str, str]:
         """Return the job's hyperparameters as strings; an empty dictionary if there is no file.
@@ -84,14 +84,16 @@ class Folders:
         if not path.is_file():
             return {}
         try:
-            found = parse_json(path.read_bytes())
+            content = parse_json(path.read_bytes())
         except ValueError as error:
             raise InputError(f"{path} is not JSON: {error}") from None
-        if not isinstance(found, dict) or not all(isinstance(v, str) for v in found.values()):
+        if not isinstance(content, dict) or not all(isinstance(v, str) for v in content.values()):
             raise InputError(
-                f"{path} holds {found!r:.200}; hyperparameters are an object of strings"
+                f"{path} holds {content!r:.200}; hyperparameters are an object of strings"
             )
-        return {key: value for key, value in found.items() if not key.startswith(_NOT_OURS)}
+        return {
+            key: value for key, value in content.items() if not key.startswith(_SAGEMAKER_PREFIXES)
+        }
 
     def channel(self, name: str) -> str | None:
         """Return the path of a channel's only file, or else of its folder; None if absent.

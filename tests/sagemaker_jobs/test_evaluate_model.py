@@ -82,7 +82,7 @@ def test_no_package(root):
     (root / "processing/input/model/model.tar.gz").unlink()
 
     assert main([], root) == JobExit.INPUT
-    assert "holds no model package" in message(root)
+    assert "give the job one package" in message(root)
 
 
 def test_labels_that_lie_with_the_images(root):
@@ -187,7 +187,7 @@ def test_the_program_starts():
 
 def test_progress_is_logged_at_each_tenth(caplog):
     caplog.set_level("INFO")
-    tell = evaluate_model._TenthsLogged()
+    tell = evaluate_model._TenthsLogger()
 
     for scene in ("a.tif", "b.tif"):
         for done in range(1001):

@@ -17,7 +17,7 @@ import pytest
 import shapely
 
 from sagemaker_jobs.serve_model.__main__ import main
-from sagemaker_jobs.serve_model.app import Container, create_app
+from sagemaker_jobs.serve_model.app import ServerState, create_app
 from swath.errors import ModelOutputError, PackageError, TransientError
 from swath.errors.exit_codes import JobExit
 from swath.messages import Receipt, ShardRequest
@@ -25,7 +25,7 @@ from swath.models.packing import package_digest
 from swath.pipeline.local import run_local
 from swath.pipeline.paths import RunPaths
 from swath.pipeline.shard import run_shard
-from swath.sagemaker.server.models import Models
+from swath.sagemaker.server.models import ContainerModels
 from swath.sagemaker.server.service import Service
 from swath.sagemaker.server.settings import ServeSettings
 from tests.helpers.packages import write_package
@@ -186,8 +186,8 @@ def whole(driver):
 TRUNCATED = {driver: whole(driver)[: len(whole(driver)) // 2] for driver in TYPES}
 REFUSED = {
     "nothing": (b"", "image/png", 400, "SceneError", "is empty"),
-    "no image": (b"hello", "image/png", 400, "SceneError", "does not begin like"),
-    "another type": (encoded(dots(1), "PNG"), "image/jpeg", 400, "SceneError", "begins like"),
+    "no image": (b"hello", "image/png", 400, "SceneError", "is not a GeoTIFF"),
+    "another type": (encoded(dots(1), "PNG"), "image/jpeg", 400, "SceneError", "but the image is"),
     "text": (b"hello", "text/plain", 415, "UnknownTypeError", "text/plain"),
     "too many bands": (
         encoded(np.zeros((3, 9, 9), np.uint8), "GTiff"),
@@ -227,7 +227,7 @@ REFUSED = {
         "application/json",
         400,
         "PayloadError",
-        "there is no plan at /none",
+        "there is no readable plan at /none",
     ),
     "much JSON": (b" " * 70_000, "application/json", 413, "TooLargeError", "65536"),
     "a pixel that the model cannot take": (
@@ -402,14 +402,14 @@ class Gated:
 
 @pytest.fixture
 def models(tmp_path):
-    loaded = Models.load(write_package(tmp_path / "model"))
+    loaded = ContainerModels.load(write_package(tmp_path / "model"))
     yield loaded
     loaded.own.close()
 
 
 def call_service(service, settings, ask):
     """What `ask(client)` gives, of a container in this process."""
-    container = Container(settings)
+    container = ServerState(settings)
     container.service = service
 
     async def go():
@@ -462,7 +462,7 @@ def test_images_and_pings_get_responses_while_a_shard_runs(models, make_plan, ma
     plan = make_plan(make_scene(dots(1, dtype=np.int16)))
     gate = threading.Event()
 
-    class Others(Models):
+    class Others(ContainerModels):
         def of(self, _):
             return self.description, Gated(self.own._model, gate)
 

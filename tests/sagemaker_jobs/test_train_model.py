@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sagemaker_jobs.train_model.__main__ import main
-from sagemaker_jobs.train_model.folders import Folders
+from sagemaker_jobs.train_model.folders import JobFolders
 from swath.errors import InputError
 from swath.errors.exit_codes import JobExit
 from swath.models.package import load_package
@@ -153,7 +153,7 @@ def test_scenes_must_be_there(opt_ml):
     shutil.rmtree(opt_ml / "input" / "data" / "images")
 
     assert main([], environment(opt_ml)) == JobExit.INPUT
-    assert "there is no channel images" in failure(opt_ml)
+    assert "the channel images is missing" in failure(opt_ml)
 
 
 def test_an_error_that_swath_does_not_know_is_a_bug(opt_ml):
@@ -173,7 +173,7 @@ def test_an_unknown_argument_gets_the_usage(capsys):
 
 
 def test_without_variables_the_folders_are_sagemakers():
-    folders = Folders.of({}, ("images",))
+    folders = JobFolders.from_env({}, ("images",))
 
     assert folders.channels == {"images": Path("/opt/ml/input/data/images")}
     assert folders.config == Path("/opt/ml/input/config")
@@ -184,7 +184,7 @@ def test_without_variables_the_folders_are_sagemakers():
 
 
 def test_a_channel_has_a_variable_of_its_own(tmp_path):
-    folders = Folders.of({"SM_CHANNEL_VAL_LABELS": str(tmp_path)}, ("val_labels",))
+    folders = JobFolders.from_env({"SM_CHANNEL_VAL_LABELS": str(tmp_path)}, ("val_labels",))
 
     assert folders.channel("val_labels") == str(tmp_path)
 
@@ -193,7 +193,7 @@ def test_a_channel_has_a_variable_of_its_own(tmp_path):
 def test_a_channel_of_one_file_is_that_file(tmp_path, files, given):
     for name in files:
         (tmp_path / name).touch()
-    folders = Folders.of({"SM_CHANNEL_LABELS": str(tmp_path)}, ("labels",))
+    folders = JobFolders.from_env({"SM_CHANNEL_LABELS": str(tmp_path)}, ("labels",))
 
     assert folders.channel("labels") == str(tmp_path / given)
 
@@ -201,7 +201,7 @@ def test_a_channel_of_one_file_is_that_file(tmp_path, files, given):
 @pytest.mark.parametrize("text", ["{", "[]", '{"epochs": 3}'])
 def test_hyperparameters_are_an_object_of_strings(tmp_path, text):
     (tmp_path / "hyperparameters.json").write_text(text)
-    folders = Folders.of({"SM_INPUT_CONFIG_DIR": str(tmp_path)}, ())
+    folders = JobFolders.from_env({"SM_INPUT_CONFIG_DIR": str(tmp_path)}, ())
 
     with pytest.raises(InputError, match=r"hyperparameters\.json"):
         folders.hyperparameters()
@@ -230,7 +230,7 @@ def test_a_host_that_is_paid_for_its_gpu_does_not_train_on_its_cpu(
 
 
 def test_a_host_without_a_type_has_none(tmp_path):
-    folders = Folders.of(environment(tmp_path), ())
+    folders = JobFolders.from_env(environment(tmp_path), ())
     assert folders.instance_type == ""
     folders.config.mkdir(parents=True)
     for text in ("", "[]", "{}"):

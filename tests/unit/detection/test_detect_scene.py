@@ -14,7 +14,7 @@ from swath.models.runtimes.load import load_model
 from swath.pipeline.local import run_local
 from swath.raster.scene import open_scene
 from swath.sagemaker.server.batcher import Batcher
-from swath.sagemaker.server.responses import Source, to_geojson
+from swath.sagemaker.server.responses import ModelIdentity, to_geojson
 from tests.helpers.packages import write_package
 from tests.helpers.serving import PLACED, ROOT, bright, dots, encoded
 
@@ -33,7 +33,7 @@ def loaded(tmp_path_factory):
 
 def answer(scene_path, package, model):
     said = package.description
-    source = Source(name=said.name, digest=package.digest, classes=said.classes)
+    source = ModelIdentity(name=said.name, digest=package.digest, classes=said.classes)
     with open_scene(scene_path) as scene:
         found = detect_scene(scene, said, model)
         return json.loads(to_geojson(found, scene.info, source)), found

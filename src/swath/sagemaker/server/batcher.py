@@ -7,7 +7,7 @@ adds no latency.
 
 swath has its own batcher for two reasons. The batching of servers (TorchServe, Triton, Ray Serve)
 waits for a fixed time before each batch, and each server adds a process. With this batcher, sixteen
-clients get 2.2 times as many answers per second as without batching. A single client waits no
+clients get 2.2 times as many responses per second as without batching. A single client waits no
 longer than without it. `make bench ARGS=serving` repeats the measurement.
 """
 
@@ -33,13 +33,13 @@ class _Call:
     """Tiles of one caller, with the model's outputs so far."""
 
     tiles: Sequence[NDArray[Any]]
-    answers: list[Outputs | None]
-    left: int
+    outputs: list[Outputs | None]
+    remaining: int
     error: Exception | None = None
     done: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
-    def of(cls, tiles: Sequence[NDArray[Any]]) -> _Call:
+    def from_tiles(cls, tiles: Sequence[NDArray[Any]]) -> _Call:
         return cls(tiles, [None] * len(tiles), len(tiles))
 
     def result(self) -> list[Outputs]:
@@ -47,19 +47,19 @@ class _Call:
         self.done.wait()
         if self.error is not None:
             raise self.error
-        return [answer for answer in self.answers if answer is not None]
+        return [output for output in self.outputs if output is not None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting:
+class _QueuedTile:
     """One queued tile of a call."""
 
     call: _Call
-    place: int
+    index: int
 
     @property
     def tile(self) -> NDArray[Any]:
-        return self.call.tiles[self.place]
+        return self.call.tiles[self.index]
 
 
 class Batcher:
@@ -72,11 +72,11 @@ class Batcher:
     def __init__(self, model: Model) -> None:
         self._model = model
         self._changed = threading.Condition()
-        self._waiting: deque[_Waiting] = deque()
+        self._queue: deque[_QueuedTile] = deque()
         self._running = 0
         self._closed = False
         self._threads = [
-            threading.Thread(target=self._work, name=f"batch-{number}", daemon=True)
+            threading.Thread(target=self._run_thread, name=f"batch-{number}", daemon=True)
             for number in range(model.workers)
         ]
         for thread in self._threads:
@@ -107,11 +107,11 @@ class Batcher:
             Exception: The model's error for these tiles alone.
             RuntimeError: The batcher is closed.
         """
-        call = _Call.of(tiles)
+        call = _Call.from_tiles(tiles)
         with self._changed:
             if self._closed:
                 raise RuntimeError("the batcher is closed")
-            self._waiting.extend(_Waiting(call, place) for place in range(len(tiles)))
+            self._queue.extend(_QueuedTile(call, index) for index in range(len(tiles)))
             self._changed.notify()
         return call.result()
 
@@ -128,73 +128,73 @@ class Batcher:
         for thread in self._threads:
             thread.join()
 
-    def _work(self) -> None:
-        while batch := self._next():
+    def _run_thread(self) -> None:
+        while batch := self._next_batch():
             try:
-                self._answer(batch)
+                self._process(batch)
             finally:
                 with self._changed:
                     self._running -= 1
                     self._changed.notify_all()
 
-    def _next(self) -> list[_Waiting]:
+    def _next_batch(self) -> list[_QueuedTile]:
         """Wait for the next batch and return its tiles; empty once the batcher is closed."""
         with self._changed:
-            self._changed.wait_for(self._ready)
-            batch = self._take()
+            self._changed.wait_for(self._has_batch)
+            batch = self._take_batch()
             self._running += bool(batch)
             # Other threads may process the remaining tiles, or end.
             self._changed.notify()
             return batch
 
-    def _ready(self) -> bool:
+    def _has_batch(self) -> bool:
         # A partial batch gains nothing from queueing behind a running one: the device would not
         # start it, and tiles that arrive meanwhile could not join it.
-        if not self._waiting:
+        if not self._queue:
             return self._closed
-        return not self._running or len(self._waiting) >= self._model.batch_size
+        return not self._running or len(self._queue) >= self._model.batch_size
 
-    def _take(self) -> list[_Waiting]:
+    def _take_batch(self) -> list[_QueuedTile]:
         """Return the earliest queued tiles of one dtype, at most one batch.
 
         With mixed dtypes, one caller's floating-point tiles would convert all other callers' bytes.
         """
-        batch: list[_Waiting] = []
-        while self._waiting and len(batch) < self._model.batch_size:
-            if batch and self._waiting[0].tile.dtype != batch[0].tile.dtype:
+        batch: list[_QueuedTile] = []
+        while self._queue and len(batch) < self._model.batch_size:
+            if batch and self._queue[0].tile.dtype != batch[0].tile.dtype:
                 break
-            batch.append(self._waiting.popleft())
+            batch.append(self._queue.popleft())
         return batch
 
-    def _answer(self, batch: list[_Waiting]) -> None:
+    def _process(self, batch: list[_QueuedTile]) -> None:
         """Run the model on a batch; if it fails, run each caller's tiles separately.
 
         A tile that the model rejects therefore fails only its own call.
         """
         try:
-            answers = self._call(batch)
-        except Exception as error:  # noqa: BLE001 (whatever it is, it is the caller's to hear)
+            outputs = self._run_model(batch)
+        except Exception as error:  # noqa: BLE001 (the caller receives any error)
             failed: Exception = error
         else:
-            self._deliver(batch, answers)
+            self._deliver(batch, outputs)
             return
         # Outside the except block, no reference keeps the failed batch in memory.
-        parts = list(_by_call(batch))
+        parts = list(_group_by_call(batch))
         if len(parts) == 1:
             self._fail(batch, failed)
             return
         if isinstance(failed, OutOfMemoryError):
             self._shrink_below(len(batch))
         for part in parts:
-            self._answer(part)
+            self._process(part)
 
-    def _call(self, batch: list[_Waiting]) -> list[Outputs]:
-        answers = self._model([waiting.tile for waiting in batch])
-        if len(answers) != len(batch):
+    def _run_model(self, batch: list[_QueuedTile]) -> list[Outputs]:
+        outputs = self._model([queued.tile for queued in batch])
+        if len(outputs) != len(batch):
             raise ModelOutputError(
-                f"the model returned {len(answers)} results for {len(batch)} tiles"
+                f"the model returned {len(outputs)} results for {len(batch)} tiles"
             )
-        return answers
+        return outputs
 
     def _shrink_below(self, tiles: int) -> None:
         """Reduce the batch size below `tiles`, unless another thread has done so already."""
@@ -202,28 +202,28 @@ class Batcher:
             if self._model.batch_size >= tiles:
                 self._model.shrink()
 
-    def _deliver(self, batch: list[_Waiting], answers: Sequence[Outputs]) -> None:
-        for waiting, answer in zip(batch, answers, strict=True):
-            waiting.call.answers[waiting.place] = answer
-        self._settle(batch)
+    def _deliver(self, batch: list[_QueuedTile], outputs: Sequence[Outputs]) -> None:
+        for queued, output in zip(batch, outputs, strict=True):
+            queued.call.outputs[queued.index] = output
+        self._count_down(batch)
 
-    def _fail(self, batch: list[_Waiting], error: Exception) -> None:
-        for waiting in batch:
-            waiting.call.error = error
-        self._settle(batch)
+    def _fail(self, batch: list[_QueuedTile], error: Exception) -> None:
+        for queued in batch:
+            queued.call.error = error
+        self._count_down(batch)
 
-    def _settle(self, batch: list[_Waiting]) -> None:
+    def _count_down(self, batch: list[_QueuedTile]) -> None:
         # A call's tiles may be in several batches, which end in different threads.
         with self._changed:
-            for waiting in batch:
-                waiting.call.left -= 1
-                if not waiting.call.left:
-                    waiting.call.done.set()
+            for queued in batch:
+                queued.call.remaining -= 1
+                if not queued.call.remaining:
+                    queued.call.done.set()
 
 
-def _by_call(batch: list[_Waiting]) -> Iterator[list[_Waiting]]:
+def _group_by_call(batch: list[_QueuedTile]) -> Iterator[list[_QueuedTile]]:
     """Yield the tiles of each call, in the order of the calls."""
-    parts: dict[int, list[_Waiting]] = {}
-    for waiting in batch:
-        parts.setdefault(id(waiting.call), []).append(waiting)
+    parts: dict[int, list[_QueuedTile]] = {}
+    for queued in batch:
+        parts.setdefault(id(queued.call), []).append(queued)
     yield from parts.values()

@@ -7,21 +7,21 @@ from typing import Literal
 from swath.errors import SceneError
 from swath.sagemaker.server.errors import NotAcceptableError, UnknownTypeError
 
-Format = Literal["tiff", "png", "jpeg", "npy"]
+ImageFormat = Literal["tiff", "png", "jpeg", "npy"]
 
 JSON = "application/json"
 GEOJSON = "application/geo+json"
-ANY_BYTES = "application/octet-stream"
+OCTET_STREAM = "application/octet-stream"
 
-_FORMATS: dict[str, Format] = {
+_FORMATS: dict[str, ImageFormat] = {
     "image/tiff": "tiff",
     "image/geotiff": "tiff",
     "image/png": "png",
     "image/jpeg": "jpeg",
     "application/x-npy": "npy",
 }
-MEDIA_TYPES: dict[Format, str] = {kind: media for media, kind in reversed(_FORMATS.items())}
-_MAGIC: tuple[tuple[bytes, Format], ...] = (
+MEDIA_TYPES: dict[ImageFormat, str] = {kind: media for media, kind in reversed(_FORMATS.items())}
+_MAGIC_NUMBERS: tuple[tuple[bytes, ImageFormat], ...] = (
     (b"II*\0", "tiff"),
     (b"MM\0*", "tiff"),
     (b"II+\0", "tiff"),  # BigTIFF
@@ -30,15 +30,15 @@ _MAGIC: tuple[tuple[bytes, Format], ...] = (
     (b"\xff\xd8\xff", "jpeg"),
     (b"\x93NUMPY", "npy"),
 )
-MAGIC_BYTES = max(len(magic) for magic, _ in _MAGIC)
+MAGIC_BYTES = max(len(magic) for magic, _ in _MAGIC_NUMBERS)
 
 
 def media_type(header: str) -> str:
     """Return the media type of a Content-Type header without parameters; by default, any bytes."""
-    return header.partition(";")[0].strip().lower() or ANY_BYTES
+    return header.partition(";")[0].strip().lower() or OCTET_STREAM
 
 
-def check_type(header: str) -> None:
+def check_content_type(header: str) -> None:
     """Refuse requests that are neither images nor shard requests, before reading the body.
 
     Args:
@@ -47,14 +47,15 @@ def check_type(header: str) -> None:
     Raises:
         UnknownTypeError: The media type is not supported.
     """
-    if media_type(header) not in {JSON, ANY_BYTES, *_FORMATS}:
-        known = ", ".join([*_FORMATS, ANY_BYTES])
+    if media_type(header) not in {JSON, OCTET_STREAM, *_FORMATS}:
+        known = ", ".join([*_FORMATS, OCTET_STREAM])
         raise UnknownTypeError(
-            f"the Content-Type is {header!r}; an image is one of {known}, a shard's request {JSON}"
+            f"the Content-Type is {header!r}; send an image as one of {known}, or a shard request "
+            f"as {JSON}"
         )
 
 
-def check_encoding(header: str) -> None:
+def check_content_encoding(header: str) -> None:
     """Refuse a compressed body, since its size would be unknown until it is read.
 
     Args:
@@ -65,11 +66,11 @@ def check_encoding(header: str) -> None:
     """
     if header.strip().lower() not in {"", "identity"}:
         raise UnknownTypeError(
-            f"the Content-Encoding is {header!r}; send the body as it is, without compression"
+            f"the Content-Encoding is {header!r}; send the body without compression"
         )
 
 
-def image_format(header: str, head: bytes) -> Format:
+def image_format(header: str, head: bytes) -> ImageFormat:
     """Return the format of an image, determined from its first bytes.
 
     Args:
@@ -79,18 +80,18 @@ def image_format(header: str, head: bytes) -> Format:
     Raises:
         SceneError: The bytes match no supported format, or contradict the header.
     """
-    found = next((kind for magic, kind in _MAGIC if head.startswith(magic)), None)
-    said = _FORMATS.get(media_type(header))
-    if found is None:
-        raise SceneError("the image is empty, or does not begin like a GeoTIFF, PNG, JPEG or NPY")
-    if said not in {None, found}:
+    detected = next((kind for magic, kind in _MAGIC_NUMBERS if head.startswith(magic)), None)
+    declared = _FORMATS.get(media_type(header))
+    if detected is None:
+        raise SceneError("the image is empty, or is not a GeoTIFF, PNG, JPEG or NPY file")
+    if declared not in {None, detected}:
         raise SceneError(
-            f"the Content-Type is {header!r}, but the image begins like {MEDIA_TYPES[found]}"
+            f"the Content-Type is {header!r}, but the image is {MEDIA_TYPES[detected]}"
         )
-    return found
+    return detected
 
 
-def answer_type(header: str) -> str:
+def response_type(header: str) -> str:
     """Return the media type for the detections of an image; GeoJSON if any type is acceptable.
 
     Args:
@@ -99,10 +100,10 @@ def answer_type(header: str) -> str:
     Raises:
         NotAcceptableError: The header accepts neither GeoJSON nor JSON.
     """
-    wanted = [part.partition(";")[0].strip().lower() for part in header.split(",")]
-    for media in wanted:
+    accepted = [part.partition(";")[0].strip().lower() for part in header.split(",")]
+    for media in accepted:
         if media in {"", "*/*", "application/*", GEOJSON}:
             return GEOJSON
         if media == JSON:
             return JSON
-    raise NotAcceptableError(f"Accept is {header!r}; answers are {GEOJSON} or {JSON}")
+    raise NotAcceptableError(f"Accept is {header!r}; this endpoint writes {GEOJSON} or {JSON}")

@@ -10,7 +10,7 @@ from swath.models.package import load_package
 from swath.models.runtimes.load import load_model
 from swath.pipeline.shard import load_cached_model
 from swath.sagemaker.server.batcher import Batcher
-from swath.sagemaker.server.responses import Source
+from swath.sagemaker.server.responses import ModelIdentity
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Models:
+class ContainerModels:
     """Container's own model, loaded, and access to other models for shards."""
 
     digest: str
@@ -30,7 +30,7 @@ class Models:
     _others: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def load(cls, folder: Path) -> Models:
+    def load(cls, folder: Path) -> ContainerModels:
         """Load the model package of the container.
 
         Args:
@@ -46,12 +46,13 @@ class Models:
         return cls(digest=package.digest, description=description, own=Batcher(model))
 
     @property
-    def source(self) -> Source:
+    def source(self) -> ModelIdentity:
         """Identity of the container's model, for answers."""
-        said = self.description
-        return Source(name=said.name, digest=self.digest, classes=said.classes)
+        return ModelIdentity(
+            name=self.description.name, digest=self.digest, classes=self.description.classes
+        )
 
-    def of(self, ref: ModelRef) -> tuple[ModelDescription, Model]:
+    def load_for(self, ref: ModelRef) -> tuple[ModelDescription, Model]:
         """Return the model of a plan: the container's own if the digests match, else the plan's.
 
         Args:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class ModelIdentity:
     """Identity of the model that made the detections."""
 
     name: str
@@ -43,7 +43,7 @@ class Source:
         return {"name": self.name, "digest": self.digest}
 
 
-def to_geojson(found: SceneDetections, image: SceneInfo, source: Source) -> bytes:
+def to_geojson(found: SceneDetections, image: SceneInfo, source: ModelIdentity) -> bytes:
     """Return a FeatureCollection; its properties are named as in a run's GeoParquet file.
 
     Args:
@@ -73,7 +73,7 @@ def to_geojson(found: SceneDetections, image: SceneInfo, source: Source) -> byte
     )
 
 
-def to_json(found: SceneDetections, image: SceneInfo, source: Source) -> bytes:
+def to_json(found: SceneDetections, image: SceneInfo, source: ModelIdentity) -> bytes:
     """Return detections in pixels, whether the image is georeferenced or not.
 
     Boxes are (x0, y0, x1, y1) in px of the image; polygons are GeoJSON geometries in px.

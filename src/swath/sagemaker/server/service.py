@@ -17,36 +17,36 @@ from swath.pipeline.run_store import RunStore
 from swath.pipeline.shard import run_shard, write_failed_receipt
 from swath.resource_limits import available_cpus
 from swath.sagemaker.server.content_types import GEOJSON
-from swath.sagemaker.server.images import Size, open_image
-from swath.sagemaker.server.limits import Budget, Line
-from swath.sagemaker.server.models import Models
+from swath.sagemaker.server.images import ImageSize, open_image
+from swath.sagemaker.server.limits import BoundedExecutor, ByteBudget
+from swath.sagemaker.server.models import ContainerModels
 from swath.sagemaker.server.responses import to_geojson, to_json
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from swath.sagemaker.server.content_types import Format
+    from swath.sagemaker.server.content_types import ImageFormat
     from swath.sagemaker.server.settings import ServeSettings
 
 logger = logging.getLogger("swath.serve_model")
 
-_REFUSED = {"403", "AccessDenied", "AllAccessDisabled"}
-_MOST_THREADS = 64
+_ACCESS_DENIED_CODES = {"403", "AccessDenied", "AllAccessDisabled"}
+_MAX_IMAGE_THREADS = 64
 """Maximum number of images processed at once; two batches of the largest size need more."""
 
 
 class Service:
     """Model of the container, with the queues and limits of its requests."""
 
-    def __init__(self, models: Models, settings: ServeSettings) -> None:
+    def __init__(self, models: ContainerModels, settings: ServeSettings) -> None:
         self.models = models
         self._settings = settings
         self._draining = threading.Event()
-        self._memory = Budget(settings.serve_memory_bytes)
+        self._memory = ByteBudget(settings.serve_memory_bytes)
         # While the model runs on one batch, the images of the next one are decoded.
-        threads = min(_MOST_THREADS, 2 * models.own.batch_size + 2 * available_cpus())
-        self._images = Line("images", threads=threads, waiting=settings.serve_waiting)
-        self._shards = Line(
+        threads = min(_MAX_IMAGE_THREADS, 2 * models.own.batch_size + 2 * available_cpus())
+        self._images = BoundedExecutor("images", threads=threads, waiting=settings.serve_waiting)
+        self._shards = BoundedExecutor(
             "shards", threads=settings.serve_shards, waiting=settings.serve_waiting_shards
         )
 
@@ -55,18 +55,18 @@ class Service:
         """True if the service accepts requests."""
         return not self._draining.is_set()
 
-    def detect(self, path: Path, kind: Format, answer: str) -> Future[bytes]:
+    def detect(self, path: Path, kind: ImageFormat, response_type: str) -> Future[bytes]:
         """Queue an image for detection, and return the future answer.
 
         Args:
             path: File with the image's bytes; it must exist until the answer is ready.
             kind: Format of the image.
-            answer: Media type of the answer.
+            response_type: Media type of the answer.
 
         Raises:
             BusyError: The queue is full.
         """
-        return self._images.submit(self._detect, path, kind, answer)
+        return self._images.submit(self._detect, path, kind, response_type)
 
     def infer(self, request: ShardRequest) -> Future[Receipt]:
         """Queue a shard for inference; its results are written to the plan's output.
@@ -90,20 +90,20 @@ class Service:
         self._shards.close()
         self.models.own.close()
 
-    def _detect(self, path: Path, kind: Format, answer: str) -> bytes:
-        with open_image(path, kind, self._admitted) as scene:
+    def _detect(self, path: Path, kind: ImageFormat, response_type: str) -> bytes:
+        with open_image(path, kind, self._reserve_memory) as scene:
             found = detect_scene(scene, self.models.description, self.models.own)
-            write = to_geojson if answer == GEOJSON else to_json
+            write = to_geojson if response_type == GEOJSON else to_json
             return write(found, scene.info, self.models.source)
 
-    def _admitted(self, size: Size) -> AbstractContextManager[None]:
+    def _reserve_memory(self, size: ImageSize) -> AbstractContextManager[None]:
         size.check(self._settings.serve_max_pixels, self.models.description.bands)
-        return self._memory.holding(size.bytes)
+        return self._memory.hold(size.bytes)
 
     def _infer(self, request: ShardRequest) -> Receipt:
         uri, index = request.plan_uri, request.index
         try:
-            return run_shard(uri, index, stop=self._draining.is_set, load=self.models.of)
+            return run_shard(uri, index, stop=self._draining.is_set, load=self.models.load_for)
         except InputError as error:
             _require_shard(uri, index)
             logger.error("shard %d of %s refused: %s", index, uri, error)  # noqa: TRY400
@@ -122,6 +122,9 @@ def _require_shard(uri: str, index: int) -> None:
     try:
         RunStore.open(uri).plan.tiles(index)
     except (OSError, ClientError) as error:
-        if isinstance(error, ClientError) and error.response["Error"]["Code"] not in _REFUSED:
+        if (
+            isinstance(error, ClientError)
+            and error.response["Error"]["Code"] not in _ACCESS_DENIED_CODES
+        ):
             raise
-        raise PayloadError(f"there is no plan at {uri} that may be read") from None
+        raise PayloadError(f"there is no readable plan at {uri}") from None

@@ -26,7 +26,7 @@ from swath.pipeline.run_store import RunStore
 from swath.pipeline.shard import run_shard
 from swath.raster.radiometry.scenes import expect
 from swath.raster.scene import open_scene
-from swath.sagemaker.server.responses import Source, to_geojson, to_json
+from swath.sagemaker.server.responses import ModelIdentity, to_geojson, to_json
 from tests.helpers.packages import OracleModel, write_package
 
 WIDTH, HEIGHT = 310, 290
@@ -138,7 +138,7 @@ def test_a_user_is_told_where_the_run_is_told(make_scene, known, tmp_path):
 
 def test_an_endpoint_s_answer_has_the_warnings(make_scene, known):
     package = load_package(known)
-    source = Source(name="x", digest="d", classes=package.description.classes)
+    source = ModelIdentity(name="x", digest="d", classes=package.description.classes)
 
     with open_scene(make_scene(grey(9, 0.1))) as scene:
         found = detect_scene(scene, package.description, load_model(package))

@@ -69,7 +69,7 @@ def test_an_image_that_is_refused_does_not_stop_the_others(endpoints, make_image
 
     assert seen(answers[good]) == bright(pixels)
     assert isinstance(answers[bad], InputError)
-    assert "does not begin like" in str(answers[bad])
+    assert "is not a GeoTIFF" in str(answers[bad])
     assert "there is no image at" in str(answers[absent])
 
 
@@ -116,7 +116,7 @@ def test_an_asynchronous_endpoint_answers_in_s3(endpoints, make_image, http_buck
     for path, pixels in made.items():
         assert seen(answers[path]) == bright(pixels)
     assert isinstance(answers[bad], InputError)
-    assert "does not begin like" in str(answers[bad])
+    assert "is not a GeoTIFF" in str(answers[bad])
     assert endpoints.asked == 4
 
 

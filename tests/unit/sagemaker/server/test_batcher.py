@@ -221,15 +221,15 @@ def test_what_is_left_of_a_call_is_counted_under_the_lock(batched, monkeypatch):
     """A lost update would leave its caller waiting for ever."""
     unlocked = []
 
-    kept = module._Call.left
+    kept = module._Call.remaining
 
     class Watched(module._Call):
         @property
-        def left(self):
+        def remaining(self):
             return kept.__get__(self)
 
-        @left.setter
-        def left(self, number):
+        @remaining.setter
+        def remaining(self, number):
             counting = hasattr(self, "done")  # the last field that is set at the beginning
             if counting and not batcher._changed._is_owned():
                 unlocked.append(number)

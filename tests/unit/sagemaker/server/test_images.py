@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from swath.errors import SceneError
 from swath.sagemaker.server.errors import TooLargeError
-from swath.sagemaker.server.images import Size, open_image
+from swath.sagemaker.server.images import ImageSize, open_image
 from tests.helpers.serving import PLACED, decoded, encoded
 
 KINDS = {"tiff": "GTiff", "png": "PNG", "jpeg": "JPEG", "npy": "NPY"}
@@ -132,7 +132,7 @@ def test_an_npy_whose_header_makes_no_sense_is_refused(put, header, version):
     length = len(header).to_bytes(2 if version == 1 else 4, "little")
     body = b"\x93NUMPY" + bytes([version, 0]) + length + header
 
-    with pytest.raises(SceneError, match="no NPY file that can be read"):
+    with pytest.raises(SceneError, match="not a readable NPY file"):
         read(put(body), "npy")
 
 
@@ -205,10 +205,10 @@ def test_what_is_admitted_is_held_until_the_image_is_closed(put):
 
 
 def test_sizes():
-    size = Size(100, 50, 3, np.dtype(np.uint16), (10, 10))
+    size = ImageSize(100, 50, 3, np.dtype(np.uint16), (10, 10))
 
     assert size.bytes == 100 * 50 * 3 * 2
-    assert Size(10, 10, 3, np.dtype(np.uint8), (512, 512)).bytes == 512 * 512 * 3
+    assert ImageSize(10, 10, 3, np.dtype(np.uint8), (512, 512)).bytes == 512 * 512 * 3
     size.check(5000, ["gray"])
     with pytest.raises(TooLargeError, match="100 x 50 px; this endpoint takes 4999 px at most"):
         size.check(4999, ["gray"])
@@ -234,7 +234,7 @@ def test_an_npy_header_that_nobody_can_read_is_refused(put, header):
     text = header.encode("latin-1")
     body = b"\x93NUMPY\x02\0" + len(text).to_bytes(4, "little") + text
 
-    with pytest.raises(SceneError, match="no NPY file"):
+    with pytest.raises(SceneError, match="not a readable NPY file"):
         read(put(body), "npy")
 
 
@@ -242,7 +242,7 @@ def test_an_npy_header_is_not_read_that_is_as_long_as_the_file(put, monkeypatch)
     monkeypatch.setattr(np.lib.format, "open_memmap", pytest.fail)
     body = b"\x93NUMPY\x02\0" + (10_001).to_bytes(4, "little") + b" " * 10_001
 
-    with pytest.raises(SceneError, match="its header has 10001 bytes, of 10000 at most"):
+    with pytest.raises(SceneError, match="its header has 10001 bytes; the maximum is 10000"):
         read(put(body), "npy")
 
 

@@ -4,18 +4,18 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from swath.sagemaker.server.errors import BusyError
-from swath.sagemaker.server.limits import Budget, Line
+from swath.sagemaker.server.limits import BoundedExecutor, ByteBudget
 
 PATIENCE = 30
 
 
 def test_no_more_is_held_than_there_is():
-    budget = Budget(10)
+    budget = ByteBudget(10)
     lock, held, most = threading.Lock(), 0, 0
 
     def hold(size):
         nonlocal held, most
-        with budget.holding(size):
+        with budget.hold(size):
             with lock:
                 held += size
                 most = max(most, held)
@@ -26,27 +26,27 @@ def test_no_more_is_held_than_there_is():
         list(pool.map(hold, [1, 4, 7, 10, 3, 3, 9, 2] * 20))
 
     assert most <= 10
-    assert budget.claim(10)
+    assert budget.try_claim(10)
 
 
 def test_what_is_larger_than_all_there_is_goes_alone():
-    budget = Budget(10)
+    budget = ByteBudget(10)
 
-    with budget.holding(1_000):
-        assert not budget.claim(1)
-    assert budget.claim(10)
+    with budget.hold(1_000):
+        assert not budget.try_claim(1)
+    assert budget.try_claim(10)
 
 
 def test_the_first_in_line_is_not_overtaken():
-    budget, order = Budget(10), []
+    budget, order = ByteBudget(10), []
     gates = {name: threading.Event() for name in ("large", "small")}
 
     def hold(name, size):
         gates[name].set()
-        with budget.holding(size):
+        with budget.hold(size):
             order.append(name)
 
-    with ThreadPoolExecutor(2) as pool, budget.holding(5):
+    with ThreadPoolExecutor(2) as pool, budget.hold(5):
         pool.submit(hold, "large", 10)
         gates["large"].wait(PATIENCE)
         while not budget._line:
@@ -60,16 +60,16 @@ def test_the_first_in_line_is_not_overtaken():
 
 
 def test_a_holder_that_fails_gives_back():
-    budget = Budget(10)
+    budget = ByteBudget(10)
 
-    with pytest.raises(ValueError, match="x"), budget.holding(10):
+    with pytest.raises(ValueError, match="x"), budget.hold(10):
         raise ValueError("x")
-    assert budget.claim(10)
+    assert budget.try_claim(10)
 
 
 @pytest.fixture
 def line():
-    made = Line("images", threads=2, waiting=1)
+    made = BoundedExecutor("images", threads=2, waiting=1)
     yield made
     made.close()
 
@@ -88,7 +88,7 @@ def test_who_finds_the_line_full_is_told_when_to_come_again(line):
     gate = threading.Event()
     held = [line.submit(gate.wait, PATIENCE) for _ in range(3)]
 
-    with pytest.raises(BusyError, match=r"^3 images are being worked on or wait; send") as caught:
+    with pytest.raises(BusyError, match=r"^3 images are in progress or queued; send") as caught:
         line.submit(gate.wait)
     assert 1 <= caught.value.retry_after <= 60
 
@@ -98,7 +98,7 @@ def test_who_finds_the_line_full_is_told_when_to_come_again(line):
 
 
 def test_the_time_to_come_again_follows_the_jobs():
-    line = Line("images", threads=1, waiting=99)
+    line = BoundedExecutor("images", threads=1, waiting=99)
     gate = threading.Event()
     jobs = [line.submit(gate.wait, PATIENCE) for _ in range(100)]
     line._seconds = 0.5
@@ -115,7 +115,7 @@ def test_the_time_to_come_again_follows_the_jobs():
 
 
 def test_a_line_that_is_closed_holds_nothing():
-    line = Line("images", threads=1, waiting=1)
+    line = BoundedExecutor("images", threads=1, waiting=1)
     line.close()
 
     for _ in range(3):

@@ -10,10 +10,10 @@ from swath.detection.detect_scene import SceneDetections
 from swath.detection.detections import Detections
 from swath.messages import TileCounts
 from swath.raster.scene_info import SceneInfo
-from swath.sagemaker.server.responses import Source, to_geojson, to_json
+from swath.sagemaker.server.responses import ModelIdentity, to_geojson, to_json
 from tests.helpers.rasters import NORTH_UP, UTM
 
-SOURCE = Source(name="ships", digest="d1", classes=("ship", "boat"))
+SOURCE = ModelIdentity(name="ships", digest="d1", classes=("ship", "boat"))
 TILES = TileCounts(planned=1, succeeded=1)
 
 
