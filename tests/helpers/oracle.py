@@ -1,4 +1,4 @@
-"""An oracle detector: objects known, and each tile reports what of them lies in its window."""
+"""Simulate a detector that knows all objects: each tile reports their parts in its window."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from swath.raster.tiles import Grid
 
 
 def windows_of(grid: Grid) -> np.ndarray:
-    """The window of each tile, x0, y0, x1, y1."""
+    """Return the window of each tile, x0, y0, x1, y1."""
     windows = grid.windows(np.arange(grid.count)).astype(np.float64)
     windows[:, 2:] += windows[:, :2]
     return windows
 
 
 def clip(boxes: np.ndarray, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes within each of the windows, (windows, boxes, 4), and which of them are anything."""
+    """Return boxes clipped to each window, (windows, boxes, 4), and which of them have area."""
     low = np.maximum(boxes[..., :, :2], windows[:, None, :2])
     high = np.minimum(boxes[..., :, 2:], windows[:, None, 2:])
     return np.concatenate([low, high], axis=2), (high > low).all(axis=2)
 
 
-def see_boxes(
+def detect_boxes(
     grid: Grid, boxes: np.ndarray, labels: np.ndarray, *, moved: np.ndarray | float = 0.0
 ) -> Detections:
-    """What the tiles see of boxes; `moved` (tiles, boxes, 4) is by how much each tile errs."""
+    """Return the tiles' detections of boxes; `moved` (tiles, boxes, 4) is the error of each."""
     views, visible = clip(boxes[None] + moved, windows_of(grid))
     tile, number = np.nonzero(visible)
     return _detections(views[visible], labels[number], tile)
 
 
-def see_outlines(grid: Grid, outlines: np.ndarray, labels: np.ndarray) -> Detections:
-    """What the tiles see of polygons."""
+def detect_outlines(grid: Grid, outlines: np.ndarray, labels: np.ndarray) -> Detections:
+    """Return the tiles' detections of polygons."""
     views = shapely.intersection(shapely.box(*windows_of(grid).T)[:, None], outlines[None])
     tile, number = np.nonzero(shapely.area(views) > 1e-9)
     seen = views[tile, number]
@@ -54,7 +54,7 @@ def _detections(box, label, tile, outline=None) -> Detections:
 
 
 def merged(stitcher: Stitcher, seen: Detections) -> Detections:
-    """All at once: sorted out, then settled."""
+    """Stitch all detections at once."""
     mine = stitcher.keep_owned(seen)
     open_ = mine.flags != 0
     settled = stitcher.stitch(mine.take(open_))
@@ -62,12 +62,12 @@ def merged(stitcher: Stitcher, seen: Detections) -> Detections:
 
 
 def merged_by_shards(stitcher: Stitcher, seen: Detections, shard: np.ndarray) -> Detections:
-    """In shards, the last first: each settles what is its own, and what is left comes last.
+    """Stitch the interior of each shard, the last shard first, and then the remaining detections.
 
     Args:
-        stitcher: between the tiles.
-        seen: by all tiles.
-        shard: of each tile.
+        stitcher: Stitching of the tiles.
+        seen: Detections of all tiles.
+        shard: Shard of each tile.
     """
     done, left = [], []
     for number in range(shard.max() + 1)[::-1]:

@@ -106,7 +106,7 @@ def test_creating_the_user_leaves_nothing_behind(prepared):
     assert prepared.administer(members, prepared.settings.database_user) == []
 
 
-def test_a_master_user_who_became_a_member_is_told_how_to_get_in_again(cluster):
+def test_a_master_user_who_became_a_member_gets_the_remedy(cluster):
     cluster.administer("CREATE ROLE swath_creator")  # in the way: the user is created as usual
     try:
         for _ in range(2):

@@ -181,14 +181,14 @@ def test_other_scenes_and_other_models_keep_their_rows(connection, merged):
     assert rows(connection).keys() >= {asked.run_id for asked in kept}
 
 
-def test_a_later_run_of_another_model_does_not_stand_in_the_way(connection, merged):
+def test_a_later_run_of_another_model_does_not_supersede(connection, merged):
     others = run_request(model="trees", minutes=1)
     load_run(connection, others, merged(4))
     assert not load_run(connection, run_request(), merged(3)).superseded
     assert rows(connection) == {others.run_id: 4, run_request().run_id: 3}
 
 
-def test_a_later_version_that_failed_does_not_stand_in_the_way(connection, merged):
+def test_a_later_version_that_failed_does_not_supersede(connection, merged):
     record_failure(connection, failure(run_request("b", minutes=1)))
     assert not load_run(connection, run_request("a"), merged(3)).superseded
     assert statuses(connection) == {"a": "succeeded", "b": "failed"}

@@ -98,7 +98,7 @@ def humble(empty_dsn):
             admin.execute(sql.SQL(statement).format(role))
 
 
-def test_a_user_who_may_not_create_postgis_is_told_what_to_ask_for(humble):
+def test_a_missing_privilege_for_postgis_names_the_statement(humble):
     _, dsn = humble
     with (
         connect_dsn(dsn) as connection,
@@ -109,7 +109,7 @@ def test_a_user_who_may_not_create_postgis_is_told_what_to_ask_for(humble):
         migrate(connection)
 
 
-def test_a_user_who_may_not_create_a_schema_is_told_what_to_ask_for(humble):
+def test_a_missing_privilege_for_the_schema_names_the_statement(humble):
     admin, dsn = humble
     admin.execute("CREATE EXTENSION postgis")
     with (

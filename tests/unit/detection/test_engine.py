@@ -174,7 +174,7 @@ def test_a_tile_without_a_valid_pixel_is_not_shown(infer):
     assert inference.tiles == TileCounts(planned=4, skipped=4)
 
 
-def test_progress_is_told_where_nothing_is_shown(infer, monkeypatch):
+def test_progress_is_reported_for_empty_tiles(infer, monkeypatch):
     monkeypatch.setattr(module, "_MAX_EMPTY_TILES", 10)
     inference = infer(FakeScene(grid := many(35), invalid=range(1, 35)), grid=grid)
 
@@ -226,7 +226,7 @@ def test_only_the_tile_that_the_model_fails_on_is_lost(infer, fault, cause, batc
     assert inference.failures[0].cause.startswith(cause)
 
 
-def test_a_task_that_cannot_read_an_answer_loses_that_tile(infer, monkeypatch):
+def test_outputs_that_cannot_be_decoded_fail_only_their_tile(infer, monkeypatch):
     inference = infer(model=with_size(OracleModel(), 4))
     detect = inference.task.decode
 
@@ -326,7 +326,7 @@ class Labelling:
         return TileResult(Detections.empty(), np.full((2, 2), tile.index % 256, np.uint8))
 
 
-def test_labels_are_told_in_order_before_their_batch_is_handed_out(infer, monkeypatch):
+def test_labels_are_passed_in_order_before_their_detections(infer, monkeypatch):
     monkeypatch.setattr(module, "create_task", lambda *_: Labelling())
     told = []
     inference = infer(
@@ -381,7 +381,7 @@ class Backwards(OracleModel):
         return super().__call__(tiles)
 
 
-def test_what_is_answered_first_still_comes_in_the_order_of_the_tiles(infer):
+def test_results_come_in_the_order_of_the_tiles(infer):
     grid = many(20)
     scene = FakeScene(grid)
     scene.pixels[0, 3:5, 3::TILE] = 9
@@ -412,7 +412,7 @@ def test_a_few_tiles_are_sorted_out_together(infer, monkeypatch, batch_size, tol
 
 
 @pytest.mark.parametrize("after", [1, 5])
-def test_stopping_midway_leaves_no_thread_and_tells_how_far_it_came(infer, after):
+def test_stopping_midway_leaves_no_thread_and_the_next_tile(infer, after):
     scene = FakeScene(grid := many(50))
     inference = infer(scene, model=with_size(OracleModel(), 2, 3), grid=grid)
     running = inference.run(range(50))

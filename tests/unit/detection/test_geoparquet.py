@@ -62,7 +62,7 @@ def test_it_says_where_its_scene_is(tmp_path):
 
 @pytest.mark.parametrize("likely", [8, 64 * 1024])
 @pytest.mark.parametrize("count", [0, 250])
-def test_its_footer_tells_how_many_there_are_of_each_class(tmp_path, monkeypatch, count, likely):
+def test_the_footer_has_the_counts_of_classes(tmp_path, monkeypatch, count, likely):
     """Also where the footer is larger than what is read of the file at first."""
     monkeypatch.setattr(module, "ROW_GROUP_ROWS", 33)
     monkeypatch.setattr(module, "_FIRST_READ_BYTES", likely)

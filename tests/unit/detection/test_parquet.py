@@ -23,7 +23,7 @@ def test_a_shard_is_read_as_it_was_written(tmp_path, monkeypatch):
     assert read_metadata(tmp_path / "shard.parquet", "key") == "text"
 
 
-def test_what_was_settled_is_read_in_its_place(tmp_path, monkeypatch):
+def test_stitched_detections_are_read_in_order_of_tiles(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "ROW_GROUP_ROWS", 10)
     streamed = [some(6, 1), some(8, 4), some(3, 5)]
     settled, more = [some(12, 4), some(1, 9)], [some(2, 0), some(1, 4), some(1, 11)]
@@ -42,7 +42,7 @@ def test_what_was_settled_is_read_in_its_place(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("more", [0, 3])
-def test_a_shard_that_settled_everything_at_once_or_nothing(tmp_path, more):
+def test_a_shard_that_stitched_everything_at_once_or_nothing(tmp_path, more):
     with DetectionsWriter(tmp_path / "shard.parquet") as out:
         out.finish(Detections.empty())
 

@@ -67,7 +67,7 @@ def test_what_has_its_centre_in_the_padding_is_dropped():
     assert seen.box.tolist() == [[2, 0, 6, 4]]
 
 
-def test_doubles_are_suppressed_within_a_class_only():
+def test_duplicates_are_suppressed_within_a_class_only():
     outputs = rows_of(
         [0, 0, 10, 10, 0.8, 0],
         [1, 0, 10, 10, 0.9, 0],
@@ -136,7 +136,7 @@ def test_instances_have_the_outlines_of_their_masks():
     assert seen.box.tolist() == [[15, 14, 21, 20]]
 
 
-def test_of_two_instances_in_one_place_the_better_remains():
+def test_of_two_overlapping_instances_the_better_remains():
     place = np.s_[2:8, 3:5]
 
     seen = decode_detections(masks_of((0.7, place), (0.9, place)), instances(), FIRST)
@@ -144,7 +144,7 @@ def test_of_two_instances_in_one_place_the_better_remains():
     assert seen.score.tolist() == pytest.approx([0.9])
 
 
-def test_instances_in_one_box_are_told_apart_by_their_outlines_where_nms_is_not_chosen():
+def test_instances_in_one_box_are_separated_by_outlines_without_nms():
     upper = np.s_[2:4, 2:10], np.s_[4:10, 2:4]
     lower = np.s_[8:10, 4:10], np.s_[4:8, 8:10]
     outputs = masks_of((0.9, *upper), (0.8, *lower))

@@ -77,7 +77,7 @@ def test_geojson_is_a_dict_and_a_file(make_scene, package, tmp_path):
     assert [np.float32(f["properties"]["score"]) for f in collection["features"]] == [*found.scores]
 
 
-def test_nothing_found_has_every_form(make_scene, package, tmp_path):
+def test_no_detections_have_every_format(make_scene, package, tmp_path):
     found = swath.detect(make_scene(np.zeros((1, 40, 60), np.uint8)), package)
 
     found.to_parquet(tmp_path / "none.parquet")

@@ -75,7 +75,7 @@ def test_a_tile_whose_core_has_no_valid_pixel_is_not_reported(classify):
     assert len(classify().decode(scores(0.9, 0), tile, valid).detections) == 1
 
 
-def test_classes_of_tiles_leave_nothing_to_settle(classify):
+def test_classes_of_tiles_leave_nothing_to_stitch(classify):
     task = classify()
     nothing = Detections.empty()
 
@@ -136,7 +136,7 @@ def test_small_segments_are_dropped(segment, picture):
     assert len(task.keep_owned(task.decode(picture, GRID.tile(0), None).detections)) == 0
 
 
-def test_objects_are_sorted_out_and_settled(make_task):
+def test_objects_are_kept_by_their_owner_and_stitched(make_task):
     task = make_task("object-detection", [-1, 5, -1], box_format="xyxy")
     bar = [2, 4, 38, 8]
     seen = []

@@ -268,7 +268,7 @@ def test_a_file_that_cannot_be_written_is_an_error_of_the_system(parquet, tmp_pa
     assert ran.stderr == ""
 
 
-def test_what_gdal_cannot_write_for_another_reason_is_told_too(parquet, tmp_path):
+def test_other_errors_of_gdal_are_reported(parquet, tmp_path):
     target = tmp_path / "none" / "detections.gpkg"
 
     with pytest.raises(FileNotFoundError, match=r"none/detections\.gpkg"):

@@ -130,7 +130,7 @@ def test_several_scenes_add_up(package, make_scene, tmp_path):
     assert evaluation.metrics["recall"] == evaluation.metrics["precision"] == 0.5
 
 
-def test_progress_is_told_by_scene(package, labelled, tmp_path):
+def test_progress_is_reported_by_scene(package, labelled, tmp_path):
     collection, told = labelled(around(PLACES)), []
 
     measured(package, collection, tmp_path / "out", progress=lambda *a: told.append(a))
@@ -183,7 +183,7 @@ def test_objects_of_a_class_that_the_model_does_not_know(package, labelled, tmp_
     assert "the model has no class 'ship', so its 3 objects count as missed" in warning
 
 
-def test_objects_that_are_labelled_twice_are_told(package, labelled, tmp_path):
+def test_objects_labeled_twice_give_a_warning(package, labelled, tmp_path):
     boxes = np.concatenate([around(PLACES), around(PLACES[:2])])
 
     evaluation = measured(package, labelled(boxes), tmp_path / "out")
@@ -192,7 +192,7 @@ def test_objects_that_are_labelled_twice_are_told(package, labelled, tmp_path):
     assert "scene.tif: 2 objects are labeled twice, such as at (5, 5, 6, 6)" in warning
 
 
-def test_tiles_that_failed_are_told(package, make_scene, tmp_path):
+def test_failed_tiles_give_a_warning(package, make_scene, tmp_path):
     pixels = dots(PLACES)
     pixels[0, 50, 80] = -1  # the model answers NaN
     collection = collection_of([(make_scene(pixels), around(PLACES))])

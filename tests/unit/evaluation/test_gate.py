@@ -41,7 +41,7 @@ def test_what_is_as_good_passes(in_use):
     assert str(verdict) == "passed: AP, AP50, best_F1"
 
 
-def test_what_falls_is_told(in_use):
+def test_shortfalls_are_reported(in_use):
     verdict = compare(lower(in_use, AP=0.9, best_F1=0.75), in_use)
 
     assert not verdict.passed
@@ -55,20 +55,20 @@ def test_a_tolerance(in_use):
     assert not compare(lower(in_use, AP=0.94), in_use, 0.05).passed
 
 
-def test_a_figure_that_is_gone_is_a_fall(in_use):
+def test_a_missing_metric_is_a_shortfall(in_use):
     verdict = compare(lower(in_use, AP=None), in_use)
 
     assert str(verdict) == "refused: AP has no value and must be 1.0000"
 
 
-def test_a_figure_that_the_one_in_use_never_had_is_not_compared(in_use):
+def test_a_metric_that_the_package_in_use_lacks_is_not_compared(in_use):
     verdict = compare(in_use, lower(in_use, AP50=None))
 
     assert verdict.passed
     assert "AP50" not in verdict.compared
 
 
-def test_other_figures(in_use):
+def test_other_metrics(in_use):
     assert compare(lower(in_use, AP=0.1), in_use, metrics=["recall"]).passed
     with pytest.raises(InputError, match="has no metric speed; it has AP, "):
         compare(in_use, in_use, metrics=["speed"])
@@ -172,7 +172,7 @@ def test_what_is_no_number_holds_nothing(in_use, number):
         parse_bounds([f"AP={number}"])
 
 
-def test_a_package_in_use_without_figures_lets_nothing_pass(in_use):
+def test_a_package_in_use_without_metrics_lets_nothing_pass(in_use):
     nothing = lower(in_use, AP=None, AP50=None, best_F1=None)
 
     with pytest.raises(
@@ -186,7 +186,7 @@ def test_the_rounding_of_a_difference_is_no_fall(in_use):
     assert not compare(lower(in_use, AP=0.6999), lower(in_use, AP=0.8), 0.1).passed
 
 
-def test_two_bounds_of_one_figure():
+def test_two_bounds_of_one_metric():
     assert parse_bounds(["AP=0.3", "AP=0.30"]) == {"AP": 0.3}
     with pytest.raises(InputError, match=r"AP has two bounds, 0\.3 and 0\.5; give one"):
         parse_bounds(["AP=0.3", "AP=0.5"])
@@ -204,7 +204,7 @@ def test_two_bounds_of_one_figure():
         ),
     ],
 )
-def test_what_is_asked_is_checked_before_anything_is_measured(
+def test_arguments_are_checked_before_anything_is_evaluated(
     package, collection, tmp_path, asked, message
 ):
     out = tmp_path / "out"
@@ -215,7 +215,7 @@ def test_what_is_asked_is_checked_before_anything_is_measured(
     assert not out.exists()
 
 
-def test_the_names_that_are_checked_are_those_of_the_figures(in_use):
+def test_the_names_that_are_checked_are_those_of_the_metrics(in_use):
     assert metric_names("detection") == tuple(in_use.metrics)
 
 

@@ -32,14 +32,14 @@ def test_the_page_needs_nothing_beside_it(page):
     assert all(link.startswith(("data:image/png;base64,", "#")) for link in links)
 
 
-def test_the_page_tells_the_figures(page):
+def test_the_page_has_the_metrics(page):
     assert "<h1>bright</h1>" in page
     assert "detection on 1 labeled\nscene with 3\nobjects" in page
     assert page.count("<svg") >= 4
     assert "scene.tif" in page
 
 
-def test_the_worst_tiles_show_what_was_known_and_seen(page):
+def test_the_worst_tiles_show_truth_and_predictions(page):
     chips = page.split('<div class="chips">')[1]
 
     assert chips.count("<figure") == 2
@@ -54,7 +54,7 @@ def test_the_plots_are_whole_documents(page):
     assert ET.fromstring(plot).tag.endswith("svg")  # noqa: S314 (it is ours)
 
 
-def test_the_same_figures_give_the_same_page(package, make_scene, tmp_path):
+def test_the_same_metrics_give_the_same_page(package, make_scene, tmp_path):
     collection = collection_of([(make_scene(dots(PLACES)), around(PLACES))])
     pages = []
     for name in "ab":
@@ -75,7 +75,7 @@ def test_the_same_figures_give_the_same_page(package, make_scene, tmp_path):
         (("a", "b", "c", "d"), ["d", "c", "b", "a"], [4, 3, 2]),
     ],
 )
-def test_bands_to_look_at(make_scene, names, bands, shown):
+def test_bands_to_display(make_scene, names, bands, shown):
     scene = make_scene(
         np.ones((len(names), 8, 8), np.uint16), names=names, photometric="minisblack"
     )
@@ -84,7 +84,7 @@ def test_bands_to_look_at(make_scene, names, bands, shown):
         assert display_bands(opened.info, bands) == shown
 
 
-def test_colours_are_found_without_names(make_scene):
+def test_colors_without_band_names(make_scene):
     scene = make_scene(np.ones((3, 8, 8), np.uint8), photometric="rgb")
 
     with open_scene(scene) as opened:

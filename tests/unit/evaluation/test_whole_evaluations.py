@@ -310,7 +310,7 @@ def assert_same(ours, expected):
 @pytest.mark.fuzz
 @settings(max_examples=draws(25, fuzz=3000), deadline=None)
 @given(evaluations())
-def test_figures_are_those_of_loops_over_each_pair(case):
+def test_metrics_are_those_of_loops_over_each_pair(case):
     truth, predictions = case
 
     whole, classes, _ = measured(truth, predictions)

@@ -133,7 +133,7 @@ def test_what_is_trained_on_is_what_is_measured_against(make_scene, seed):
     np.testing.assert_array_equal(painted, known_at_each_pixel(objects, len(LABELS)))
 
 
-def test_more_classes_than_a_byte_tells_apart(make_scene):
+def test_more_classes_than_a_byte_holds(make_scene):
     scene = make_scene(np.ones((1, HEIGHT, WIDTH), np.uint8))
     one = np.array([shapely.box(0, 0, 10, 10)], object)
     truth = GroundTruth(

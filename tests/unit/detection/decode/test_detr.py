@@ -47,7 +47,7 @@ def test_shares_too_small_for_float32_are_none():
 @pytest.mark.parametrize(
     ("activation", "given"), [("sigmoid", [-1, 1]), ("none", [0.25, 0.7310586])]
 )
-def test_scores_that_stand_for_themselves(activation, given):
+def test_scores_without_activation(activation, given):
     found = detr.decode(outputs_of((given, BOX)), answer(score_activation=activation), SIZE)
 
     assert found.label.tolist() == [1]

@@ -195,7 +195,7 @@ def test_small_regions_are_dropped_only_when_they_are_whole():
     assert sorted(result.box.tolist()) == [[1, 2, 3, 3], [3, 0, 5, 1]]
 
 
-def test_nothing_settles_to_nothing():
+def test_stitching_no_detections_gives_none():
     stitcher = SegmentStitcher(Grid(8, 8, 4, 0))
 
     assert len(stitcher.stitch(Detections.empty())) == 0

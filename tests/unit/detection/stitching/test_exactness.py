@@ -15,7 +15,14 @@ from swath.detection.detections import Detections
 from swath.detection.stitching.stitcher import Stitcher
 from swath.models.nms_options import Matching
 from swath.raster.tiles import Grid
-from tests.helpers.oracle import clip, merged, merged_by_shards, see_boxes, see_outlines, windows_of
+from tests.helpers.oracle import (
+    clip,
+    detect_boxes,
+    detect_outlines,
+    merged,
+    merged_by_shards,
+    windows_of,
+)
 
 ALIKE = 0.5
 MATCHINGS = [Matching(strategy=s) for s in ("none", "nms", "soft-nms", "nmm", "wbf")]
@@ -158,7 +165,9 @@ def test_boxes_are_the_truth_for_any_tiling(matching, scene):
     grid, boxes, labels = scene
     truth = sorted((int(k), *map(float, box)) for k, box in zip(labels, boxes, strict=True))
 
-    result = merged(Stitcher(grid, matching, tolerance=0, jitter=0), see_boxes(grid, boxes, labels))
+    result = merged(
+        Stitcher(grid, matching, tolerance=0, jitter=0), detect_boxes(grid, boxes, labels)
+    )
 
     assert found(result) == truth
     assert (result.flags == 0).all()
@@ -171,7 +180,7 @@ def test_outlines_are_the_truth_for_any_tiling(is_oriented, data):
     grid, outlines, labels = data.draw(scenes_of_outlines(is_oriented=is_oriented))
     stitcher = Stitcher(grid, is_oriented=is_oriented, tolerance=0, jitter=0)
 
-    result = merged(stitcher, see_outlines(grid, outlines, labels))
+    result = merged(stitcher, detect_outlines(grid, outlines, labels))
 
     left = list(range(len(outlines)))
     for outline, label in zip(result.outline, result.label, strict=True):
@@ -193,7 +202,7 @@ def test_shards_do_not_show_whatever_was_seen(tolerance, scene, random):
     """Of any detections, right or wrong: boxes that err, come in any order, in any partition."""
     grid, boxes, labels = scene
     rng = np.random.default_rng(random.randrange(1 << 30))
-    seen = see_boxes(grid, boxes, labels)
+    seen = detect_boxes(grid, boxes, labels)
     seen = seen.take(rng.permutation(len(seen)))
     shard = rng.integers(0, rng.integers(1, 6), grid.count)
     stitcher = Stitcher(grid, tolerance=tolerance, jitter=tolerance)
@@ -209,7 +218,7 @@ def test_shards_do_not_show_whatever_was_seen(tolerance, scene, random):
 def test_shards_do_not_show_in_outlines(scene, random):
     grid, outlines, labels = scene
     rng = np.random.default_rng(random.randrange(1 << 30))
-    seen = see_outlines(grid, outlines, labels)
+    seen = detect_outlines(grid, outlines, labels)
     shard = np.sort(rng.integers(0, 4, grid.count))
 
     whole, shards = merged(Stitcher(grid), seen), merged_by_shards(Stitcher(grid), seen, shard)
@@ -221,7 +230,7 @@ def test_shards_do_not_show_in_outlines(scene, random):
 
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
-def test_a_model_that_errs_by_a_pixel_loses_doubles_and_inflates_nothing(data):
+def test_a_model_that_errs_by_a_pixel_gives_each_object_once(data):
     """Each tile moves each side by up to 1 px, so two tiles differ by up to the 2 px allowed."""
     grid = data.draw(grids(overlaps=(8, 40), least=24))
     seed = data.draw(st.integers(0, 1 << 30))
@@ -229,7 +238,7 @@ def test_a_model_that_errs_by_a_pixel_loses_doubles_and_inflates_nothing(data):
     boxes = apart(rng, grid)
     assume(len(boxes) > 0)
     moved = rng.uniform(-1, 1, (grid.count, len(boxes), 4))
-    seen = see_boxes(grid, boxes, np.zeros(len(boxes), int), moved=moved)
+    seen = detect_boxes(grid, boxes, np.zeros(len(boxes), int), moved=moved)
 
     result = merged(Stitcher(grid), seen)
 

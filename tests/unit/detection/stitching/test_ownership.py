@@ -88,7 +88,7 @@ def searched(axis, low, high):
 
 @settings(max_examples=200, deadline=None)
 @given(axis=axes(), rows=intervals)
-def test_what_is_surely_its_own_is_kept_without_a_doubt(axis, rows):
+def test_surely_owned_intervals_are_reported_without_flags(axis, rows):
     axis, length = axis
     low, high, position = seen(axis, length, rows)
 
@@ -102,7 +102,7 @@ def test_what_is_surely_its_own_is_kept_without_a_doubt(axis, rows):
 
 @settings(max_examples=200, deadline=None)
 @given(axis=axes(), rows=intervals)
-def test_every_interval_is_kept_by_a_place_and_its_owner_keeps_it(axis, rows):
+def test_every_interval_is_reported_by_a_tile_and_by_its_owner(axis, rows):
     axis, length = axis
     for row in rows:
         low, high, position = seen(axis, length, [row])

@@ -12,7 +12,7 @@ from swath.detection.detections import Detections, Flag
 from swath.detection.stitching.stitcher import Stitcher, merge_detections
 from swath.models.nms_options import Matching
 from swath.raster.tiles import Grid
-from tests.helpers.oracle import merged, see_boxes, see_outlines
+from tests.helpers.oracle import detect_boxes, detect_outlines, merged
 
 
 def detections(boxes, labels=None, tile=0, scores=None) -> Detections:
@@ -39,17 +39,17 @@ def test_an_object_larger_than_a_tile_is_one_box(overlap):
     grid = Grid(width=300, height=200, size=64, overlap=overlap)
     boxes = np.array([[10.5, 20.25, 250.5, 130.75]])
 
-    result = merged(Stitcher(grid), see_boxes(grid, boxes, np.array([0])))
+    result = merged(Stitcher(grid), detect_boxes(grid, boxes, np.array([0])))
 
     assert found(result) == truth(boxes, [0])
     assert result.tile.tolist() == [int(grid.owner(130.5, 75.5))]
 
 
-def test_the_clipped_twin_of_an_object_seen_whole_is_dropped():
+def test_the_clipped_view_of_an_object_detected_whole_is_dropped():
     """OSML keeps both."""
     grid = Grid(width=200, height=64, size=64, overlap=16)
     boxes = np.array([[30.0, 10.0, 60.0, 30.0]])
-    seen = see_boxes(grid, boxes, np.array([0]))
+    seen = detect_boxes(grid, boxes, np.array([0]))
     assert len(seen) == 2
 
     assert found(merged(Stitcher(grid), seen)) == truth(boxes, [0])
@@ -67,7 +67,7 @@ def test_classes_never_merge():
     grid = Grid(width=200, height=64, size=64, overlap=8)
     boxes = np.array([[10.0, 10.0, 180.0, 30.0], [10.0, 10.0, 180.0, 30.0]])
 
-    result = merged(Stitcher(grid), see_boxes(grid, boxes, np.array([0, 1])))
+    result = merged(Stitcher(grid), detect_boxes(grid, boxes, np.array([0, 1])))
 
     assert found(result) == truth(boxes, [0, 1])
 
@@ -158,7 +158,7 @@ def test_merging_at_once_is_sorting_out_and_settling():
     rng = np.random.default_rng(0)
     low = rng.uniform(0, [280, 180], (400, 2))
     boxes = np.concatenate([low, np.minimum(low + rng.uniform(2, 90, low.shape), [300, 200])], 1)
-    seen = see_boxes(grid, boxes, np.arange(400) % 3)
+    seen = detect_boxes(grid, boxes, np.arange(400) % 3)
 
     result = merge_detections(seen, Stitcher(grid))
 
@@ -173,15 +173,17 @@ def test_what_a_tile_reported_twice_is_reported_twice():
     twice = np.array([[50.0, 10.0, 62.0, 20.0], [50.0, 10.0, 62.0, 19.0], [52, 40, 60, 50]])
     twice = twice[[0, 1, 2, 2]]
 
-    result = merged(Stitcher(grid, Matching(strategy="none")), see_boxes(grid, twice, np.zeros(4)))
+    result = merged(
+        Stitcher(grid, Matching(strategy="none")), detect_boxes(grid, twice, np.zeros(4))
+    )
 
     assert found(result) == truth(twice, [0] * 4)
 
 
-def test_a_shard_settles_what_no_tile_outside_has_a_say_in():
+def test_a_shard_stitches_what_depends_on_no_tile_outside():
     grid = Grid(width=400, height=64, size=64, overlap=16)
     boxes = np.array([[20.0, 10.0, 90.0, 20.0], [70.0, 30.0, 180.0, 40.0]])
-    flagged = Stitcher(grid).keep_owned(see_boxes(grid, boxes, np.zeros(2)))
+    flagged = Stitcher(grid).keep_owned(detect_boxes(grid, boxes, np.zeros(2)))
     mine = flagged.take(flagged.tile < 3)
 
     settled, others = Stitcher(grid).stitch_interior(mine, lambda tiles: tiles < 3)
@@ -192,11 +194,11 @@ def test_a_shard_settles_what_no_tile_outside_has_a_say_in():
     assert (others.flags == Flag.TRUNCATED).all()
 
 
-def test_a_mask_that_crosses_seams_is_one_outline():
+def test_a_mask_across_tiles_is_one_outline():
     grid = Grid(width=200, height=120, size=64, overlap=16)
     field = shapely.Polygon([(5, 10), (150, 30), (190, 110), (60, 100)])
 
-    result = merged(Stitcher(grid), see_outlines(grid, np.array([field]), np.zeros(1)))
+    result = merged(Stitcher(grid), detect_outlines(grid, np.array([field]), np.zeros(1)))
 
     (outline,) = result.outline
     assert shapely.symmetric_difference(outline, field).area == pytest.approx(0, abs=1e-6)
@@ -205,12 +207,12 @@ def test_a_mask_that_crosses_seams_is_one_outline():
     assert result.tile.tolist() == [int(grid.owner(x, y))]
 
 
-def test_an_oriented_box_that_crosses_seams_is_an_oriented_box():
+def test_an_oriented_box_across_tiles_is_an_oriented_box():
     grid = Grid(width=200, height=120, size=64, overlap=16)
     ship = shapely.affinity.rotate(shapely.box(20, 50, 180, 62), 20)
 
     result = merged(
-        Stitcher(grid, is_oriented=True), see_outlines(grid, np.array([ship]), np.zeros(1))
+        Stitcher(grid, is_oriented=True), detect_outlines(grid, np.array([ship]), np.zeros(1))
     )
 
     (outline,) = result.outline
@@ -218,13 +220,13 @@ def test_an_oriented_box_that_crosses_seams_is_an_oriented_box():
     assert shapely.hausdorff_distance(outline, ship) < 1e-3
 
 
-def test_ships_that_cross_on_a_seam_are_told_apart_by_their_outlines():
+def test_crossing_ships_at_a_border_are_separated_by_outlines():
     """Their envelopes are one."""
     grid = Grid(width=112, height=80, size=80, overlap=48)
     bar = shapely.box(16, 38, 96, 42)
     ships = np.array([shapely.affinity.rotate(bar, angle) for angle in (30, -30)])
 
-    result = merged(Stitcher(grid), see_outlines(grid, ships, np.zeros(2)))
+    result = merged(Stitcher(grid), detect_outlines(grid, ships, np.zeros(2)))
 
     assert len(result) == 2
     for ship in ships:
@@ -249,19 +251,19 @@ def test_a_small_object_on_a_large_one_is_not_taken_for_its_view():
     grid = Grid(width=112, height=64, size=64, overlap=16)
     boxes = np.array([[50.0, 10.0, 61.0, 50.0], [54.0, 20.0, 58.0, 24.0]])
 
-    result = merged(Stitcher(grid, Matching(metric="ios")), see_boxes(grid, boxes, np.zeros(2)))
+    result = merged(Stitcher(grid, Matching(metric="ios")), detect_boxes(grid, boxes, np.zeros(2)))
 
     assert found(result) == truth(boxes, [0, 0])
 
 
-def test_with_no_overlap_what_meets_at_a_seam_is_joined_if_it_agrees_by_half():
+def test_without_overlap_objects_are_joined_if_they_agree_by_half():
     """The views of the two and those of one that crosses would be the same."""
     grid = Grid(width=128, height=64, size=64, overlap=0)
     alike = np.array([[30.0, 10.0, 64.0, 30.0], [64.0, 12.0, 90.0, 32.0]])
     unlike = np.array([[30.0, 10.0, 64.0, 30.0], [64.0, 24.0, 90.0, 44.0]])
 
     joined, apart = (
-        merged(Stitcher(grid), see_boxes(grid, b, np.zeros(2))) for b in (alike, unlike)
+        merged(Stitcher(grid), detect_boxes(grid, b, np.zeros(2))) for b in (alike, unlike)
     )
 
     assert found(joined) == [(0, 30.0, 10.0, 90.0, 32.0)]

@@ -207,7 +207,7 @@ def test_a_curve_holds_what_each_threshold_gives(case, threshold):
 
 @given(measured())
 @settings(max_examples=12)
-def test_what_is_known_found_exactly_is_perfect(case):
+def test_exact_detections_have_perfect_metrics(case):
     truth, _ = case
     truth = truth.take(~truth.crowd)
     predictions = Predictions(

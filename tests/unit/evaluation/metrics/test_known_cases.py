@@ -45,7 +45,7 @@ def test_perfect():
     assert build_curve(known(), seen(), match(known(), seen())).counts(0).f1 == 1
 
 
-def test_none_found():
+def test_no_detections():
     truth, predictions = known(), seen(np.empty((0, 4)))
     matches = match(truth, predictions)
     counts = build_curve(truth, predictions, matches).counts(0)
@@ -78,7 +78,7 @@ def test_shifted_boxes_count_up_to_their_overlap():
     assert figures.ap() == pytest.approx(4 / 10)
 
 
-def test_doubles_are_false_alarms():
+def test_duplicates_are_false_positives():
     predictions = seen(np.concatenate([BOXES, BOXES]), score=[0.9] * 4 + [0.8] * 4)
     matches = match(known(), predictions)
     counts = build_curve(known(), predictions, matches).counts(0)
@@ -142,7 +142,7 @@ def test_scenes_have_nothing_to_do_with_one_another():
     assert not match(known(), elsewhere).hit.any()
 
 
-def test_detections_of_one_score_stand_or_fall_together():
+def test_detections_of_one_score_share_a_threshold():
     predictions = seen(np.concatenate([BOXES[:2], BOXES[:2] + 300]), score=[0.5] * 4)
     curve = build_curve(known(), predictions, match(known(), predictions))
 
@@ -173,7 +173,7 @@ def test_pixels():
     assert pixel_f1(counts) == pytest.approx([6 / 7, 1 / 2, 2 / 3])
 
 
-def test_a_class_that_is_nowhere_has_no_figure():
+def test_a_class_without_objects_has_no_metric():
     nothing = np.full((2, 2), 1, np.uint8)
 
     iou = pixel_iou(count_pixels(nothing, nothing, np.ones((2, 2), np.bool_), 1))

@@ -88,7 +88,7 @@ def columns(objects):
 @pytest.mark.fuzz
 @settings(max_examples=draws(60, fuzz=3000), deadline=None)
 @given(files())
-def test_figures_are_those_of_coco(case):
+def test_metrics_are_those_of_coco(case):
     images, truth, predictions = case
     if not predictions:  # the library has no way to load none
         return
