@@ -75,9 +75,9 @@ class RunStore:
         Raises:
             RunIncompleteError: A shard has no valid receipt. The error names the first such shards.
         """
-        layout = self.plan.fingerprint
+        fingerprint = self.plan.fingerprint
         receipts = _map_in_threads(
-            lambda index: self._read_receipt(index, layout), range(len(self.plan.shards))
+            lambda index: self._read_receipt(index, fingerprint), range(len(self.plan.shards))
         )
         if missing := [index for index, receipt in enumerate(receipts) if receipt is None]:
             named = ", ".join(map(str, missing[:_MAX_NAMED_SHARDS]))
@@ -162,7 +162,9 @@ class RunStore:
             RunIncompleteError: A file is missing, or its SHA-256 is not that of its receipt.
         """
         files_to_read = [(receipt, self.paths.shard(receipt.index)) for receipt in receipts]
-        files = storage.reading_each([uri for _, uri in files_to_read], ahead=_MAX_PREFETCHED_FILES)
+        files = storage.reading_each(
+            [uri for _, uri in files_to_read], max_prefetched=_MAX_PREFETCHED_FILES
+        )
         for receipt, uri in files_to_read:
             with _translate_missing_file(receipt, uri):
                 file = next(files)
@@ -202,12 +204,12 @@ class RunStore:
 
         return _map_in_threads(read, [receipt for receipt in receipts if receipt.samples])
 
-    def _read_receipt(self, index: int, layout: str) -> Receipt | None:
+    def _read_receipt(self, index: int, fingerprint: str) -> Receipt | None:
         receipt = _read_or_none(Receipt, self.paths.receipt(index))
         if receipt is None:
             return None
         identity = (receipt.run_id, receipt.index, receipt.layout)
-        return receipt if identity == (self.paths.run_id, index, layout) else None
+        return receipt if identity == (self.paths.run_id, index, fingerprint) else None
 
     def _has_files(self, files: Mapping[str, str]) -> bool:
         """Return whether all files of a receipt or checkpoint exist with the right SHA-256.

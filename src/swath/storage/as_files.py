@@ -36,21 +36,21 @@ def reading(uri: str) -> Iterator[Path]:
         yield path
 
 
-def reading_each(uris: Iterable[str], *, ahead: int) -> Iterator[Path]:
+def reading_each(uris: Iterable[str], *, max_prefetched: int) -> Iterator[Path]:
     """Yield objects as local files; each copy exists until the next one is requested.
 
     Args:
         uris: Addresses of the objects.
-        ahead: Number of objects to prefetch.
+        max_prefetched: Number of objects to prefetch.
 
     Raises:
         FileNotFoundError: There is no object at an address.
     """
     remaining = iter(uris)
     prefetched: deque[Future[tuple[ExitStack, Path]]] = deque()
-    with ThreadPoolExecutor(ahead) as pool:
+    with ThreadPoolExecutor(max_prefetched) as pool:
         try:
-            prefetched.extend(pool.submit(_open, uri) for uri in islice(remaining, ahead))
+            prefetched.extend(pool.submit(_open, uri) for uri in islice(remaining, max_prefetched))
             while prefetched:
                 stack, path = prefetched[0].result()
                 with stack:

@@ -84,10 +84,10 @@ def test_objects_are_read_one_after_the_other(root: str):
     for number, uri in enumerate(uris):
         storage.write_bytes(uri, bytes([number]))
 
-    found = [path.read_bytes() for path in storage.reading_each(uris, ahead=3)]
+    found = [path.read_bytes() for path in storage.reading_each(uris, max_prefetched=3)]
 
     assert found == [bytes([number]) for number in range(7)]
-    assert list(storage.reading_each([], ahead=3)) == []
+    assert list(storage.reading_each([], max_prefetched=3)) == []
 
 
 def test_few_copies_of_objects_lie_here_at_a_time_and_none_at_last(
@@ -98,7 +98,7 @@ def test_few_copies_of_objects_lie_here_at_a_time_and_none_at_last(
     for uri in uris:
         storage.write_bytes(uri, b"x")
 
-    files = storage.reading_each(uris, ahead=2)
+    files = storage.reading_each(uris, max_prefetched=2)
     lying = [len(list(tmp_path.iterdir())) for _ in zip(files, range(4), strict=False)]
     files.close()
 
@@ -113,7 +113,7 @@ def test_a_missing_object_ends_the_reading_where_it_should_be(root: str):
     found = []
 
     with pytest.raises(FileNotFoundError, match=r"2\.bin"):
-        found.extend(path.read_bytes() for path in storage.reading_each(uris, ahead=2))
+        found.extend(path.read_bytes() for path in storage.reading_each(uris, max_prefetched=2))
     assert len(found) == 2
 
 

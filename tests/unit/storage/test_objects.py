@@ -131,7 +131,7 @@ READS = {
     "read_bytes": storage.read_bytes,
     "read_with_etag": storage.read_with_etag,
     "read_end": lambda uri: storage.read_end(uri, 5),
-    "reading": lambda uri: list(storage.reading_each([uri], ahead=1)),
+    "reading": lambda uri: list(storage.reading_each([uri], max_prefetched=1)),
 }
 WRITES = {
     "write_bytes": lambda uri: storage.write_bytes(uri, b"x"),
