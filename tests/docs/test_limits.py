@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-COLUMNS = ["what", "limit", "held in", "what is said", "setting", "test"]
+COLUMNS = ["what", "limit", "held in", "message", "setting", "test"]
 
 
 def cells(line):
