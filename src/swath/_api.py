@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from swath.detection.result import Detections
     from swath.evaluation.results import Evaluation
-    from swath.labels.formats import Form
+    from swath.labels.formats import LabelFormat
     from swath.models.loaded_model import LoadedModel
     from swath.pipeline.run_report import RunReport
     from swath.raster.scene import Scene
@@ -165,7 +165,7 @@ def evaluate(
     scenes: str | Path,
     out: str | Path,
     *,
-    label_format: Form = "auto",
+    label_format: LabelFormat = "auto",
     classes: Sequence[str] | None = None,
     class_map: Mapping[str, str] | None = None,
     against: str | Path | None = None,
@@ -232,7 +232,7 @@ def train(
     *,
     val_labels: str | Path | None = None,
     val_scenes: str | Path | None = None,
-    label_format: Form = "auto",
+    label_format: LabelFormat = "auto",
     classes: Sequence[str] | None = None,
     class_map: Mapping[str, str] | None = None,
     options: TrainOptions | Mapping[str, Any] | str | Path | None = None,

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import shapely
 
-from swath.labels.collection import Collection, LabelledScene
+from swath.labels.collection import Collection, LabeledScene
 
 
 def write_json(path, content):
@@ -52,7 +52,7 @@ def labelled(uri, width, height, boxes=(), *, classes=None, crowd=None, outlines
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
     if isinstance(outlines, str):
         outlines = shapely.box(*boxes.T)
-    return LabelledScene(
+    return LabeledScene(
         uri=str(uri),
         width=width,
         height=height,
@@ -65,4 +65,4 @@ def labelled(uri, width, height, boxes=(), *, classes=None, crowd=None, outlines
 
 def collection(*scenes, classes=("ship",)):
     """A collection of labelled scenes."""
-    return Collection.of(scenes, classes)
+    return Collection.from_scenes(scenes, classes)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import shapely
 
-from swath.labels.collection import Collection, LabelledScene
+from swath.labels.collection import Collection, LabeledScene
 
 WIDTH, HEIGHT = 100, 60
 
@@ -26,14 +26,14 @@ def around(places):
 
 def collection_of(scenes, classes=("dot",)):
     """A collection of (address, boxes or outlines) pairs, all of the first class."""
-    return Collection.of([_labelled(uri, labels) for uri, labels in scenes], classes)
+    return Collection.from_scenes([_labelled(uri, labels) for uri, labels in scenes], classes)
 
 
 def _labelled(uri, labels, size=None):
     outlined = labels.ndim == 1
     count = len(labels)
     width, height = size or _size(uri)
-    return LabelledScene(
+    return LabeledScene(
         uri=str(uri),
         width=width,
         height=height,

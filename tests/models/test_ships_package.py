@@ -18,8 +18,8 @@ from swath.labels.read import read_collection
 from swath.models.package import load_package
 from swath.packaging.check import check_package
 from swath.pipeline.local import run_local
-from swath.raster.radiometry.comparison import Expected, compare
-from swath.raster.radiometry.sampling import Lattice
+from swath.raster.radiometry.comparison import TrainingStatistics, compare
+from swath.raster.radiometry.sampling import SampleGrid
 from swath.raster.radiometry.scenes import profile_scene
 from swath.training.options import read_options
 
@@ -114,9 +114,9 @@ def test_a_stated_unit_changes_no_detection(data, tmp_path, unit):
 
 def warnings_of(pixels, known):
     _, height, width = pixels.shape
-    lattice = Lattice.over(width, height)
-    taken = lattice.take(pixels, None, (0, 0), (0, 0, width, height))
-    return compare(taken, known.expected, known.bands, stride=lattice.stride, scene="x.tif")
+    sample_grid = SampleGrid.for_scene(width, height)
+    taken = sample_grid.sample(pixels, None, (0, 0), (0, 0, width, height))
+    return compare(taken, known.expected, known.bands, stride=sample_grid.stride, scene="x.tif")
 
 
 def test_its_statistics_see_units_and_exchanged_bands_and_nothing_in_the_ports(data):
@@ -135,7 +135,7 @@ def test_its_statistics_see_units_and_exchanged_bands_and_nothing_in_the_ports(d
             order = list(range(5))
             order[i], order[j] = j, i
             (warning,) = warnings_of(pixels[order], known)
-            assert f"{known.bands[j]} looks like {known.bands[i]}" in warning, port
+            assert f"{known.bands[j]} resembles {known.bands[i]}" in warning, port
 
 
 def test_ports_that_it_was_not_trained_on_have_no_warnings(data):
@@ -145,7 +145,7 @@ def test_ports_that_it_was_not_trained_on_have_no_warnings(data):
     profiles = [profile_scene(port, known.bands, known.units) for port in ports]
 
     for place, port in enumerate(ports):
-        others = Expected.of(profiles[:place] + profiles[place + 1 :])
+        others = TrainingStatistics.from_profiles(profiles[:place] + profiles[place + 1 :])
         with rasterio.open(port) as scene:
             pixels = scene.read()
         seen = msgspec.structs.replace(known, expected=others)

@@ -92,10 +92,10 @@ def _warnings(inference: Inference) -> list[str]:
     detected = []
     if description.expected:
         detected = compare(
-            Samples.join(inference.samples, len(description.bands)),
+            Samples.concatenate(inference.samples, len(description.bands)),
             description.expected,
             description.bands,
-            stride=inference.lattice.stride,
+            stride=inference.sample_grid.stride,
             scene=uri,
         )
     return gather_warnings(inference.warnings, detected)

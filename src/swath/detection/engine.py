@@ -25,7 +25,7 @@ from swath.errors import ModelOutputError, ModelTimeoutError, OutOfMemoryError, 
 from swath.messages import TileCounts, TileFailure
 from swath.models.runtimes.padding import out_of_range_pixels, pad
 from swath.models.scaling import FiniteRange, finite_range
-from swath.raster.radiometry.sampling import Lattice
+from swath.raster.radiometry.sampling import SampleGrid
 from swath.raster.radiometry.units import conversion, unit_warnings
 from swath.raster.reader import TilePixels, read_tile, read_tiles
 
@@ -114,8 +114,8 @@ class Inference:
     """Samples of the counted tiles, if the package describes the expected values of its bands."""
     convert: Conversion | None = field(init=False)
     """Conversion of the scene's values to the package's unit; None if they have that unit."""
-    lattice: Lattice = field(init=False)
-    """Lattice of the positions where the scene is sampled."""
+    sample_grid: SampleGrid = field(init=False)
+    """SampleGrid of the positions where the scene is sampled."""
     task: Task = field(init=False)
     """Task of the model: decodes its outputs, and joins detections of neighboring tiles."""
     finite_range: FiniteRange = field(init=False)
@@ -128,7 +128,7 @@ class Inference:
         description = self.description
         self.task = create_task(description, self.grid)
         self.convert = conversion(self.scene.info, self.bands, description.bands, description.units)
-        self.lattice = Lattice.over(self.grid.width, self.grid.height)
+        self.sample_grid = SampleGrid.for_scene(self.grid.width, self.grid.height)
         self.finite_range = finite_range(description.scaling)
 
     @property
@@ -310,7 +310,7 @@ class Inference:
     def _sample(self, tile_pixels: TilePixels) -> Samples:
         assert tile_pixels.pixels is not None  # noqa: S101 (`_Batch.add` samples no others)
         tile = tile_pixels.tile
-        return self.lattice.take(
+        return self.sample_grid.sample(
             tile_pixels.pixels, tile_pixels.input_mask, (tile.x, tile.y), tile.core, self.convert
         )
 

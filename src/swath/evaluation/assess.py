@@ -20,7 +20,7 @@ from swath.evaluation.evaluate import (
 )
 from swath.evaluation.gate import GateResult, check_bounds, check_finite, compare
 from swath.evaluation.results import Evaluation
-from swath.labels.formats import Form
+from swath.labels.formats import LabelFormat
 from swath.labels.read import read_collection
 from swath.models.package import describe_package, load_package
 from swath.storage.earlier_outputs import Output, has_json_keys
@@ -110,7 +110,7 @@ def read_labels(
     labels: str | None,
     scenes: str,
     *,
-    label_format: Form = "auto",
+    label_format: LabelFormat = "auto",
     classes: Sequence[str] | None = None,
     class_map: Mapping[str, str] | None = None,
 ) -> Collection:
@@ -178,16 +178,16 @@ def read_evaluation(uri: str) -> Evaluation:
         ) from None
 
 
-def parse_label_format(text: str) -> Form:
+def parse_label_format(text: str) -> LabelFormat:
     """Return the label format that a command line names.
 
     Raises:
         InputError: There is no such format.
     """
     try:
-        return msgspec.convert(text, Form)  # type: ignore[no-any-return]
+        return msgspec.convert(text, LabelFormat)  # type: ignore[no-any-return]
     except msgspec.ValidationError:
-        formats = ", ".join(get_args(Form))
+        formats = ", ".join(get_args(LabelFormat))
         raise InputError(f"there is no label format {text!r}; the formats are {formats}") from None
 
 

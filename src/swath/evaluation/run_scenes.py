@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath.evaluation.class_mapping import ClassMapping
-    from swath.labels.collection import LabelledScene
+    from swath.labels.collection import LabeledScene
     from swath.raster.tiles import Grid
 
 
@@ -54,7 +54,7 @@ class SceneResult:
 
 @contextmanager
 def run_scene(
-    scene: LabelledScene,
+    scene: LabeledScene,
     number: int,
     *,
     model: Path,
@@ -109,7 +109,7 @@ def run_scene(
 
 
 def _build_truth(
-    scene: LabelledScene, number: int, classes: ClassMapping, *, has_outlines: bool
+    scene: LabeledScene, number: int, classes: ClassMapping, *, has_outlines: bool
 ) -> GroundTruth:
     if has_outlines and scene.outlines is None:
         raise LabelsError(

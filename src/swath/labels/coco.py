@@ -14,10 +14,10 @@ import msgspec
 
 from swath import storage
 from swath.errors import LabelsError, SceneError
-from swath.labels.coco_shapes import Annotation, is_turned, shape_of
+from swath.labels.coco_shapes import Annotation, is_rotated, read_shape
 from swath.labels.coco_units import check_units
 from swath.labels.files import read_headers
-from swath.labels.orientation import refuse_turned
+from swath.labels.orientation import refuse_rotated
 from swath.labels.records import Label, SceneLabels
 from swath.labels.text import decode_json, refuse_repeated_members
 
@@ -66,7 +66,7 @@ def read_coco(text: bytes, *, source: str, images: str) -> tuple[list[SceneLabel
     headers = _headers(content.images, source, images)
     by_image: dict[int | str, list[Label]] = defaultdict(list)
     scenes = {image.id: header for image, header in zip(content.images, headers, strict=True)}
-    oriented = any(map(is_turned, content.annotations))
+    oriented = any(map(is_rotated, content.annotations))
     labels = [
         _label(annotation, scenes, names, source, oriented=oriented)
         for annotation in content.annotations
@@ -74,8 +74,8 @@ def read_coco(text: bytes, *, source: str, images: str) -> tuple[list[SceneLabel
     check_units(content.annotations, labels, scenes, source)
     for annotation, label in zip(content.annotations, labels, strict=True):
         by_image[annotation.image_id].append(label)
-    found = [SceneLabels(scenes[image.id], by_image[image.id]) for image in content.images]
-    return found, list(names.values())
+    scene_labels = [SceneLabels(scenes[image.id], by_image[image.id]) for image in content.images]
+    return scene_labels, list(names.values())
 
 
 def _check_ids(content: _File, source: str) -> None:
@@ -86,10 +86,10 @@ def _check_ids(content: _File, source: str) -> None:
         "category id": [category.id for category in content.categories],
         "category name": [category.name for category in content.categories],
     }
-    for what, values in given.items():
+    for field, values in given.items():
         twice = _repeated(values)
         if twice is not None:
-            raise LabelsError(f"{source}: the {what} {twice!r} is given twice; make each its own")
+            raise LabelsError(f"{source}: the {field} {twice!r} occurs twice; make each unique")
     content.categories.sort(key=lambda category: (isinstance(category.id, str), category.id))
 
 
@@ -112,13 +112,13 @@ def _headers(images: Sequence[_Image], source: str, folder: str) -> list[SceneIn
             if not storage.exists(uri):
                 raise LabelsError(_missing(image, uri, source)) from None
         raise
-    refuse_turned(uris)
+    refuse_rotated(uris)
     for image, header in zip(images, headers, strict=True):
-        told = (image.width or header.width, image.height or header.height)
-        if told != (header.width, header.height):
+        stated_size = (image.width or header.width, image.height or header.height)
+        if stated_size != (header.width, header.height):
             raise LabelsError(
-                f"{source}: image {image.id!r} has {told[0]} x {told[1]} px, but {header.uri} "
-                f"{header.width} x {header.height}; give the scene that was labelled"
+                f"{source}: image {image.id!r} has {stated_size[0]} x {stated_size[1]} px, but "
+                f"{header.uri} {header.width} x {header.height}; give the scene that was labeled"
             )
     return headers
 
@@ -131,8 +131,8 @@ def _refuse_twice(images: Sequence[_Image], uris: Sequence[str], source: str) ->
         if other is not image:
             raise LabelsError(
                 f"{source}: images {other.id!r} ({other.file_name}) and {image.id!r} "
-                f"({image.file_name}) give one scene twice, {uri}; make them one image, with the "
-                "annotations of both"
+                f"({image.file_name}) refer to one scene, {uri}; merge them into one image, with "
+                "the annotations of both"
             )
 
 
@@ -172,8 +172,8 @@ def _label(
             + ", ".join(f"{number!r} ({name})" for number, name in names.items())
         )
     if annotation.iscrowd not in {None, 0, 1}:
-        raise LabelsError(f"{where} has the iscrowd {annotation.iscrowd}; it is 0 or 1")
-    shape = shape_of(annotation, scenes[annotation.image_id], where, oriented=oriented)
+        raise LabelsError(f"{where} has the iscrowd {annotation.iscrowd}; it must be 0 or 1")
+    shape = read_shape(annotation, scenes[annotation.image_id], where, oriented=oriented)
     return Label(
         source=f"{where} ({scenes[annotation.image_id].uri})",
         class_name=names[annotation.category_id],

@@ -19,29 +19,29 @@ import shapely
 from swath.detection.segmentation.polygonize import polygonize_mask
 from swath.errors import LabelsError
 from swath.labels import rle
-from swath.labels.objects import FARTHEST, polygons_of
+from swath.labels.objects import MAX_COORDINATE_PX, to_valid_polygons
 
 if TYPE_CHECKING:
     from swath.raster.scene_info import SceneInfo
 
 Bounds = tuple[float, float, float, float]
 
-_FEWEST = 6
+_MIN_POLYGON_VALUES = 6
 """Minimum number of values in a polygon."""
-_BOX = 4
+_BBOX_VALUES = 4
 """Number of values in a bbox."""
-_XYWH = 1
+_BBOX_MODE_XYWH = 1
 """Number of the `bbox_mode` "x, y, width, height" in detectron2."""
-_ALIKE = 0.95
+_MIN_SAME_IOU = 0.95
 """Minimum IoU at which two outlines are the same one with different rounding."""
-_LEAST_IOU = 0.5
+_MIN_BBOX_IOU = 0.5
 """Minimum IoU of a bbox and the bounds of its outline."""
-_ROUNDING = 2.0
+_MAX_ROUNDING_PX = 2.0
 """Maximum difference in px between a bbox and the bounds of its outline that needs no check of
 their IoU."""
 
 
-class Runs(msgspec.Struct):
+class RunLengthMask(msgspec.Struct):
     """Run-length encoded mask, with runs of pixels in column-major order."""
 
     counts: str | list[int]
@@ -58,7 +58,7 @@ class Annotation(msgspec.Struct):
     category_id: int | str
     bbox: list[float] | None = None
     """x, y, width and height in scene px."""
-    segmentation: list[list[float]] | Runs | None = None
+    segmentation: list[list[float]] | RunLengthMask | None = None
     """Polygons, each x, y, x, y, … in scene px, or a mask."""
     area: float | None = None
     """Area in px²."""
@@ -70,7 +70,7 @@ class Annotation(msgspec.Struct):
     theta: Any = None
 
     @property
-    def turn(self) -> Any:
+    def cvat_rotation(self) -> Any:
         """CVAT's angle as the file gives it; None if there is none."""
         return self.attributes.get("rotation") if isinstance(self.attributes, dict) else None
 
@@ -87,13 +87,13 @@ class Shape:
     """Area in px² that the file states; None if it states none."""
 
 
-def is_turned(annotation: Annotation) -> bool:
+def is_rotated(annotation: Annotation) -> bool:
     """Return whether CVAT rotated the box of an annotation."""
-    turn = _number(annotation.turn)
+    turn = _number(annotation.cvat_rotation)
     return turn is not None and turn % 360 != 0
 
 
-def shape_of(annotation: Annotation, scene: SceneInfo, where: str, *, oriented: bool) -> Shape:
+def read_shape(annotation: Annotation, scene: SceneInfo, where: str, *, oriented: bool) -> Shape:
     """Return the box, outline and area of an annotation's object.
 
     Args:
@@ -110,8 +110,10 @@ def shape_of(annotation: Annotation, scene: SceneInfo, where: str, *, oriented: 
     outline = _outline(annotation, scene, where)
     box = _box(annotation, where)
     _check_angles(annotation, outline, where)
-    if box is not None and (is_turned(annotation) or (oriented and annotation.turn is not None)):
-        outline = _turned(annotation, box, outline, where)
+    if box is not None and (
+        is_rotated(annotation) or (oriented and annotation.cvat_rotation is not None)
+    ):
+        outline = _rotate_box(annotation, box, outline, where)
         box = None
     if box is None:
         if outline is None:
@@ -125,36 +127,40 @@ def shape_of(annotation: Annotation, scene: SceneInfo, where: str, *, oriented: 
 def _check_numbers(annotation: Annotation, where: str) -> None:
     drawn = annotation.segmentation if isinstance(annotation.segmentation, list) else ()
     for number in chain(annotation.bbox or (), *drawn):
-        if abs(number) > FARTHEST:
-            raise LabelsError(f"{where} has the number {number:g}, which is no px; mend it")
+        if abs(number) > MAX_COORDINATE_PX:
+            raise LabelsError(
+                f"{where} has the number {number:g}, which is not a position in px; correct it"
+            )
 
 
 def _box(annotation: Annotation, where: str) -> Bounds | None:
     if not annotation.bbox:
         return None
-    if len(annotation.bbox) != _BOX:
+    if len(annotation.bbox) != _BBOX_VALUES:
         raise LabelsError(
             f"{where} has a bbox of {len(annotation.bbox)} numbers; COCO's is x, y, width and "
             "height. Write the corners of an oriented box as its segmentation"
         )
-    if annotation.bbox_mode not in {None, _XYWH}:
+    if annotation.bbox_mode not in {None, _BBOX_MODE_XYWH}:
         raise LabelsError(
             f"{where} has the bbox_mode {annotation.bbox_mode!r}; COCO's bbox is x, y, width and "
-            "height. Write it so, and remove bbox_mode"
+            "height. Convert it, and remove bbox_mode"
         )
     x, y, width, height = annotation.bbox
     box = (x, y, x + width, y + height)
     if width <= 0 or height <= 0:
-        raise LabelsError(f"{where} has the box {_text(box)}, which has no area; mend or remove it")
+        raise LabelsError(
+            f"{where} has the box {_text(box)}, which has no area; correct or remove it"
+        )
     return box
 
 
 def _check_angles(annotation: Annotation, outline: Any, where: str) -> None:
     """Raise an error for an invalid CVAT angle, or for another angle if there is no outline."""
-    if annotation.turn is not None and _number(annotation.turn) is None:
+    if annotation.cvat_rotation is not None and _number(annotation.cvat_rotation) is None:
         raise LabelsError(
-            f"{where} has {annotation.turn!r} for attributes.rotation, which is no angle in "
-            "degrees; mend or remove it"
+            f"{where} has the attributes.rotation {annotation.cvat_rotation!r}, which is not an "
+            "angle in degrees; correct or remove it"
         )
     for name in ("rotation", "angle", "theta"):
         value = getattr(annotation, name)
@@ -165,7 +171,7 @@ def _check_angles(annotation: Annotation, outline: Any, where: str) -> None:
             )
 
 
-def _turned(annotation: Annotation, box: Bounds, outline: Any, where: str) -> Any:
+def _rotate_box(annotation: Annotation, box: Bounds, outline: Any, where: str) -> Any:
     """Return the outline of a box that CVAT rotated clockwise about its center.
 
     Args:
@@ -176,38 +182,40 @@ def _turned(annotation: Annotation, box: Bounds, outline: Any, where: str) -> An
     """
     upright = shapely.box(*box)
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-    angle = np.deg2rad(_number(annotation.turn) or 0.0)
+    angle = np.deg2rad(_number(annotation.cvat_rotation) or 0.0)
     cos, sin = np.cos(angle), np.sin(angle)
 
-    def turn(points: Any) -> Any:
+    def rotate(points: Any) -> Any:
         # y points down, so this rotates clockwise.
         return (points - (x, y)) @ np.array([[cos, sin], [-sin, cos]]) + (x, y)
 
-    turned = shapely.transform(upright, turn)
-    if outline is None or _iou(outline, upright) >= _ALIKE or _iou(outline, turned) >= _ALIKE:
-        return turned
-    if _iou(shapely.box(*outline.bounds), upright) >= _ALIKE:
+    rotated = shapely.transform(upright, rotate)
+    if outline is None:
+        return rotated
+    if max(_iou(outline, upright), _iou(outline, rotated)) >= _MIN_SAME_IOU:
+        return rotated
+    if _iou(shapely.box(*outline.bounds), upright) >= _MIN_SAME_IOU:
         return outline  # the box is the bounding box of an outline that was rotated already
     raise LabelsError(
-        f"{where} has the rotation {annotation.turn} and a segmentation that is its bbox neither "
-        "before nor after it; remove attributes.rotation, or mend the bbox"
+        f"{where} has the rotation {annotation.cvat_rotation} and a segmentation that equals its "
+        "bbox neither before nor after the rotation; remove attributes.rotation, or correct bbox"
     )
 
 
 def _check_agree(box: Bounds, bounds: Bounds, where: str) -> None:
     apart = np.abs(np.subtract(box, bounds)).max()
-    if apart > _ROUNDING and _iou(shapely.box(*box), shapely.box(*bounds)) < _LEAST_IOU:
+    if apart > _MAX_ROUNDING_PX and _iou(shapely.box(*box), shapely.box(*bounds)) < _MIN_BBOX_IOU:
         raise LabelsError(
             f"{where} has a bbox from {_text(box[:2])} to {_text(box[2:])} and a segmentation "
-            f"from {_text(bounds[:2])} to {_text(bounds[2:])}; they should be of one object: "
-            "COCO's bbox is x, y, width and height. Mend or remove one of them"
+            f"from {_text(bounds[:2])} to {_text(bounds[2:])}; they must show one object: "
+            "COCO's bbox is x, y, width and height. Correct or remove one of them"
         )
 
 
 def _area(annotation: Annotation, where: str) -> float | None:
     """Return the stated area in px², or None; many tools write 0 for an unknown area."""
     if annotation.area is not None and annotation.area < 0:
-        raise LabelsError(f"{where} has the area {annotation.area:g}; mend or remove it")
+        raise LabelsError(f"{where} has the area {annotation.area:g}; correct or remove it")
     return annotation.area or None
 
 
@@ -215,21 +223,21 @@ def _outline(annotation: Annotation, scene: SceneInfo, where: str) -> Any:
     drawn = annotation.segmentation
     if not drawn:
         return None
-    if isinstance(drawn, Runs):
+    if isinstance(drawn, RunLengthMask):
         return _outline_of_runs(drawn, scene, where)
-    if any(len(ring) < _FEWEST or len(ring) % 2 for ring in drawn):
+    if any(len(ring) < _MIN_POLYGON_VALUES or len(ring) % 2 for ring in drawn):
         raise LabelsError(
             f"{where} has a polygon of {min(map(len, drawn))} numbers; three points are needed, "
             "and two numbers a point"
         )
     rings = [shapely.Polygon(np.reshape(ring, (-1, 2))) for ring in drawn]
-    shape = polygons_of(shapely.union_all([polygons_of(ring) for ring in rings]))
+    shape = to_valid_polygons(shapely.union_all([to_valid_polygons(ring) for ring in rings]))
     if shape.is_empty:
-        raise LabelsError(f"{where} has an outline that has no area; mend or remove it")
+        raise LabelsError(f"{where} has an outline without area; correct or remove it")
     return shape
 
 
-def _outline_of_runs(runs: Runs, scene: SceneInfo, where: str) -> Any:
+def _outline_of_runs(runs: RunLengthMask, scene: SceneInfo, where: str) -> Any:
     if runs.size != (scene.height, scene.width):
         raise LabelsError(
             f"{where} has a mask of {runs.size[0]} x {runs.size[1]} (rows x columns), and its "
@@ -240,7 +248,7 @@ def _outline_of_runs(runs: Runs, scene: SceneInfo, where: str) -> Any:
     except ValueError as error:
         raise LabelsError(f"{where} has a mask that cannot be read: {error}") from None
     if shape is None:
-        raise LabelsError(f"{where} has a mask without pixels; mend or remove it")
+        raise LabelsError(f"{where} has a mask without pixels; correct or remove it")
     return shape
 
 

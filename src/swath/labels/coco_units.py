@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from swath.labels.records import Label
     from swath.raster.scene_info import SceneInfo
 
-_LEEWAY = 1.0
+_EDGE_TOLERANCE_PX = 1.0
 """Tolerance in px at a scene's edge, for labels that another tool clipped there."""
-_EXACT = 0.01
+_AREA_TOLERANCE = 0.01
 """Maximum relative difference between a stated area and width times height that is rounding."""
 
 
@@ -51,7 +51,7 @@ def check_units(
     boxes = np.array([annotation.bbox for annotation in given], np.float64)
     headers = [scenes[annotation.image_id] for annotation in given]
     sizes = np.array([(header.width, header.height) for header in headers], np.float64)
-    beyond = ((boxes[:, :2] + boxes[:, 2:]) > sizes + _LEEWAY).any(axis=1)
+    beyond = ((boxes[:, :2] + boxes[:, 2:]) > sizes + _EDGE_TOLERANCE_PX).any(axis=1)
     if beyond.any() and _are_corners(boxes, sizes) and not _has_areas(given, boxes):
         first = given[int(np.argmax(beyond))]
         raise LabelsError(
@@ -67,8 +67,8 @@ def _are_shares(corners: NDArray[np.float64]) -> bool:
 
 
 def _are_corners(boxes: NDArray[np.float64], sizes: NDArray[np.float64]) -> bool:
-    ordered = (boxes[:, 2:] > boxes[:, :2]).all() and (boxes[:, :2] >= -_LEEWAY).all()
-    return bool(ordered and (boxes[:, 2:] <= sizes + _LEEWAY).all())
+    ordered = (boxes[:, 2:] > boxes[:, :2]).all() and (boxes[:, :2] >= -_EDGE_TOLERANCE_PX).all()
+    return bool(ordered and (boxes[:, 2:] <= sizes + _EDGE_TOLERANCE_PX).all())
 
 
 def _has_areas(given: Sequence[Annotation], boxes: NDArray[np.float64]) -> bool:
@@ -77,4 +77,4 @@ def _has_areas(given: Sequence[Annotation], boxes: NDArray[np.float64]) -> bool:
         return True
     stated = np.array([annotation.area or 0.0 for annotation in given])
     product = boxes[:, 2] * boxes[:, 3]
-    return bool((np.abs(stated - product) <= _EXACT * product).all())
+    return bool((np.abs(stated - product) <= _AREA_TOLERANCE * product).all())

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LabelledScene:
+class LabeledScene:
     """Scene with its labeled objects."""
 
     uri: str
@@ -59,14 +59,14 @@ class LabelledScene:
 class Collection:
     """Labeled scenes of the same classes."""
 
-    scenes: tuple[LabelledScene, ...]
+    scenes: tuple[LabeledScene, ...]
     classes: tuple[str, ...]
     digest: str
     """SHA-256, hex, of the labels and the scenes' bytes, by which a package names its training
     data."""
 
     @classmethod
-    def of(cls, scenes: Iterable[LabelledScene], classes: Iterable[str]) -> Collection:
+    def from_scenes(cls, scenes: Iterable[LabeledScene], classes: Iterable[str]) -> Collection:
         """Return a collection of scenes, with its digest.
 
         Args:
@@ -85,9 +85,9 @@ class Collection:
         Raises:
             LabelsError: No scene has a name, or several scenes have it.
         """
-        wanted = {self._find(name) for name in names}
-        chosen = (scene for place, scene in enumerate(self.scenes) if place in wanted)
-        return Collection.of(chosen, self.classes)
+        wanted = {self._index_of(name) for name in names}
+        chosen = (scene for index, scene in enumerate(self.scenes) if index in wanted)
+        return Collection.from_scenes(chosen, self.classes)
 
     def without(self, names: Iterable[str]) -> Collection:
         """Return a collection without some of the scenes.
@@ -98,24 +98,26 @@ class Collection:
         Raises:
             LabelsError: No scene has a name, or several scenes have it.
         """
-        unwanted = {self._find(name) for name in names}
-        chosen = (scene for place, scene in enumerate(self.scenes) if place not in unwanted)
-        return Collection.of(chosen, self.classes)
+        unwanted = {self._index_of(name) for name in names}
+        chosen = (scene for index, scene in enumerate(self.scenes) if index not in unwanted)
+        return Collection.from_scenes(chosen, self.classes)
 
-    def _find(self, name: str) -> int:
-        found = [place for place, scene in enumerate(self.scenes) if scene.uri == name]
-        found = found or [place for place, scene in enumerate(self.scenes) if scene.name == name]
-        if len(found) == 1:
-            return found[0]
-        if found:
+    def _index_of(self, name: str) -> int:
+        indices = [index for index, scene in enumerate(self.scenes) if scene.uri == name]
+        indices = indices or [
+            index for index, scene in enumerate(self.scenes) if scene.name == name
+        ]
+        if len(indices) == 1:
+            return indices[0]
+        if indices:
             raise LabelsError(
-                f"{len(found)} scenes are named {name}; give the whole address of one"
+                f"{len(indices)} scenes are named {name}; give the whole address of one"
             )
         has = ", ".join(scene.name for scene in self.scenes[:20])
-        raise LabelsError(f"there is no scene {name} in the collection; it has {has}")
+        raise LabelsError(f"the collection has no scene {name}; it has {has}")
 
 
-def _digest(scenes: Iterable[LabelledScene], classes: Sequence[str]) -> str:
+def _digest(scenes: Iterable[LabeledScene], classes: Sequence[str]) -> str:
     """Return a SHA-256, hex, over the scenes, labels and classes.
 
     It covers the names of the scenes, not their folders, so a copy of the collection has the same
@@ -127,7 +129,7 @@ def _digest(scenes: Iterable[LabelledScene], classes: Sequence[str]) -> str:
     return whole.hexdigest()
 
 
-def _digest_scene(scene: LabelledScene) -> bytes:
+def _digest_scene(scene: LabeledScene) -> bytes:
     known = repr((scene.name, scene.sha256, scene.width, scene.height, len(scene.boxes)))
     digest = hashlib.sha256(known.encode())
     digest.update(np.ascontiguousarray(scene.boxes, "<f8").tobytes())

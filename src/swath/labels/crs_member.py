@@ -29,7 +29,7 @@ _REMEDY = (
 )
 
 
-def crs_of(member: Any, source: str) -> CRS:
+def read_crs_member(member: Any, source: str) -> CRS:
     """Return the CRS that a `crs` member names; without one, longitude and latitude.
 
     Args:
@@ -46,7 +46,9 @@ def crs_of(member: Any, source: str) -> CRS:
     name = properties.get("name") if isinstance(properties, dict) else None
     if isinstance(name, bool) or not isinstance(name, int | str):
         given = msgspec.json.encode(member).decode()
-        raise LabelsError(f"{source}: the crs member {given[:200]} names no system; {_REMEDY}")
+        raise LabelsError(
+            f"{source}: the crs member {given[:200]} names no reference system; {_REMEDY}"
+        )
     if isinstance(name, str) and not _NAME.fullmatch(name.strip()):
         raise _unknown(name, source)
     try:
@@ -57,7 +59,8 @@ def crs_of(member: Any, source: str) -> CRS:
         raise _unknown(name, source) from None
     if not on_map:
         raise LabelsError(
-            f"{source}: the crs member names {name!r}, whose coordinates are on no map; {_REMEDY}"
+            f"{source}: the crs member names {name!r}, which is neither geographic nor "
+            f"projected; {_REMEDY}"
         )
     return crs
 
@@ -85,6 +88,6 @@ def refuse_own_crs(geometry: bytes, own: Any, name: str) -> None:
 
 def _unknown(name: int | str, source: str) -> LabelsError:
     return LabelsError(
-        f"{source}: the crs member names {name!r}, which is no coordinate reference system that "
-        f"is known; {_REMEDY}"
+        f"{source}: the crs member names {name!r}, which is not a known coordinate "
+        f"reference system; {_REMEDY}"
     )

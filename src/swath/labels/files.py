@@ -15,9 +15,9 @@ from swath.raster.scene import open_scene
 from swath.raster.scene_info import SceneInfo
 
 _SCENES = (".tif", ".tiff", ".jp2", ".j2k", ".ntf", ".nitf")
-_AT_ONCE = 8
+_MAX_CONCURRENT_FILES = 8
 """Number of files that are read concurrently, since S3's latency takes longer than the transfer."""
-_PIECE = 1 << 20
+_CHUNK_BYTES = 1 << 20
 
 _Result = TypeVar("_Result")
 
@@ -27,7 +27,7 @@ def stem(uri: str) -> str:
     return PurePosixPath(uri).stem
 
 
-def listed(folder: str, endings: Sequence[str]) -> list[str]:
+def list_files(folder: str, endings: Sequence[str]) -> list[str]:
     """Return the files directly in a folder that have one of some suffixes, sorted by name.
 
     Hidden files are left out, since macOS writes `._a.tif` next to `a.tif` on foreign file systems.
@@ -36,20 +36,20 @@ def listed(folder: str, endings: Sequence[str]) -> list[str]:
         folder: Local folder or S3 URI.
         endings: Suffixes in lower case, such as `.tif`.
     """
-    found = _listed_s3(folder) if storage.is_s3(folder) else _listed_here(folder)
+    uris = _list_s3(folder) if storage.is_s3(folder) else _list_local(folder)
     return sorted(
         uri
-        for uri in found
+        for uri in uris
         if uri.lower().endswith(tuple(endings)) and not PurePosixPath(uri).name.startswith(".")
     )
 
 
-def _listed_here(folder: str) -> Iterable[str]:
+def _list_local(folder: str) -> Iterable[str]:
     path = Path(folder)
     return [str(file) for file in path.iterdir() if file.is_file()] if path.is_dir() else []
 
 
-def _listed_s3(folder: str) -> Iterable[str]:
+def _list_s3(folder: str) -> Iterable[str]:
     bucket, key = storage.split_s3(folder)
     prefix = f"{key.rstrip('/')}/" if key else ""
     lister = storage.s3().get_paginator("list_objects_v2")
@@ -59,7 +59,7 @@ def _listed_s3(folder: str) -> Iterable[str]:
     return [f"s3://{bucket}/{item['Key']}" for item in items]
 
 
-def find_scenes(images: str) -> list[str]:
+def list_scenes(images: str) -> list[str]:
     """Return the scenes of a folder, sorted by name, or the address itself if it is a scene.
 
     Args:
@@ -70,13 +70,13 @@ def find_scenes(images: str) -> list[str]:
     """
     if images.lower().endswith(_SCENES):
         return [images]
-    found = listed(images, _SCENES)
-    if not found:
+    uris = list_files(images, _SCENES)
+    if not uris:
         raise LabelsError(
-            f"there are no scenes in {images}: it should be a folder, or an S3 prefix, with files "
+            f"{images} contains no scenes: it must be a folder, or an S3 prefix, with files "
             f"that end in {', '.join(_SCENES)}"
         )
-    return found
+    return uris
 
 
 def read_headers(uris: Sequence[str]) -> list[SceneInfo]:
@@ -86,7 +86,7 @@ def read_headers(uris: Sequence[str]) -> list[SceneInfo]:
         SceneError: A scene is missing, or swath cannot read it.
         LabelsError: The scenes have different numbers of bands, and not all bands have names.
     """
-    headers = each(_header, uris)
+    headers = map_concurrently(_header, uris)
     first = headers[0] if headers else None
     for header in headers:
         named = all(header.band_names) and first and all(first.band_names)
@@ -98,9 +98,9 @@ def read_headers(uris: Sequence[str]) -> list[SceneInfo]:
     return headers
 
 
-def digests(uris: Sequence[str]) -> list[str]:
+def hash_files(uris: Sequence[str]) -> list[str]:
     """Return the SHA-256, hex, of each file, in the order of their addresses."""
-    return each(_digest, uris)
+    return map_concurrently(_digest, uris)
 
 
 def _header(uri: str) -> SceneInfo:
@@ -111,7 +111,7 @@ def _header(uri: str) -> SceneInfo:
 def _digest(uri: str) -> str:
     digest = hashlib.sha256()
     with translate_transient_errors(f"{uri} cannot be read"), _stream(uri) as stream:
-        while piece := stream.read(_PIECE):
+        while piece := stream.read(_CHUNK_BYTES):
             digest.update(piece)
     return digest.hexdigest()
 
@@ -123,7 +123,7 @@ def _stream(uri: str) -> Any:
     return storage.s3().get_object(Bucket=bucket, Key=key)["Body"]
 
 
-def each(function: Callable[[str], _Result], uris: Sequence[str]) -> list[_Result]:
+def map_concurrently(function: Callable[[str], _Result], uris: Sequence[str]) -> list[_Result]:
     """Call a function concurrently for each address, and return the results in the same order."""
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="swath-labels") as pool:
+    with ThreadPoolExecutor(_MAX_CONCURRENT_FILES, thread_name_prefix="swath-labels") as pool:
         return list(pool.map(function, uris))

@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from typing import Literal
 
-Form = Literal["auto", "coco", "geojson", "spacenet"]
+LabelFormat = Literal["auto", "coco", "geojson", "spacenet"]
 """Name of a label format; `auto` detects the format from the files."""

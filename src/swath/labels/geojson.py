@@ -16,13 +16,13 @@ import numpy as np
 import shapely
 
 from swath.errors import LabelsError
-from swath.labels.crs_member import LON_LAT, crs_of, refuse_own_crs
+from swath.labels.crs_member import LON_LAT, read_crs_member, refuse_own_crs
 from swath.labels.files import read_headers
-from swath.labels.georeferencing import Footprint
-from swath.labels.objects import FARTHEST, polygons_of
+from swath.labels.georeferencing import SceneLocation
+from swath.labels.map_shapes import reproject_to_map
+from swath.labels.objects import MAX_COORDINATE_PX, to_valid_polygons
 from swath.labels.records import Label, SceneLabels
 from swath.labels.text import decode_json, read_text, refuse_repeated_members
-from swath.labels.turns import place_on_map
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,7 +98,11 @@ def read_features(text: bytes, *, source: str, default_class: str | None) -> Fea
         for feature, name in zip(content.features, names, strict=True)
     ]
     return Features(
-        source, crs_of(content.crs, source), np.asarray(shapely.force_2d(shapes)), classes, names
+        source,
+        read_crs_member(content.crs, source),
+        np.asarray(shapely.force_2d(shapes)),
+        classes,
+        names,
     )
 
 
@@ -124,61 +128,67 @@ def read_geojson(
     headers = read_headers(scenes)
     if isinstance(files, str):
         features = read_features(read_text(files), source=files, default_class=default_class)
-        return _spread(features, headers, point_size)
-    found = []
+        return _labels_by_scene(features, headers, point_size)
+    scene_labels = []
     for header in headers:
         labels: Iterable[Label] = ()
         if header.uri in files:
             source = files[header.uri]
             features = read_features(read_text(source), source=source, default_class=default_class)
-            labels = _placed(features, Footprint.of(header), point_size)
-        found.append(SceneLabels(header, list(labels)))
-    return found
+            labels = _labels_in_scene(features, SceneLocation.from_scene(header), point_size)
+        scene_labels.append(SceneLabels(header, list(labels)))
+    return scene_labels
 
 
-def _placed(features: Features, place: Footprint, point_size: float | None) -> Iterable[Label]:
+def _labels_in_scene(
+    features: Features, location: SceneLocation, point_size: float | None
+) -> Iterable[Label]:
     """Return all labels of a file that belongs to one scene, in scene px."""
-    found = place_on_map(features.shapes, features.crs, place.crs, place.wide_extent)
-    _refuse_unplaced(features, found.shapes, place.scene)
-    numbers, turns = place.find(found, shapely.STRtree(found.shapes))
+    shapes_on_map = reproject_to_map(
+        features.shapes, features.crs, location.crs, location.wide_extent
+    )
+    _refuse_unrepresentable(features, shapes_on_map.shapes, location.scene)
+    numbers, shifts = location.intersecting(shapes_on_map, shapely.STRtree(shapes_on_map.shapes))
     # Labels outside the scene are kept, so that the later error can state their box.
-    outside = np.setdiff1d(np.arange(len(found.shapes)), numbers)
+    outside = np.setdiff1d(np.arange(len(shapes_on_map.shapes)), numbers)
     numbers = np.append(numbers, outside)
-    turns = np.append(turns, found.nearest(outside, place.extent))
+    shifts = np.append(shifts, shapes_on_map.nearest_shifts(outside, location.extent))
     order = np.argsort(numbers, kind="stable")
-    numbers, turns = numbers[order], turns[order]
-    pixels = place.pixels(found.moved(numbers, turns))
+    numbers, shifts = numbers[order], shifts[order]
+    pixels = location.pixels(shapes_on_map.shifted(numbers, shifts))
     return _labels(features, numbers.tolist(), pixels, point_size)
 
 
-def _spread(
+def _labels_by_scene(
     features: Features, headers: Sequence[SceneInfo], point_size: float | None
 ) -> list[SceneLabels]:
     """Return the labels of one file by scene; a label belongs to every scene that it overlaps."""
-    places = [Footprint.of(header) for header in headers]
-    alike: dict[tuple[str, tuple[float, float]], list[int]] = defaultdict(list)
-    for number, place in enumerate(places):
-        alike[place.crs.to_wkt(), place.wide_extent].append(number)
-    found: list[list[Label]] = [[] for _ in headers]
+    locations = [SceneLocation.from_scene(header) for header in headers]
+    shared_maps: dict[tuple[str, tuple[float, float]], list[int]] = defaultdict(list)
+    for number, location in enumerate(locations):
+        shared_maps[location.crs.to_wkt(), location.wide_extent].append(number)
+    labels_by_scene: list[list[Label]] = [[] for _ in headers]
     lost = np.ones(len(features.shapes), np.bool_)
-    for (_, extent), numbers in alike.items():
-        moved = place_on_map(features.shapes, features.crs, places[numbers[0]].crs, extent)
+    for (_, extent), numbers in shared_maps.items():
+        moved = reproject_to_map(features.shapes, features.crs, locations[numbers[0]].crs, extent)
         # A shape that the projection cannot represent lies in none of its scenes. The tree skips
         # None.
-        held = moved.shapes.copy()
-        held[~_is_placed(held)] = None
-        tree = shapely.STRtree(held)
+        representable = moved.shapes.copy()
+        representable[~_is_finite(representable)] = None
+        tree = shapely.STRtree(representable)
         for number in numbers:
-            near, turns = places[number].find(moved, tree)
+            near, shifts = locations[number].intersecting(moved, tree)
             lost[near] = False
-            pixels = places[number].pixels(moved.moved(near, turns))
+            pixels = locations[number].pixels(moved.shifted(near, shifts))
             labels = _labels(features, near.tolist(), pixels, point_size)
-            found[number] = [label for label in labels if _is_in(label, headers[number])]
+            labels_by_scene[number] = [label for label in labels if _is_in(label, headers[number])]
     _refuse(features, np.flatnonzero(lost), headers)
-    return [SceneLabels(header, labels) for header, labels in zip(headers, found, strict=True)]
+    return [
+        SceneLabels(header, labels) for header, labels in zip(headers, labels_by_scene, strict=True)
+    ]
 
 
-def _is_placed(shapes: NDArray[Any]) -> NDArray[np.bool_]:
+def _is_finite(shapes: NDArray[Any]) -> NDArray[np.bool_]:
     """Return which shapes have finite corners only; a projection maps other points to infinity."""
     corners, owner = shapely.get_coordinates(shapes, return_index=True)
     placed = np.ones(len(shapes), np.bool_)
@@ -186,13 +196,13 @@ def _is_placed(shapes: NDArray[Any]) -> NDArray[np.bool_]:
     return placed
 
 
-def _refuse_unplaced(features: Features, shapes: NDArray[Any], scene: SceneInfo) -> None:
-    lost = np.flatnonzero(~_is_placed(shapes))
+def _refuse_unrepresentable(features: Features, shapes: NDArray[Any], scene: SceneInfo) -> None:
+    lost = np.flatnonzero(~_is_finite(shapes))
     if len(lost):
         raise LabelsError(
-            f"{features.names[lost[0]]} lies where the projection of {scene.uri} cannot put it, "
-            f"like {len(lost) - 1} others; {_begins(features, lost[0])}. Check the coordinates, or "
-            "remove it"
+            f"{features.names[lost[0]]} and {len(lost) - 1} others have no position in the "
+            f"projection of {scene.uri}; {_first_corner(features, lost[0])}. Correct them, or "
+            "remove them"
         )
 
 
@@ -201,15 +211,15 @@ def _labels(
 ) -> Iterable[Label]:
     for number, placed in zip(numbers, pixels, strict=True):
         name = features.names[number]
-        if not (np.abs(shapely.get_coordinates(placed)) <= FARTHEST).all():
+        if not (np.abs(shapely.get_coordinates(placed)) <= MAX_COORDINATE_PX).all():
             raise LabelsError(
-                f"{name} has a corner more than {FARTHEST:g} px from the scene; "
-                f"{_begins(features, number)}. Mend or remove it"
+                f"{name} has a corner more than {MAX_COORDINATE_PX:g} px from the scene; "
+                f"{_first_corner(features, number)}. Correct or remove it"
             )
         shape = _square(placed, name, point_size) if placed.geom_type in _POINTS else placed
-        outline = polygons_of(shape)
+        outline = to_valid_polygons(shape)
         if outline.is_empty:
-            raise LabelsError(f"{name} has an outline that has no area; mend or remove it")
+            raise LabelsError(f"{name} has an outline without area; correct or remove it")
         x_min, y_min, x_max, y_max = outline.bounds
         yield Label(
             source=name,
@@ -222,8 +232,8 @@ def _labels(
 def _square(point: Any, name: str, size: float | None) -> Any:
     if size is None:
         raise LabelsError(
-            f"{name} has a Point, and an object has an extent; draw polygons, or say how many px "
-            "the square around a point is to have (point_size)"
+            f"{name} has a Point, but an object has an extent; draw polygons, or state the side in "
+            "px of the square around a point (point_size)"
         )
     x, y = point.x, point.y
     return shapely.box(x - size / 2, y - size / 2, x + size / 2, y + size / 2)
@@ -237,18 +247,18 @@ def _is_in(label: Label, scene: SceneInfo) -> bool:
 def _refuse(features: Features, lost: NDArray[np.int64], headers: Sequence[SceneInfo]) -> None:
     if len(lost):
         raise LabelsError(
-            f"{features.names[lost[0]]} lies in none of the scenes ({len(headers)}), like "
-            f"{len(lost) - 1} others; {_begins(features, lost[0])}. Give the scenes that were "
-            "labelled, or remove what is outside (ogr2ogr -clipsrc can)"
+            f"{features.names[lost[0]]} and {len(lost) - 1} others lie in none of the scenes "
+            f"({len(headers)}); {_first_corner(features, lost[0])}. Give the scenes that were "
+            "labeled, or remove the features outside them (ogr2ogr -clipsrc can)"
         )
 
 
-def _begins(features: Features, number: int) -> str:
+def _first_corner(features: Features, number: int) -> str:
     x, y = shapely.get_coordinates(features.shapes[number])[0]
     hint = (
         ""
         if features.crs != LON_LAT or _is_lon_lat(x, y)
-        else ", which are no longitude and latitude: the file lacks a crs member"
+        else ", which is not a longitude and latitude: the file lacks a crs member"
     )
     return f"it begins at ({x:g}, {y:g}){hint}"
 
@@ -261,7 +271,7 @@ def _names(features: Sequence[_Feature], source: str) -> list[str]:
     seen: set[int | str] = set()
     for feature in features:
         if feature.id is not None and feature.id in seen:
-            raise LabelsError(f"{source}: the id {feature.id!r} is given twice; make each its own")
+            raise LabelsError(f"{source}: the id {feature.id!r} occurs twice; make each unique")
         if feature.id is not None:
             seen.add(feature.id)
     return [
@@ -281,7 +291,7 @@ def _class(feature: _Feature, name: str, default: str | None) -> str:
                 return _class_name(value, key, name)
     if default is None:
         raise LabelsError(
-            f"{name} does not say its class, and there are several; give it a property "
+            f"{name} has no class, and there are several classes; give it a property "
             + " or ".join(CLASS_PROPERTIES)
         )
     return default
@@ -291,5 +301,7 @@ def _class_name(value: Any, key: str, name: str) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # 3 and 3.0 are one class, as in a numeric column with missing values
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise LabelsError(f"{name} has the {key} {value!r}; a class is a text or a whole number")
+        raise LabelsError(
+            f"{name} has the {key} {value!r}; a class must be a text or a whole number"
+        )
     return str(value)

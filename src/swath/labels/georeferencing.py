@@ -10,8 +10,8 @@ import shapely
 import shapely.affinity
 
 from swath.errors import LabelsError
-from swath.labels.inverse import Inverse
-from swath.labels.turns import MapShapes
+from swath.labels.inverse_georeference import InverseGeoreference
+from swath.labels.map_shapes import MapShapes
 from swath.raster.georeference import Georeferencer
 from swath.raster.projection import LON_LAT, world_width
 
@@ -33,17 +33,17 @@ points do not define positions."""
 
 
 @dataclass(frozen=True, slots=True)
-class Footprint:
+class SceneLocation:
     """Location of a scene on the map, and the conversion to its px."""
 
     scene: SceneInfo
     crs: CRS
     """CRS of the scene, or longitude and latitude if ground control points locate the scene."""
-    _inverse: Affine | Inverse
+    _inverse: Affine | InverseGeoreference
     """Conversion from `crs` to scene px."""
 
     @classmethod
-    def of(cls, scene: SceneInfo) -> Footprint:
+    def from_scene(cls, scene: SceneInfo) -> SceneLocation:
         """Return the footprint of a scene from its header.
 
         Raises:
@@ -52,28 +52,28 @@ class Footprint:
         """
         if scene.crs is None or (scene.transform is None and not scene.gcps):
             raise LabelsError(
-                f"{scene.uri} does not say where it is, so labels in map coordinates cannot be "
-                "placed in it; georeference it (gdal_edit.py can), or give its labels in px as COCO"
+                f"{scene.uri} has no georeference, so labels in map coordinates cannot be "
+                "converted to px; georeference it (gdal_edit.py can), or give COCO labels in px"
             )
         if scene.transform is None:
-            return cls(scene, LON_LAT, Inverse(scene, Georeferencer.from_info(scene)))
+            return cls(scene, LON_LAT, InverseGeoreference(scene, Georeferencer.from_info(scene)))
         if scene.transform.determinant == 0:
-            raise LabelsError(f"{scene.uri} has a geotransform without area; georeference it anew")
+            raise LabelsError(f"{scene.uri} has a geotransform without area; georeference it again")
         return cls(scene, scene.crs, ~scene.transform)
 
     @property
     def shape(self) -> Any:
         """Polygon of shapely around the scene, in `crs`."""
-        if isinstance(self._inverse, Inverse):
+        if isinstance(self._inverse, InverseGeoreference):
             west, south, east, north = self._inverse.extent
             margins = _MARGIN * (east - west), _MARGIN * (north - south)
             return shapely.box(
                 west - margins[0], south - margins[1], east + margins[0], north + margins[1]
             )
         width, height = self.scene.width, self.scene.height
-        place = ~self._inverse
+        affine = ~self._inverse
         corners = [(0, 0), (width, 0), (width, height), (0, height)]
-        return shapely.Polygon([place @ corner for corner in corners])
+        return shapely.Polygon([affine @ corner for corner in corners])
 
     @property
     def extent(self) -> tuple[float, float]:
@@ -91,7 +91,7 @@ class Footprint:
         width = world_width(self.crs)
         return (west, east) if width and east - west > width / 2 else (0.0, 0.0)
 
-    def find(self, labels: MapShapes, tree: shapely.STRtree) -> tuple[Numbers, Numbers]:
+    def intersecting(self, labels: MapShapes, tree: shapely.STRtree) -> tuple[Numbers, Numbers]:
         """Return the labels that intersect the scene, and their shifts.
 
         Args:
@@ -103,18 +103,18 @@ class Footprint:
             label that the edge of a whole-Earth map cuts is at both ends, so it is returned twice.
         """
         pairs = []
-        for turn in labels.turns(self.extent):
-            moved = shapely.affinity.translate(self.shape, -turn * (labels.width or 0))
+        for shift in labels.candidate_shifts(self.extent):
+            moved = shapely.affinity.translate(self.shape, -shift * (labels.width or 0))
             near = tree.query(moved, predicate="intersects")
-            pairs.append(np.stack([near, np.full(len(near), turn)]))
-        numbers, turns = np.concatenate(pairs, axis=1) if pairs else np.zeros((2, 0), np.int64)
-        ring = labels.around[numbers]
-        turns[ring] = labels.nearest(numbers[ring], self.extent)
+            pairs.append(np.stack([near, np.full(len(near), shift)]))
+        numbers, shifts = np.concatenate(pairs, axis=1) if pairs else np.zeros((2, 0), np.int64)
+        ring = labels.wraps_around[numbers]
+        shifts[ring] = labels.nearest_shifts(numbers[ring], self.extent)
         # With ground control points, the position in px does not depend on the shift.
-        single = isinstance(self._inverse, Inverse)
-        keys = numbers[None] if single else np.stack([numbers, turns])
+        single = isinstance(self._inverse, InverseGeoreference)
+        keys = numbers[None] if single else np.stack([numbers, shifts])
         order = np.unique(keys, axis=1, return_index=True)[1]
-        return numbers[order], turns[order]
+        return numbers[order], shifts[order]
 
     def pixels(self, shapes: NDArray[Any]) -> NDArray[Any]:
         """Return shapes in `crs` as shapes in scene px.
@@ -124,10 +124,10 @@ class Footprint:
         """
         if not len(shapes):
             return shapes
-        return np.asarray(shapely.transform(shapes, self._place))
+        return np.asarray(shapely.transform(shapes, self._to_pixels))
 
-    def _place(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        if isinstance(self._inverse, Inverse):
+    def _to_pixels(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        if isinstance(self._inverse, InverseGeoreference):
             return np.round(self._inverse.pixels(points), _DECIMALS)
         a, b, c, d, e, f = self._inverse[:6]
         x, y = points.T

@@ -12,12 +12,12 @@ import shapely
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LEAST_VISIBLE = 0.3
+MIN_VISIBLE_SHARE = 0.3
 """Minimum visible share of an object's area. An object with less becomes a crowd."""
-FARTHEST = 1e9
+MAX_COORDINATE_PX = 1e9
 """Maximum absolute coordinate in px. Larger ones are no positions in a scene, and geometry would
 overflow."""
-_SLIVER = 1.0
+_MIN_CLIPPED_PX = 1.0
 """Minimum width and height in px of a clipped object; thinner ones are dropped."""
 
 
@@ -37,63 +37,66 @@ class Objects:
     """(n,): areas in px² that the labels state; None to use the areas of the outlines, or of the
     boxes without outlines."""
 
-    def within(
-        self, frame: tuple[float, float, float, float], *, least_visible: float = LEAST_VISIBLE
+    def clip(
+        self,
+        frame: tuple[float, float, float, float],
+        *,
+        min_visible_share: float = MIN_VISIBLE_SHARE,
     ) -> Objects:
         """Return the objects in a window, clipped to it.
 
         Objects wholly inside the window do not change. A clipped object is dropped if it is thinner
-        than 1 px, and becomes a crowd if less than `least_visible` of its area is inside.
+        than 1 px, and becomes a crowd if less than `min_visible_share` of its area is inside.
 
         Args:
             frame: Window in px: x_min, y_min, x_max, y_max.
-            least_visible: Minimum visible share of the area of the outline, or of the box without
-                outlines.
+            min_visible_share: Minimum visible share of the area of the outline, or of the box
+                without outlines.
         """
         near = (self.boxes[:, 2:] > frame[:2]).all(axis=1) & (self.boxes[:, :2] < frame[2:]).all(
             axis=1
         )
-        found = self.chosen(np.flatnonzero(near))
-        inside = (found.boxes[:, :2] >= frame[:2]).all(axis=1)
-        inside &= (found.boxes[:, 2:] <= frame[2:]).all(axis=1)
+        nearby = self.take(np.flatnonzero(near))
+        inside = (nearby.boxes[:, :2] >= frame[:2]).all(axis=1)
+        inside &= (nearby.boxes[:, 2:] <= frame[2:]).all(axis=1)
         if inside.all():
-            return found
-        return _cut(found, np.flatnonzero(~inside), frame, least_visible)
+            return nearby
+        return _cut(nearby, np.flatnonzero(~inside), frame, min_visible_share)
 
-    def moved(self, place: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Objects:
+    def transform(self, convert: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Objects:
         """Return the objects in other coordinates, without their stated areas.
 
         Args:
-            place: Function that converts (n, 2) x and y. It must keep horizontal and vertical lines
-                horizontal or vertical.
+            convert: Function that converts (n, 2) x and y. It must keep horizontal and vertical
+                lines horizontal or vertical.
         """
-        corners = place(self.boxes.reshape(-1, 2)).reshape(-1, 2, 2)
+        corners = convert(self.boxes.reshape(-1, 2)).reshape(-1, 2, 2)
         boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
         outlines = self.outlines
         if outlines is not None and len(outlines):
-            outlines = shapely.transform(outlines, place)
+            outlines = shapely.transform(outlines, convert)
         return Objects(boxes=boxes, classes=self.classes, crowd=self.crowd, outlines=outlines)
 
     def without_outlines(self) -> Objects:
         """Return the objects with boxes only."""
         return replace(self, outlines=None)
 
-    def chosen(self, places: NDArray[np.int64]) -> Objects:
+    def take(self, indices: NDArray[np.int64]) -> Objects:
         """Return some of the objects.
 
         Args:
-            places: (k,) indices of the objects.
+            indices: (k,) indices of the objects.
         """
         return Objects(
-            boxes=self.boxes[places],
-            classes=self.classes[places],
-            crowd=self.crowd[places],
-            outlines=None if self.outlines is None else self.outlines[places],
-            areas=None if self.areas is None else self.areas[places],
+            boxes=self.boxes[indices],
+            classes=self.classes[indices],
+            crowd=self.crowd[indices],
+            outlines=None if self.outlines is None else self.outlines[indices],
+            areas=None if self.areas is None else self.areas[indices],
         )
 
 
-def polygons_of(shape: Any) -> Any:
+def to_valid_polygons(shape: Any) -> Any:
     """Return the polygons of a shape as one valid Polygon or MultiPolygon; empty if it has none.
 
     Args:
@@ -119,15 +122,15 @@ def _cut(whole: Objects, cut: NDArray[np.int64], frame: tuple[float, ...], least
         outlines = outlines.copy()
         uncut = outlines[cut]
         outlines[cut] = [
-            polygons_of(part) for part in shapely.intersection(uncut, shapely.box(*frame))
+            to_valid_polygons(part) for part in shapely.intersection(uncut, shapely.box(*frame))
         ]
         boxes[cut] = shapely.bounds(outlines[cut])  # NaN where nothing is left
         share = shapely.area(outlines[cut]) / shapely.area(uncut)
     crowd[cut] |= share < least
-    kept = np.ones(len(boxes), np.bool_)
-    kept[cut] = (boxes[cut, 2:] - boxes[cut, :2] >= _SLIVER).all(axis=1)
+    retained = np.ones(len(boxes), np.bool_)
+    retained[cut] = (boxes[cut, 2:] - boxes[cut, :2] >= _MIN_CLIPPED_PX).all(axis=1)
     areas = None if whole.areas is None else whole.areas.copy()
     if areas is not None:
         areas[cut] *= share
     left = Objects(boxes=boxes, classes=whole.classes, crowd=crowd, outlines=outlines, areas=areas)
-    return left.chosen(np.flatnonzero(kept))
+    return left.take(np.flatnonzero(retained))

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from swath import storage
 from swath.errors import LabelsError
-from swath.labels.files import each
+from swath.labels.files import map_concurrently
 from swath.raster.files import tiff_header
 
 _UPRIGHT = 1
@@ -20,7 +20,7 @@ _HEAD = 64 << 10
 """Number of bytes that are read from a scene on S3; they contain the tags of most files."""
 
 
-def refuse_turned(uris: Sequence[str]) -> None:
+def refuse_rotated(uris: Sequence[str]) -> None:
     """Raise an error if the TIFF tag Orientation of a scene is not "upright".
 
     Args:
@@ -30,7 +30,7 @@ def refuse_turned(uris: Sequence[str]) -> None:
         LabelsError: A scene has another orientation. The message names the scene.
     """
     images = [uri for uri in uris if uri.lower().endswith(_ENDINGS)]
-    for uri, orientation in zip(images, each(_orientation, images), strict=True):
+    for uri, orientation in zip(images, map_concurrently(_orientation, images), strict=True):
         if orientation != _UPRIGHT:
             raise LabelsError(
                 f"{uri} has the TIFF tag Orientation {orientation}, by which some tools turn it "
@@ -44,8 +44,8 @@ def _orientation(uri: str) -> int:
         if not storage.is_s3(uri):
             with Path(uri).open("rb") as file:
                 return _tag(lambda offset, length: _part(file, offset, length))
-        found = storage.status_and_head(uri, _HEAD)
-        head = found[1] if found else b""
+        status_and_head = storage.status_and_head(uri, _HEAD)
+        head = status_and_head[1] if status_and_head else b""
         return _tag(lambda offset, length: head[offset : offset + length])
     except (tiff_header.UnsupportedLayoutError, ValueError):
         return _UPRIGHT  # a damaged file is reported when its pixels are read

@@ -10,12 +10,12 @@ from swath.errors import LabelsError
 from swath.labels import spacenet
 from swath.labels.coco import read_coco
 from swath.labels.collection import Collection
-from swath.labels.files import digests, find_scenes, listed, stem
-from swath.labels.formats import Form
+from swath.labels.files import hash_files, list_files, list_scenes, stem
+from swath.labels.formats import LabelFormat
 from swath.labels.geojson import read_geojson
-from swath.labels.records import SceneLabels, check_class_names, class_list, labelled_scene
+from swath.labels.records import SceneLabels, check_class_names, class_list, labeled_scene
 from swath.labels.renaming import check_renamed, rename_classes
-from swath.labels.scene_matching import match, tile_id
+from swath.labels.scene_matching import match_label_files, tile_id
 from swath.labels.text import decode_json, read_text
 
 _OBJECT = "object"
@@ -33,7 +33,7 @@ def read_collection(
     labels: str | None,
     images: str,
     *,
-    form: Form = "auto",
+    form: LabelFormat = "auto",
     classes: Sequence[str] | None = None,
     class_map: Mapping[str, str] | None = None,
     all_mapped: bool = True,
@@ -63,51 +63,56 @@ def read_collection(
     names = class_map or {}
     required = names if all_mapped else {}
     if form == "coco":
-        found, known = read_coco(read_text(source), source=source, images=images)
+        scene_labels, known = read_coco(read_text(source), source=source, images=images)
         check_renamed(required, known, source)
-        return _collect(*rename_classes(found, known, names), classes, source)
-    scenes = find_scenes(images)
+        return _collect(*rename_classes(scene_labels, known, names), classes, source)
+    scenes = list_scenes(images)
     default = _default_class(classes, spacenet.BUILDING if form == "spacenet" else _OBJECT)
     if source.lower().endswith(".csv"):
-        found = spacenet.read_summary(source, scenes, class_name=default or spacenet.BUILDING)
+        scene_labels = spacenet.read_summary(
+            source, scenes, class_name=default or spacenet.BUILDING
+        )
     else:
         files = _files(source, scenes, form)
-        found = read_geojson(files, scenes, default_class=default, point_size=point_size)
-    named = class_list(found)
+        scene_labels = read_geojson(files, scenes, default_class=default, point_size=point_size)
+    named = class_list(scene_labels)
     check_renamed(required, named, source)
-    return _collect(*rename_classes(found, named, names), classes, source)
+    return _collect(*rename_classes(scene_labels, named, names), classes, source)
 
 
 def _collect(
-    found: Sequence[SceneLabels], known: Sequence[str], wanted: Sequence[str] | None, source: str
+    scene_labels: Sequence[SceneLabels],
+    known: Sequence[str],
+    wanted: Sequence[str] | None,
+    source: str,
 ) -> Collection:
     """Return a collection of labels, with outlines only if every label has one."""
     classes = known if wanted is None else wanted
-    outlined = all(label.outline is not None for scene in found for label in scene.labels)
+    outlined = all(label.outline is not None for scene in scene_labels for label in scene.labels)
     check_class_names(classes, source)
-    sums = digests([scene.scene.uri for scene in found])
-    _refuse_same_bytes(found, sums)
-    return Collection.of(
+    sums = hash_files([scene.scene.uri for scene in scene_labels])
+    _refuse_same_bytes(scene_labels, sums)
+    return Collection.from_scenes(
         (
-            labelled_scene(scene, classes, sha256=sha256, outlined=outlined)
-            for scene, sha256 in zip(found, sums, strict=True)
+            labeled_scene(scene, classes, sha256=sha256, outlined=outlined)
+            for scene, sha256 in zip(scene_labels, sums, strict=True)
         ),
         classes,
     )
 
 
-def _refuse_same_bytes(found: Sequence[SceneLabels], sums: Sequence[str]) -> None:
+def _refuse_same_bytes(scene_labels: Sequence[SceneLabels], sums: Sequence[str]) -> None:
     """Raise an error if two scenes have the same bytes.
 
     The scene's objects would count twice, and it could be in both the training and the test data.
     """
     first: dict[str, str] = {}
-    for scene, sha256 in zip(found, sums, strict=True):
+    for scene, sha256 in zip(scene_labels, sums, strict=True):
         uri = scene.scene.uri
         other = first.setdefault(sha256, uri)
         if other != uri:
             raise LabelsError(
-                f"{other} and {uri} hold the same bytes, so one scene is given twice; remove one "
+                f"{other} and {uri} have the same bytes, so one scene occurs twice; remove one "
                 "of them and its labels"
             )
 
@@ -118,19 +123,21 @@ def _labels_with(images: str) -> str:
     Raises:
         LabelsError: The folder has no labels, or more than one set of labels.
     """
-    files, maps = listed(images, [".json"]), listed(images, [".geojson"])
+    files, maps = list_files(images, [".json"]), list_files(images, [".geojson"])
     if len(files) == 1 and not maps:
         return files[0]
     if maps and not files:
         return images
-    found = spacenet.find_labels(images)
-    if found and not files and not maps:
-        return found
+    source = spacenet.locate_labels(images)
+    if source and not files and not maps:
+        return source
     has = ", ".join([*files, *maps][:5]) or "none"
-    raise LabelsError(f"{images} should hold the labels of its scenes, and has {has}; name them")
+    raise LabelsError(
+        f"{images} should contain the labels of its scenes, but has {has}; give their address"
+    )
 
 
-def _form_of(source: str, images: str) -> Form:
+def _form_of(source: str, images: str) -> LabelFormat:
     if source.lower().endswith(".csv"):
         return "spacenet"
     if source.lower().endswith((".json", ".geojson")):
@@ -138,29 +145,29 @@ def _form_of(source: str, images: str) -> Form:
             read_text(source), _Members, source=source, form="labels are COCO or GeoJSON"
         )
         return "coco" if bytes(members.images) else "geojson"
-    scenes = {stem(uri) for uri in find_scenes(images)}
+    scenes = {stem(uri) for uri in list_scenes(images)}
     named = [stem(uri) for uri in _maps(source)]
     chips = all(map(tile_id, named)) and not scenes.intersection(named)
     return "spacenet" if chips else "geojson"
 
 
-def _files(source: str, scenes: Sequence[str], form: Form) -> dict[str, str] | str:
+def _files(source: str, scenes: Sequence[str], form: LabelFormat) -> dict[str, str] | str:
     """Return the label file of each scene, or the one label file of all scenes."""
     if source.lower().endswith((".json", ".geojson")):
         return source
-    found = _maps(source)
-    pair = spacenet.footprint_files if form == "spacenet" else match
-    return dict(pair(found, scenes))
+    files = _maps(source)
+    pair = spacenet.footprint_files if form == "spacenet" else match_label_files
+    return dict(pair(files, scenes))
 
 
 def _maps(folder: str) -> list[str]:
-    found = listed(folder, [".geojson"]) or listed(folder, [".json"])
-    if not found:
+    files = list_files(folder, [".geojson"]) or list_files(folder, [".json"])
+    if not files:
         raise LabelsError(
             f"there are no labels in {folder}: it should be a COCO or GeoJSON file, a summary of "
             "SpaceNet (CSV), or a folder of GeoJSON files"
         )
-    return found
+    return files
 
 
 def _default_class(classes: Sequence[str] | None, usual: str) -> str | None:

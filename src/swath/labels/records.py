@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from swath.errors import LabelsError
-from swath.labels.collection import LabelledScene
+from swath.labels.collection import LabeledScene
 from swath.labels.objects import Objects
 from swath.models.class_names import fault_of
 from swath.raster.scene_info import SceneInfo
@@ -17,7 +17,7 @@ from swath.raster.scene_info import SceneInfo
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_LEEWAY = 1.0
+_EDGE_TOLERANCE_PX = 1.0
 """Tolerance in px outside a scene, for labels that another tool clipped at the edge inexactly."""
 
 
@@ -47,9 +47,9 @@ class SceneLabels:
     labels: Sequence[Label]
 
 
-def class_list(found: Iterable[SceneLabels]) -> tuple[str, ...]:
+def class_list(scene_labels: Iterable[SceneLabels]) -> tuple[str, ...]:
     """Return the classes of labels, sorted by name."""
-    return tuple(sorted({label.class_name for scene in found for label in scene.labels}))
+    return tuple(sorted({label.class_name for scene in scene_labels for label in scene.labels}))
 
 
 def check_class_names(classes: Sequence[str], source: str) -> None:
@@ -67,13 +67,13 @@ def check_class_names(classes: Sequence[str], source: str) -> None:
         raise LabelsError(f"{source} names the class {fault}; rename it")
 
 
-def labelled_scene(
-    found: SceneLabels, classes: Sequence[str], *, sha256: str, outlined: bool
-) -> LabelledScene:
+def labeled_scene(
+    scene_labels: SceneLabels, classes: Sequence[str], *, sha256: str, outlined: bool
+) -> LabeledScene:
     """Return a scene with its labels as arrays, clipped at the scene's edges.
 
     Args:
-        found: Scene and its labels.
+        scene_labels: Scene and its labels.
         classes: Names of the classes, in order.
         sha256: SHA-256, hex, of the scene's bytes.
         outlined: Whether to keep the outlines, which every label must then have.
@@ -81,19 +81,21 @@ def labelled_scene(
     Raises:
         LabelsError: A label has an unknown class, has no area, or lies outside the scene.
     """
-    scene = found.scene
-    places = {name: place for place, name in enumerate(classes)}
-    boxes = np.array([label.box for label in found.labels], np.float64).reshape(-1, 4)
-    _check(found, boxes, places)
-    outlines = np.array([label.outline for label in found.labels], np.object_)
+    scene = scene_labels.scene
+    class_indices = {name: index for index, name in enumerate(classes)}
+    boxes = np.array([label.box for label in scene_labels.labels], np.float64).reshape(-1, 4)
+    _check(scene_labels, boxes, class_indices)
+    outlines = np.array([label.outline for label in scene_labels.labels], np.object_)
     objects = Objects(
         boxes=boxes,
-        classes=np.array([places[label.class_name] for label in found.labels], np.int64),
-        crowd=np.array([label.crowd for label in found.labels], np.bool_),
+        classes=np.array(
+            [class_indices[label.class_name] for label in scene_labels.labels], np.int64
+        ),
+        crowd=np.array([label.crowd for label in scene_labels.labels], np.bool_),
         outlines=outlines if outlined else None,
-        areas=_areas(found.labels, outlined=outlined),
-    ).within((0, 0, scene.width, scene.height), least_visible=0)
-    return LabelledScene(
+        areas=_areas(scene_labels.labels, outlined=outlined),
+    ).clip((0, 0, scene.width, scene.height), min_visible_share=0)
+    return LabeledScene(
         uri=scene.uri,
         width=scene.width,
         height=scene.height,
@@ -112,8 +114,10 @@ def _areas(labels: Sequence[Label], *, outlined: bool) -> NDArray[np.float64] | 
         label.outline.area if label.area is None and label.outline is not None else label.area
         for label in labels
     ]
-    told = [label.area is None and (outlined or label.outline is None) for label in labels]
-    if all(told):
+    has_default_area = [
+        label.area is None and (outlined or label.outline is None) for label in labels
+    ]
+    if all(has_default_area):
         return None
     boxes = [(x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in (label.box for label in labels)]
     return np.array(
@@ -121,27 +125,29 @@ def _areas(labels: Sequence[Label], *, outlined: bool) -> NDArray[np.float64] | 
     )
 
 
-def _check(found: SceneLabels, boxes: NDArray[np.float64], places: dict[str, int]) -> None:
-    scene = found.scene
-    known = np.array([label.class_name in places for label in found.labels], np.bool_)
+def _check(
+    scene_labels: SceneLabels, boxes: NDArray[np.float64], class_indices: dict[str, int]
+) -> None:
+    scene = scene_labels.scene
+    known = np.array([label.class_name in class_indices for label in scene_labels.labels], np.bool_)
     finite, sides = np.isfinite(boxes), boxes[:, 2:] - boxes[:, :2]
     extended = np.asarray(finite.all(axis=1) & (sides > 0).all(axis=1))
-    after = boxes[:, :2] >= np.add([scene.width, scene.height], _LEEWAY)
-    outside = np.any(after | (boxes[:, 2:] <= -_LEEWAY), axis=1)
+    after = boxes[:, :2] >= np.add([scene.width, scene.height], _EDGE_TOLERANCE_PX)
+    outside = np.any(after | (boxes[:, 2:] <= -_EDGE_TOLERANCE_PX), axis=1)
     for number in np.flatnonzero(~known | ~extended | outside)[:1].tolist():
-        label = found.labels[number]
+        label = scene_labels.labels[number]
         if not known[number]:
             raise LabelsError(
                 f"{label.source} is of the class {label.class_name!r}; the classes are "
-                f"{', '.join(places)}. Add it to them, or leave the object out of the labels"
+                f"{', '.join(class_indices)}. Add it to them, or leave the object out of the labels"
             )
-        place = f"{label.source} has the box {_text(boxes[number])}"
+        start = f"{label.source} has the box {_text(boxes[number])}"
         if not finite[number].all():
-            raise LabelsError(f"{place}, which are not all numbers; mend or remove it")
+            raise LabelsError(f"{start}, which are not all numbers; correct or remove it")
         if not extended[number]:
-            raise LabelsError(f"{place}, which has no area; mend or remove it")
+            raise LabelsError(f"{start}, which has no area; correct or remove it")
         raise LabelsError(
-            f"{place}, which lies outside its scene, {scene.uri} of {scene.width} x {scene.height} "
+            f"{start}, which lies outside its scene, {scene.uri} of {scene.width} x {scene.height} "
             "px; check that the labels are of this scene and in its coordinates, or remove it"
         )
 

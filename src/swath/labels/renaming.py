@@ -16,13 +16,13 @@ def parse_class_map(texts: Sequence[str]) -> dict[str, str]:
     """Parse assignments such as `vessel=ship` into the new name of each class of the labels.
 
     Raises:
-        InputError: A text is no assignment, or a class has two new names.
+        InputError: A text is not an assignment, or a class has two new names.
     """
     names: dict[str, str] = {}
     for text in texts:
         old, equals, new = (part.strip() for part in text.partition("="))
         if not (old and equals and new):
-            raise InputError(f"--map {text} is no assignment; write --map vessel=ship")
+            raise InputError(f"--map {text} is not an assignment; write --map vessel=ship")
         if names.setdefault(old, new) != new:
             raise InputError(
                 f"--map gives the class {old!r} two names, {names[old]!r} and {new!r}; give one"
@@ -31,19 +31,19 @@ def parse_class_map(texts: Sequence[str]) -> dict[str, str]:
 
 
 def rename_classes(
-    found: Sequence[SceneLabels], classes: Sequence[str], names: Mapping[str, str]
+    scene_labels: Sequence[SceneLabels], classes: Sequence[str], names: Mapping[str, str]
 ) -> tuple[Sequence[SceneLabels], tuple[str, ...]]:
     """Return labels and classes with new class names.
 
     All names are replaced at once. Two classes that get the same name become one.
 
     Args:
-        found: Scenes with their labels.
+        scene_labels: Scenes with their labels.
         classes: Names of the classes, in order.
         names: New names by old name.
     """
     if not names:
-        return found, tuple(classes)
+        return scene_labels, tuple(classes)
     renamed = [
         dataclasses.replace(
             scene,
@@ -52,7 +52,7 @@ def rename_classes(
                 for label in scene.labels
             ],
         )
-        for scene in found
+        for scene in scene_labels
     ]
     return renamed, tuple(dict.fromkeys(names.get(one, one) for one in classes))
 

@@ -31,7 +31,7 @@ _FIRST_LETTER = 48
 _MORE = 0x20
 _SIGN = 0x10
 _BITS = 5
-_MOST_SHIFT = 60
+_MAX_SHIFT = 60
 
 
 def decode(counts: Sequence[int] | str, size: Sequence[int]) -> NDArray[np.bool_]:
@@ -55,7 +55,7 @@ def decode(counts: Sequence[int] | str, size: Sequence[int]) -> NDArray[np.bool_
     rows, cols = size
     # Sum as Python integers, which do not overflow.
     if min(lengths, default=0) < 0 or sum(lengths) != rows * cols:
-        raise ValueError(f"its runs make {sum(lengths)} px, and {rows} x {cols} are wanted")
+        raise ValueError(f"its runs have {sum(lengths)} px, but the mask has {rows} x {cols}")
     runs = np.array(lengths, np.int64)
     values = np.arange(len(runs)) % 2 == 1
     return np.repeat(values, runs).reshape(cols, rows).T
@@ -66,8 +66,8 @@ def _unpacked(letters: str) -> list[int]:
     value = shift = 0
     for letter in letters:
         group = ord(letter) - _FIRST_LETTER
-        if not 0 <= group < 2 * _MORE or shift > _MOST_SHIFT:
-            raise ValueError(f"the letter {letter!r} after {len(counts)} runs continues no run")
+        if not 0 <= group < 2 * _MORE or shift > _MAX_SHIFT:
+            raise ValueError(f"the letter {letter!r} after {len(counts)} runs is invalid")
         value |= (group & 0x1F) << shift
         shift += _BITS
         if group & _MORE:

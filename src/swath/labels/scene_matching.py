@@ -30,7 +30,7 @@ def tile_id(name: str) -> str:
     return "_".join(parts[first:])
 
 
-def by_tile(scenes: Sequence[str]) -> Mapping[str, str]:
+def index_by_tile_id(scenes: Sequence[str]) -> Mapping[str, str]:
     """Return the addresses of files by tile id.
 
     Args:
@@ -39,7 +39,7 @@ def by_tile(scenes: Sequence[str]) -> Mapping[str, str]:
     Raises:
         LabelsError: A file has no tile id, or two files have the same one.
     """
-    found: dict[str, str] = {}
+    matches: dict[str, str] = {}
     for uri in scenes:
         name = tile_id(stem(uri))
         if not name:
@@ -47,16 +47,16 @@ def by_tile(scenes: Sequence[str]) -> Mapping[str, str]:
                 f"{uri} does not end in the number of a tile, as chips of SpaceNet do; "
                 "name each chip after its tile, such as …_tile_3721.tif"
             )
-        if name in found:
+        if name in matches:
             raise LabelsError(
-                f"{found[name]} and {uri} are both of the tile {name}; give one kind of image, "
+                f"{matches[name]} and {uri} are both of the tile {name}; give one kind of image, "
                 "of one area, at a time"
             )
-        found[name] = uri
-    return found
+        matches[name] = uri
+    return matches
 
 
-def match(labels: Sequence[str], scenes: Sequence[str]) -> Mapping[str, str]:
+def match_label_files(labels: Sequence[str], scenes: Sequence[str]) -> Mapping[str, str]:
     """Return the label file of each scene that has one.
 
     A label file belongs to the scene of the same name. If there is none, it belongs to the scene of
@@ -73,19 +73,19 @@ def match(labels: Sequence[str], scenes: Sequence[str]) -> Mapping[str, str]:
     by_name: dict[str, list[str]] = defaultdict(list)
     for uri in scenes:
         by_name[stem(uri)].append(uri)
-    found: dict[str, str] = {}
+    matches: dict[str, str] = {}
     for file in labels:
-        scene = _scene_of(file, by_name.get(stem(file), []), scenes)
-        if scene in found:
+        scene = _matching_scene(file, by_name.get(stem(file), []), scenes)
+        if scene in matches:
             raise LabelsError(
-                f"{found[scene]} and {file} are both labels of {scene}; put them in one file, or "
+                f"{matches[scene]} and {file} are both labels of {scene}; put them in one file, or "
                 "name each after its scene"
             )
-        found[scene] = file
-    return found
+        matches[scene] = file
+    return matches
 
 
-def _scene_of(file: str, same: Sequence[str], scenes: Sequence[str]) -> str:
+def _matching_scene(file: str, same: Sequence[str], scenes: Sequence[str]) -> str:
     candidates = same
     name = tile_id(stem(file))
     if not candidates and name:
@@ -96,10 +96,10 @@ def _scene_of(file: str, same: Sequence[str], scenes: Sequence[str]) -> str:
         candidates = [uri for uri, count in shared.items() if count == most > 0]
     if len(candidates) == 1:
         return candidates[0]
-    of = f"of {len(candidates)} scenes, such as {candidates[0]}" if candidates else "of no scene"
+    of = f"{len(candidates)} scenes, such as {candidates[0]}" if candidates else "no scene"
     raise LabelsError(
-        f"{file} could be the labels {of}, to go by its name; name it after its scene, "
-        "or remove it if the scene is not here"
+        f"{file} has a name that matches {of}; name it after its scene, "
+        "or remove it if the scene is missing"
     )
 
 

@@ -18,11 +18,11 @@ import shapely
 
 from swath import storage
 from swath.errors import LabelsError
-from swath.labels.files import listed, read_headers
-from swath.labels.objects import FARTHEST, polygons_of
-from swath.labels.orientation import refuse_turned
+from swath.labels.files import list_files, read_headers
+from swath.labels.objects import MAX_COORDINATE_PX, to_valid_polygons
+from swath.labels.orientation import refuse_rotated
 from swath.labels.records import Label, SceneLabels
-from swath.labels.scene_matching import by_tile, tile_id
+from swath.labels.scene_matching import index_by_tile_id, tile_id
 from swath.labels.text import read_text
 
 BUILDING = "building"
@@ -34,7 +34,7 @@ _SUMMARIES = ("SummaryData", "summaryData")
 _FOOTPRINTS = ("geojson_buildings", "geojson/buildings")
 
 
-def find_labels(images: str) -> str | None:
+def locate_labels(images: str) -> str | None:
     """Return the address of the summary or the folder of footprints, or None if there is neither.
 
     Args:
@@ -42,11 +42,11 @@ def find_labels(images: str) -> str | None:
     """
     for root in (images, images.rstrip("/").rpartition("/")[0] or "."):
         for folder in _SUMMARIES:
-            found = listed(storage.join(root, folder), [".csv"])
-            if len(found) == 1:
-                return found[0]
+            matches = list_files(storage.join(root, folder), [".csv"])
+            if len(matches) == 1:
+                return matches[0]
         for folder in _FOOTPRINTS:
-            if listed(storage.join(root, folder), [".geojson"]):
+            if list_files(storage.join(root, folder), [".geojson"]):
                 return storage.join(root, folder)
     return None
 
@@ -61,13 +61,13 @@ def footprint_files(labels: Sequence[str], scenes: Sequence[str]) -> Mapping[str
     Raises:
         LabelsError: A file belongs to no chip, or two files belong to the same chip.
     """
-    chips = by_tile(scenes)
-    found: dict[str, str] = {}
-    for tile, file in by_tile(labels).items():
+    chips = index_by_tile_id(scenes)
+    matches: dict[str, str] = {}
+    for tile, file in index_by_tile_id(labels).items():
         if tile not in chips:
             raise LabelsError(_no_chip(file, tile, scenes))
-        found[chips[tile]] = file
-    return found
+        matches[chips[tile]] = file
+    return matches
 
 
 def read_summary(source: str, scenes: Sequence[str], *, class_name: str) -> list[SceneLabels]:
@@ -82,8 +82,8 @@ def read_summary(source: str, scenes: Sequence[str], *, class_name: str) -> list
         LabelsError: The summary contradicts itself or the chips. The message gives the line.
         SceneError: swath cannot read a chip.
     """
-    chips = by_tile(scenes)
-    found: dict[str, list[Label]] = defaultdict(list)
+    chips = index_by_tile_id(scenes)
+    matches: dict[str, list[Label]] = defaultdict(list)
     seen: set[tuple[str, str]] = set()
     for number, row in _rows(source):
         name, tile = f"{source}: line {number}", tile_id(row[_IMAGE])
@@ -94,7 +94,7 @@ def read_summary(source: str, scenes: Sequence[str], *, class_name: str) -> list
             continue
         _refuse_twice(row, tile, seen, name)
         x_min, y_min, x_max, y_max = outline.bounds
-        found[chips[tile]].append(
+        matches[chips[tile]].append(
             Label(
                 source=name,
                 class_name=class_name,
@@ -103,8 +103,8 @@ def read_summary(source: str, scenes: Sequence[str], *, class_name: str) -> list
             )
         )
     headers = read_headers(scenes)
-    refuse_turned(scenes)
-    return [SceneLabels(header, found[header.uri]) for header in headers]
+    refuse_rotated(scenes)
+    return [SceneLabels(header, matches[header.uri]) for header in headers]
 
 
 def _rows(source: str) -> list[tuple[int, dict[str, str]]]:
@@ -131,28 +131,30 @@ def _outline(text: str, name: str) -> Any:
     with np.errstate(invalid="ignore"):  # NaN is refused below
         shape = shapely.from_wkt(text, on_invalid="ignore")
     if shape is None or shape.geom_type not in {"Polygon", "MultiPolygon"}:
-        raise LabelsError(f"{name} has {text[:60]!r} for a polygon; write POLYGON ((x y, …)) in px")
+        raise LabelsError(
+            f"{name} has the invalid polygon {text[:60]!r}; write POLYGON ((x y, …)) in px"
+        )
     if shape.is_empty:
         return None
-    if not (np.abs(shapely.get_coordinates(shape)) <= FARTHEST).all():  # refuses NaN, too
-        raise LabelsError(f"{name} has {text[:60]!r}, which are not all px; mend or remove it")
-    outline = polygons_of(shapely.force_2d(shape))
+    if not (np.abs(shapely.get_coordinates(shape)) <= MAX_COORDINATE_PX).all():  # refuses NaN, too
+        raise LabelsError(
+            f"{name} has {text[:60]!r}, which are not all positions in px; correct or remove it"
+        )
+    outline = to_valid_polygons(shapely.force_2d(shape))
     if outline.is_empty:
-        raise LabelsError(f"{name} has an outline that has no area; mend or remove it")
+        raise LabelsError(f"{name} has an outline without area; correct or remove it")
     return outline
 
 
 def _refuse_twice(row: dict[str, str], tile: str, seen: set[tuple[str, str]], name: str) -> None:
     number = next((row[column] for column in _NUMBERS if row.get(column)), "")
     if number and (tile, number) in seen:
-        raise LabelsError(
-            f"{name} gives the building {number} of the tile {tile} a second time; remove one"
-        )
+        raise LabelsError(f"{name} repeats the building {number} of the tile {tile}; remove one")
     seen.add((tile, number))
 
 
 def _no_chip(name: str, tile: str, scenes: Sequence[str]) -> str:
     return (
-        f"{name} is of the tile {tile}, and none of the {len(scenes)} chips beside "
+        f"{name} is of the tile {tile}, but none of the {len(scenes)} chips next to "
         f"{scenes[0]} is; add the chip, or remove its labels"
     )

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from swath.errors import LabelsError
 
 if TYPE_CHECKING:
-    from swath.labels.collection import Collection, LabelledScene
+    from swath.labels.collection import Collection, LabeledScene
 
 
-_FEWEST = 2
+_MIN_FOLDS = 2
 
 
 def folds(
@@ -32,10 +32,10 @@ def folds(
     Raises:
         LabelsError: There are fewer scenes than folds, or fewer than 2 folds.
     """
-    if not _FEWEST <= count <= len(collection.scenes):
+    if not _MIN_FOLDS <= count <= len(collection.scenes):
         raise LabelsError(
-            f"{count} folds of {len(collection.scenes)} scenes cannot be made; "
-            "ask for 2 or more, and for no more than there are scenes"
+            f"{len(collection.scenes)} scenes cannot be split into {count} folds; "
+            "choose at least 2 folds, and at most as many as there are scenes"
         )
     for names in _dealt(collection, count, seed):
         yield collection.without(names), collection.subset(names)
@@ -46,7 +46,7 @@ def _dealt(collection: Collection, count: int, seed: int) -> list[list[str]]:
     names: list[list[str]] = [[] for _ in range(count)]
     weights = [0] * count
 
-    def rank(scene: LabelledScene) -> tuple[int, str]:
+    def rank(scene: LabeledScene) -> tuple[int, str]:
         return -len(scene.boxes), hashlib.sha256(f"{seed}/{scene.name}".encode()).hexdigest()
 
     for scene in sorted(collection.scenes, key=rank):

@@ -30,13 +30,13 @@ def read_text(uri: str) -> bytes:
     try:
         content = storage.read_bounded(uri, MAX_LABEL_BYTES)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        raise LabelsError(f"there is no file of labels at {uri}; check the address") from None
+        raise LabelsError(f"{uri} does not exist; check the address of the labels") from None
     except OSError as error:
         raise LabelsError(f"{uri} cannot be read: {error.strerror}; check the address") from None
     try:
         return to_utf8(content)
     except UnicodeError as error:
-        raise LabelsError(f"{uri} is no text: {error}; save it as UTF-8") from None
+        raise LabelsError(f"{uri} is not text: {error}; save it as UTF-8") from None
 
 
 def decode_json(text: bytes, kind: type[_T], *, source: str, form: str) -> _T:
@@ -77,7 +77,7 @@ def refuse_repeated_members(text: bytes, source: str) -> None:
             twice = next(name for name in given if given.count(name) > 1)
             raise LabelsError(
                 f"{source}: an object has the member {twice!r} twice, and only one would be read; "
-                "remove one, or put the two together"
+                "remove one, or merge them"
             )
 
     try:

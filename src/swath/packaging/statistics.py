@@ -14,7 +14,7 @@ from swath.models import packing
 from swath.models.mlm import EXPECTED, parse_description
 from swath.packaging.write_mlm import RASTER, band_entry, write_item
 from swath.raster.band_units import Unit, Units
-from swath.raster.radiometry.comparison import Expected
+from swath.raster.radiometry.comparison import TrainingStatistics
 
 _UNIT_FORM = "NAME, NAME,SCALE or NAME,SCALE,OFFSET, as in reflectance,0.0001,-0.1"
 
@@ -38,7 +38,9 @@ def parse_units(texts: Sequence[str], bands: int) -> Units:
     return units if len(units) == bands else units * bands
 
 
-def add_statistics(folder: Path, scenes: Sequence[str], *, units: Units | None = None) -> Expected:
+def add_statistics(
+    folder: Path, scenes: Sequence[str], *, units: Units | None = None
+) -> TrainingStatistics:
     """Write the statistics of scenes into the `mlm.json` of a package's folder.
 
     Args:
@@ -55,7 +57,7 @@ def add_statistics(folder: Path, scenes: Sequence[str], *, units: Units | None =
         SceneError: A scene cannot be read, or lacks a band.
     """
     # GDAL is imported only if there are scenes.
-    from swath.raster.radiometry.scenes import expect  # noqa: PLC0415
+    from swath.raster.radiometry.scenes import compute_statistics  # noqa: PLC0415
 
     path = folder / packing.DESCRIPTION
     if not path.is_file():
@@ -63,7 +65,7 @@ def add_statistics(folder: Path, scenes: Sequence[str], *, units: Units | None =
     text = path.read_bytes()
     description = parse_description(text)
     units = description.units if units is None else units
-    expected = expect(scenes, description.bands, units)
+    expected = compute_statistics(scenes, description.bands, units)
     if expected is None:
         raise InputError(
             f"none of the {len(scenes)} scenes has enough valid pixels for statistics; give larger "
@@ -97,6 +99,6 @@ def _parse_unit(text: str) -> Unit:
         unit = Unit(name, *map(float, numbers))
     except (TypeError, ValueError):
         unit = Unit(scale=0)
-    if not unit.is_possible:
+    if not unit.is_invertible:
         raise InputError(f"{text!r} is no unit; write {_UNIT_FORM}, with a scale that is not 0")
     return unit

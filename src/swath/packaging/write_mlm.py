@@ -27,7 +27,7 @@ from swath.models.mlm import (
 )
 from swath.models.scaling import Scaling
 from swath.raster.band_units import Unit, Units
-from swath.raster.radiometry.comparison import Expected
+from swath.raster.radiometry.comparison import TrainingStatistics
 
 _EXTENSIONS = (
     "https://stac-extensions.github.io/mlm/v1.6.0/schema.json",
@@ -109,7 +109,7 @@ class PackageSpec:
     """Acquisition period that the model is valid for, such as that of its training scenes."""
     units: Units = ()
     """Units of the bands, one for each; empty if unknown."""
-    expected: Expected | None = None
+    expected: TrainingStatistics | None = None
     """Statistics of the training scenes' bands, in `units`."""
     properties: Mapping[str, Any] = field(default_factory=dict)
     """Further properties of the Item: license, title, digest of the training data, metrics."""

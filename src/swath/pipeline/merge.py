@@ -30,7 +30,7 @@ from swath.pipeline.run_store import RunStore
 from swath.raster.footprint import footprint
 from swath.raster.georeference import Georeferencer
 from swath.raster.radiometry.comparison import compare
-from swath.raster.radiometry.sampling import Lattice, Samples
+from swath.raster.radiometry.sampling import SampleGrid, Samples
 
 _MAX_NAMED_FAILURES = 5
 """Maximum number of failures that a message names."""
@@ -193,10 +193,10 @@ def _band_warnings(run: RunStore, receipts: Sequence[Receipt]) -> list[str]:
     bands = len(plan.bands)
     try:
         parts = [Samples.from_bytes(data, bands) for data in run.read_samples(receipts)]
-        samples = Samples.join(parts, bands)
+        samples = Samples.concatenate(parts, bands)
     except (FileNotFoundError, ValueError) as error:
         return [
             f"the bands were not compared with the model's: a file of samples is damaged: {error}"
         ]
-    stride = Lattice.over(plan.width, plan.height).stride
+    stride = SampleGrid.for_scene(plan.width, plan.height).stride
     return compare(samples, plan.expected, plan.bands, stride=stride, scene=plan.scene.uri)

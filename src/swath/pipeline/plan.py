@@ -26,7 +26,7 @@ from swath.messages import (
 )
 from swath.models.output_spec import OutputSpec
 from swath.pipeline.shard_layout import ShardLayout
-from swath.raster.radiometry.comparison import Expected
+from swath.raster.radiometry.comparison import TrainingStatistics
 from swath.raster.scene_info import ImageInfo
 from swath.raster.tiles import Grid
 from swath.storage.checked_json import verify_checksum
@@ -54,7 +54,7 @@ class Plan(Payload, frozen=True, kw_only=True):
     """Description of the model's outputs."""
     bands: tuple[str, ...]
     """Names of the model's bands."""
-    expected: Expected | None
+    expected: TrainingStatistics | None
     """Statistics of the bands in the model's training scenes; None if the package has none."""
     options: RunOptions
     backend: Backend

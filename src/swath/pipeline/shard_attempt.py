@@ -111,7 +111,7 @@ class ShardAttempt:
         if len(seams):
             self._seam_count = len(seams)
             self._record_digest(paths.seams(index), _write_seams(paths.seams(index), seams))
-        samples = Samples.join(self.inference.samples, len(self.inference.bands))
+        samples = Samples.concatenate(self.inference.samples, len(self.inference.bands))
         if len(samples):
             self._sample_count = len(samples)
             self._record_digest(paths.samples(index), _write_samples(paths.samples(index), samples))

@@ -142,7 +142,7 @@ class ShardProgress:
         return undecided
 
     def _encode_samples(self) -> str:
-        samples = Samples.join(self.inference.samples, len(self.inference.bands))
+        samples = Samples.concatenate(self.inference.samples, len(self.inference.bands))
         return base64.b64encode(zlib.compress(samples.to_bytes())).decode() if len(samples) else ""
 
     def _decode_samples(self, text: str) -> Samples:

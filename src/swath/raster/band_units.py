@@ -18,7 +18,7 @@ class Unit(msgspec.Struct, frozen=True):
     """Value of the quantity where the number is 0."""
 
     @property
-    def is_possible(self) -> bool:
+    def is_invertible(self) -> bool:
         """Whether numbers can be converted to the quantity and back."""
         return self.scale != 0 and isfinite(self.scale) and isfinite(self.offset)
 

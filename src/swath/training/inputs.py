@@ -13,7 +13,7 @@ from swath.labels.files import read_headers
 from swath.models.scaling import MinMax, Scaling, ZScore
 from swath.packaging.statistics import parse_units
 from swath.raster.interpretation import select_bands
-from swath.raster.radiometry.scenes import expect
+from swath.raster.radiometry.scenes import compute_statistics
 from swath.resource_limits import available_cpus
 from swath.training.data.augment import augment
 from swath.training.data.sampler import CropSampler, HardNegative, crop_rng
@@ -23,7 +23,7 @@ from swath.training.loader import BatchLoader
 if TYPE_CHECKING:
     from swath.labels.collection import Collection
     from swath.raster.band_units import Units
-    from swath.raster.radiometry.comparison import Expected
+    from swath.raster.radiometry.comparison import TrainingStatistics
     from swath.raster.scene_info import SceneInfo
     from swath.training.data.crop import Crop
     from swath.training.options import TrainOptions
@@ -45,8 +45,8 @@ class TrainInputs:
     """Statistics of each band, in the model's order and in `units`."""
     units: Units
     """Unit of the network's input values, one per band."""
-    expected: Expected | None
-    """Expected radiometry of the bands, which goes into the package."""
+    expected: TrainingStatistics | None
+    """TrainingStatistics radiometry of the bands, which goes into the package."""
 
     @classmethod
     def from_collection(cls, collection: Collection, options: TrainOptions) -> TrainInputs:
@@ -63,7 +63,7 @@ class TrainInputs:
         uris = [scene.uri for scene in collection.scenes]
         units = training_units(read_headers(uris), bands, options)
         statistics = compute_band_statistics(collection, bands, units=units)
-        return cls(collection, options, statistics, units, expect(uris, bands, units))
+        return cls(collection, options, statistics, units, compute_statistics(uris, bands, units))
 
     @property
     def bands(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self, get_args
 
 from swath.errors import InputError
-from swath.labels.formats import Form
+from swath.labels.formats import LabelFormat
 from swath.labels.read import read_collection
 from swath.storage.output_folder import clear_outputs
 from swath.training.contract import CHECKPOINT_FILE
@@ -29,7 +29,7 @@ class TrainRunner:
     """Options of a training, and of reading its labels."""
 
     options: TrainOptions
-    form: Form = "auto"
+    form: LabelFormat = "auto"
     """Format of the labels."""
     classes: tuple[str, ...] | None = None
     """Class names in the model's order; None for those of the training labels."""
@@ -47,7 +47,7 @@ class TrainRunner:
         Raises:
             InputError: A value is not allowed. The message has the value and what is allowed.
         """
-        forms: tuple[Form, ...] = get_args(Form)
+        forms: tuple[LabelFormat, ...] = get_args(LabelFormat)
         requested = label_options.get("form", "auto")
         form = next((form for form in forms if form == requested), None)
         if form is None:

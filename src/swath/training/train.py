@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from swath.labels.collection import Collection
     from swath.packaging.write_mlm import PackageSpec
     from swath.raster.band_units import Unit
-    from swath.raster.radiometry.comparison import Expected
+    from swath.raster.radiometry.comparison import TrainingStatistics
     from swath.training.data.statistics import BandStatistics
     from swath.training.networks import Network
     from swath.training.options import TrainOptions
@@ -120,7 +120,7 @@ def train(
 
 
 def _write_outputs(
-    loop: TrainLoop, data: dict[str, Any], expected: Expected | None, out: Path
+    loop: TrainLoop, data: dict[str, Any], expected: TrainingStatistics | None, out: Path
 ) -> TrainReport:
     """Export the best weights so far and write the report."""
     spec = replace(_final_spec(loop.spec, loop.options, loop.progress, data), expected=expected)

@@ -70,7 +70,7 @@ def test_a_scene_under_two_names_is_not_measured_twice(run, labels):
     result = run()
 
     assert result.exit_code == EXIT_INPUT
-    assert "images 1 (scene.tif) and 2 (./scene.tif) give one scene twice" in result.stderr
+    assert "images 1 (scene.tif) and 2 (./scene.tif) refer to one scene" in result.stderr
 
 
 @pytest.mark.parametrize("number", ["nan", "inf", "-inf", "NaN"])
@@ -131,7 +131,7 @@ def test_a_class_of_the_labels_can_be_one_of_the_model(run, vessels, tmp_path):
     [
         ("vessel=dots", "the model bright has no class 'dots'; it has 'dot'"),
         ("ferry=dot", "renames the class 'ferry', and "),
-        ("vessel", "--map vessel is no assignment"),
+        ("vessel", "--map vessel is not an assignment"),
     ],
 )
 def test_a_map_of_unknown_classes_is_refused_with_those_that_there_are(run, vessels, given, says):

@@ -142,7 +142,7 @@ def test_progress_is_reported_by_scene(package, labelled, tmp_path):
 
 def test_labels_of_other_classes(package, labelled, tmp_path):
     collection = labelled(around(PLACES))
-    others = Collection.of(collection.scenes, ["ship"])
+    others = Collection.from_scenes(collection.scenes, ["ship"])
 
     with pytest.raises(
         LabelsError, match=r"the labels have the classes \['ship'\], and the model has \['dot'\]"
@@ -153,7 +153,7 @@ def test_labels_of_other_classes(package, labelled, tmp_path):
 @pytest.mark.parametrize("name", ["Dot", " dot", "DOT", "dot_"])
 def test_classes_that_look_alike(package, labelled, tmp_path, name):
     collection = labelled(around(PLACES))
-    others = Collection.of(collection.scenes, [name, "ship"])
+    others = Collection.from_scenes(collection.scenes, [name, "ship"])
 
     with pytest.raises(
         LabelsError, match=f"the labels have the class '{name}', and the model has '"
@@ -165,13 +165,13 @@ def test_the_name_of_what_is_of_no_class(package, labelled, tmp_path):
     scenes = labelled(around(PLACES)).scenes
 
     with pytest.raises(LabelsError, match=r"a class '\(background\)'.*rename the class"):
-        measured(package, Collection.of(scenes, ["dot", "(background)"]), tmp_path / "out")
+        measured(package, Collection.from_scenes(scenes, ["dot", "(background)"]), tmp_path / "out")
 
 
 def test_objects_of_a_class_that_the_model_does_not_know(package, labelled, tmp_path):
     (scene,) = labelled(around(PLACES)).scenes
     classes = np.array([0] * 5 + [1] * 3)
-    collection = Collection.of(
+    collection = Collection.from_scenes(
         [dataclasses.replace(scene, classes=classes)], ["dot", "ship", "car"]
     )
 
@@ -226,14 +226,14 @@ def test_an_object_beyond_cocos_largest_counts(package, labelled, tmp_path):
     (scene,) = collection.scenes
     vast = dataclasses.replace(scene, areas=np.full(len(PLACES), 1.1e10))
 
-    evaluation = measured(package, Collection.of([vast], ["dot"]), tmp_path / "out")
+    evaluation = measured(package, Collection.from_scenes([vast], ["dot"]), tmp_path / "out")
 
     assert evaluation.metrics["AP"] == evaluation.metrics["AP_large"] == 1
 
 
 def test_a_scene_of_another_size_than_its_labels(package, labelled, tmp_path):
     (scene,) = labelled(around(PLACES)).scenes
-    wrong = Collection.of([dataclasses.replace(scene, width=99)], ["dot"])
+    wrong = Collection.from_scenes([dataclasses.replace(scene, width=99)], ["dot"])
 
     with pytest.raises(LabelsError, match="has 100 x 60 px, but its labels state 99 x 60 px"):
         measured(package, wrong, tmp_path / "out")
@@ -241,7 +241,7 @@ def test_a_scene_of_another_size_than_its_labels(package, labelled, tmp_path):
 
 def test_no_scene(package, tmp_path):
     with pytest.raises(LabelsError, match="no scene"):
-        measured(package, Collection.of([], ["dot"]), tmp_path / "out")
+        measured(package, Collection.from_scenes([], ["dot"]), tmp_path / "out")
 
 
 def test_classes_of_tiles_are_not_measured(labelled, tmp_path):
@@ -369,7 +369,7 @@ def test_instances_are_compared_by_their_outlines(make_scene, tmp_path):
 
 
 def test_outlines_need_outlines(water, labelled, tmp_path):
-    collection = Collection.of(labelled(around(PLACES)).scenes, ["water"])
+    collection = Collection.from_scenes(labelled(around(PLACES)).scenes, ["water"])
 
     with pytest.raises(LabelsError, match="label the objects with polygons"):
         measured(water, collection, tmp_path / "out")

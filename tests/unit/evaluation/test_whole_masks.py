@@ -15,7 +15,7 @@ from swath.evaluation import masks
 from swath.evaluation.evaluate import evaluate
 from swath.evaluation.metrics.objects import GroundTruth
 from swath.labels.collection import Collection
-from swath.labels.objects import Objects, polygons_of
+from swath.labels.objects import Objects, to_valid_polygons
 from swath.training.data.class_maps import UNKNOWN_CLASS, ClassMapRasterizer
 from swath.training.data.crop import NO_CLASS
 from tests.helpers import oracles
@@ -44,7 +44,7 @@ def polygon(rng):
     angles = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(3, 9)))
     reach = rng.uniform(0.2, 1, len(angles)) * rng.choice([3, 10, 30])
     ring = middle + np.stack([np.cos(angles), np.sin(angles)], 1) * reach[:, None]
-    shape = polygons_of(shapely.Polygon(ring))
+    shape = to_valid_polygons(shapely.Polygon(ring))
     if rng.random() < 0.3:
         shape = shape.difference(shape.buffer(-0.2 * reach.mean()))
     return shape
@@ -61,7 +61,7 @@ def labels(rng):
         classes=rng.integers(0, len(LABELS), len(whole)),
         crowd=rng.random(len(whole)) < CROWDED,
         outlines=whole,
-    ).within((0, 0, WIDTH, HEIGHT), least_visible=0)
+    ).clip((0, 0, WIDTH, HEIGHT), min_visible_share=0)
 
 
 def known_at_each_pixel(objects, background):
@@ -90,7 +90,7 @@ def test_pixels_are_those_of_a_loop_over_them(package, make_scene, tmp_path, mon
     labelled = dataclasses.replace(labelled, classes=objects.classes, crowd=objects.crowd)
 
     evaluation = evaluate(
-        package, Collection.of([labelled], LABELS), tmp_path / "out", report=False
+        package, Collection.from_scenes([labelled], LABELS), tmp_path / "out", report=False
     )
 
     known = known_at_each_pixel(objects, LABELS.index("land"))
@@ -124,7 +124,7 @@ def test_what_is_trained_on_is_what_is_measured_against(make_scene, seed):
     (labelled,) = collection_of([(scene, objects.outlines)]).scenes
     labelled = dataclasses.replace(labelled, classes=objects.classes, crowd=objects.crowd)
 
-    painted = ClassMapRasterizer(Collection.of([labelled], LABELS))(
+    painted = ClassMapRasterizer(Collection.from_scenes([labelled], LABELS))(
         0, (0, 0, WIDTH, HEIGHT)
     ).astype(int)
 

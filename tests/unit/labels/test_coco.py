@@ -138,20 +138,20 @@ def test_the_scene_itself_may_be_given_for_its_folder(scene, tmp_path):
     ("annotations", "message"),
     [
         ([(1, 1, (100, 5, 4, 4))], r"annotation 1 .*\(100, 5, 104, 9\).*outside.*60 x 40 px"),
-        ([(1, 1, (5, 5, 0, 4))], r"annotation 1 .*\(5, 5, 5, 9\), which has no area; mend"),
+        ([(1, 1, (5, 5, 0, 4))], r"annotation 1 .*\(5, 5, 5, 9\), which has no area; correct"),
         ([(1, 1, (5, 5, -3, 4))], r"which has no area"),
         ([(1, 9, (5, 5, 4, 4))], r"annotation 1 is of the unknown class 9; .* 1 \(ship\)"),
         ([(8, 1, (5, 5, 4, 4))], r"annotation 1 is of image 8, which is not in the file"),
         ([(1, 1, {})], "neither a bbox nor a segmentation; give it one"),
         ([(1, 1, {"segmentation": [[1, 2, 3, 4]]})], "a polygon of 4 numbers; three points"),
-        ([(1, 1, {"segmentation": [[1, 1, 2, 2, 3, 3]]})], "an outline that has no area"),
+        ([(1, 1, {"segmentation": [[1, 1, 2, 2, 3, 3]]})], "an outline without area"),
         (
             [(1, 1, {"segmentation": {"size": [60, 40], "counts": [2400]}})],
             "a mask of 60 x 40 .* its scene 40 x 60",
         ),
         (
             [(1, 1, {"segmentation": {"size": [40, 60], "counts": [3, 4]}})],
-            "its runs make 7 px, and 40 x 60 are wanted",
+            "its runs have 7 px, but the mask has 40 x 60",
         ),
         ([(1, 1, {"segmentation": {"size": [40, 60], "counts": [2400]}})], "without pixels"),
         ([(1, 1, {"bbox": [1, 2, 3]})], r"labels\.json: .*bbox"),
@@ -172,12 +172,12 @@ def test_what_is_given_twice_is_refused(read, what):
     def repeat(content):
         content[what] *= 2
 
-    with pytest.raises(LabelsError, match=r"the (image|annotation|category) id 1 is given twice"):
+    with pytest.raises(LabelsError, match=r"the (image|annotation|category) id 1 occurs twice"):
         read([(1, 1, (1, 1, 2, 2))], change=repeat)
 
 
 def test_two_images_of_one_file_are_refused(read):
-    with pytest.raises(LabelsError, match=r"the file_name 'port\.tif' is given twice"):
+    with pytest.raises(LabelsError, match=r"the file_name 'port\.tif' occurs twice"):
         read(images=[("port.tif", 60, 40), ("port.tif", 60, 40)])
 
 

@@ -10,7 +10,7 @@ from urllib3 import HTTPResponse
 
 from swath import storage
 from swath.errors import TransientError
-from swath.labels.files import digests, find_scenes
+from swath.labels.files import hash_files, list_scenes
 
 
 @pytest.fixture
@@ -25,17 +25,17 @@ def bucket(monkeypatch):
 
 
 def test_a_folder_on_s3_is_listed_and_its_bytes_are_summed(bucket):
-    assert find_scenes("s3://maps/scenes") == ["s3://maps/scenes/a.tif"]
-    (digest,) = digests(["s3://maps/scenes/a.tif"])
+    assert list_scenes("s3://maps/scenes") == ["s3://maps/scenes/a.tif"]
+    (digest,) = hash_files(["s3://maps/scenes/a.tif"])
     assert digest.startswith("ca978112")
 
 
 @pytest.mark.parametrize(
     ("ask", "said"),
     [
-        (lambda: find_scenes("s3://maps/scenes"), "s3://maps/scenes cannot be listed"),
+        (lambda: list_scenes("s3://maps/scenes"), "s3://maps/scenes cannot be listed"),
         (
-            lambda: digests(["s3://maps/scenes/a.tif"]),
+            lambda: hash_files(["s3://maps/scenes/a.tif"]),
             "s3://maps/scenes/a.tif cannot be read",
         ),
     ],

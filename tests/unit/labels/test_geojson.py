@@ -124,7 +124,7 @@ def test_one_class_need_not_be_told(read, make_scene, classes, expected):
 
 
 def test_one_of_several_classes_must_be_told(read, make_scene):
-    with pytest.raises(LabelsError, match=r"feature 1 does not say its class.*give it a property"):
+    with pytest.raises(LabelsError, match=r"feature 1 has no class.*give it a property"):
         read(on_the_map([SQUARE]), make_scene(blank()), classes=["a", "b"])
 
 
@@ -143,10 +143,10 @@ def test_points_become_squares_of_a_size_that_is_asked_for(read, make_scene):
     [
         (shapely.LineString([(15, 45), (15.1, 45)]), "feature 1 has a LineString; a label is"),
         (shapely.Polygon(), "feature 1 has an empty geometry"),
-        (shapely.box(1, 2, 3, 4), r"feature 1 lies in none of the scenes \(1\), like 0 others"),
+        (shapely.box(1, 2, 3, 4), r"feature 1 and 0 others lie in none of the scenes \(1\)"),
         (
             shapely.box(5e5, 4.99e6, 5.001e5, 5e6),
-            r"\(500100, 4.99e\+06\), which are no longitude and latitude: the file lacks a crs",
+            r"\(500100, 4.99e\+06\), which is not a longitude and latitude: the file lacks a crs",
         ),
     ],
 )
@@ -176,7 +176,7 @@ def test_an_outline_without_area_is_refused(read, make_scene):
     (line,) = on_the_map([shapely.LineString([(5, 5), (25, 5)])])
     flat = shapely.Polygon([*line.coords, line.coords[0]])
 
-    with pytest.raises(LabelsError, match=r"feature 1 has an outline that has no area"):
+    with pytest.raises(LabelsError, match=r"feature 1 has an outline without area"):
         read([flat], make_scene(blank()))
 
 
@@ -205,7 +205,7 @@ def test_ids_that_are_given_twice_are_refused(make_scene, tmp_path):
         feature["id"] = 3
     labels = write_json(tmp_path / "labels.geojson", content)
 
-    with pytest.raises(LabelsError, match="the id 3 is given twice"):
+    with pytest.raises(LabelsError, match="the id 3 occurs twice"):
         read_collection(labels, make_scene(blank()))
 
 
@@ -217,7 +217,7 @@ def test_a_system_that_is_not_known_is_refused(read, make_scene):
 def test_a_scene_that_is_nowhere_is_refused(read, make_scene):
     scene = make_scene(blank(), crs=None)
 
-    with pytest.raises(LabelsError, match=r"scene\.tif does not say where it is.*as COCO"):
+    with pytest.raises(LabelsError, match=r"scene\.tif has no georeference.*as COCO"):
         read(on_the_map([SQUARE]), scene)
 
 
@@ -314,6 +314,6 @@ def test_a_stray_label_in_a_scenes_own_file_is_named(make_scene, tmp_path):
     content = geojson([*on_the_map([SQUARE]), stray, stray])
     write_json(tmp_path / "own" / "a.geojson", content)
 
-    message = r"feature 2 lies where the projection of .*a\.tif cannot put it, like 1 others; it"
+    message = r"feature 2 and 1 others have no position in the projection of .*a\.tif; it"
     with pytest.raises(LabelsError, match=message):
         read_collection(str(tmp_path / "own"), scene)

@@ -35,7 +35,7 @@ def labels_of(path, *names):
 def test_two_names_of_one_file_are_refused(port, other):
     (port / "b").mkdir()
 
-    with pytest.raises(LabelsError, match=r"images 1 \(port.tif\) and 2 .* give one scene twice"):
+    with pytest.raises(LabelsError, match=r"images 1 \(port.tif\) and 2 .* refer to one scene"):
         read_collection(labels_of(port, "port.tif", other), str(port))
 
 
@@ -43,7 +43,7 @@ def test_two_names_of_one_file_are_refused(port, other):
 def test_two_files_of_the_same_bytes_are_refused(port, put):
     put(port / "port.tif", port / "other.tif")
 
-    with pytest.raises(LabelsError, match=r"port\.tif and .*other\.tif hold the same bytes"):
+    with pytest.raises(LabelsError, match=r"port\.tif and .*other\.tif have the same bytes"):
         read_collection(labels_of(port, "port.tif", "other.tif"), str(port))
 
 

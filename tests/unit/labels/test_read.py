@@ -38,7 +38,7 @@ def test_labels_and_scenes_may_lie_on_s3(port, http_bucket):
 
 def test_what_is_missing_on_s3_is_named(port, http_bucket):
     labels = f"{http_bucket}/labels.json"
-    with pytest.raises(LabelsError, match=f"no file of labels at {labels}"):
+    with pytest.raises(LabelsError, match=f"{labels} does not exist"):
         read_collection(labels, http_bucket)
 
     storage.write_bytes(labels, (port / "labels.json").read_bytes())
@@ -49,14 +49,14 @@ def test_what_is_missing_on_s3_is_named(port, http_bucket):
 def test_a_folder_whose_labels_cannot_be_told_is_refused(port):
     (port / "more.json").write_text("{}")
 
-    with pytest.raises(LabelsError, match=r"and has .*labels\.json, .*more\.json; name them"):
+    with pytest.raises(LabelsError, match=r"but has .*labels\.json, .*more\.json; give their"):
         read_collection(None, str(port))
 
 
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ("nothing.json", r"no file of labels at .*nothing\.json; check the address"),
+        ("nothing.json", r"nothing\.json does not exist; check the address"),
         ("", r"there are no labels in .*empty"),
         ("broken.json", r"broken\.json: Input data was truncated; labels are COCO"),
     ],
@@ -76,7 +76,7 @@ def test_a_folder_without_scenes_is_refused(port):
     (port / "empty").mkdir()
     labels = write_json(port / "x.geojson", {"type": "FeatureCollection", "features": []})
 
-    with pytest.raises(LabelsError, match=r"there are no scenes in .*empty: it should be a folder"):
+    with pytest.raises(LabelsError, match=r"empty contains no scenes: it must be a folder"):
         read_collection(labels, str(port / "empty"))
 
 

@@ -98,9 +98,9 @@ def test_assignments_are_read():
 @pytest.mark.parametrize(
     ("texts", "says"),
     [
-        (["vessel"], "--map vessel is no assignment; write --map vessel=ship"),
-        (["=ship"], "--map =ship is no assignment"),
-        (["vessel="], "--map vessel= is no assignment"),
+        (["vessel"], "--map vessel is not an assignment; write --map vessel=ship"),
+        (["=ship"], "--map =ship is not an assignment"),
+        (["vessel="], "--map vessel= is not an assignment"),
         (["a=b", "a=c"], "gives the class 'a' two names, 'b' and 'c'"),
     ],
 )

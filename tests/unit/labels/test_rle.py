@@ -24,20 +24,20 @@ def test_masks_in_numbers_run_down_the_columns():
 
 @pytest.mark.parametrize("counts", [[1, 2], [4, -1, 3], [], [2**70]])
 def test_runs_that_make_no_such_mask_are_refused(counts):
-    with pytest.raises(ValueError, match="are wanted"):
+    with pytest.raises(ValueError, match="but the mask has"):
         rle.decode(counts, (2, 3))
 
 
 @pytest.mark.parametrize(
     ("counts", "why"),
     [
-        ("0", "make 0 px, and 2 x 3 are wanted"),
-        ("", "make 0 px, and 2 x 3 are wanted"),
+        ("0", "have 0 px, but the mask has 2 x 3"),
+        ("", "have 0 px, but the mask has 2 x 3"),
         ("P", "end within a number"),
-        ("P" * 60, "continues no run"),
-        ("\0", "continues no run"),
-        ("é", "continues no run"),
-        ("\ud800", "continues no run"),
+        ("P" * 60, "is invalid"),
+        ("\0", "is invalid"),
+        ("é", "is invalid"),
+        ("\ud800", "is invalid"),
     ],
 )
 def test_letters_that_make_no_such_mask_are_refused(counts, why):

@@ -1,7 +1,7 @@
 import pytest
 
 from swath.errors import LabelsError
-from swath.labels.scene_matching import match, tile_id
+from swath.labels.scene_matching import match_label_files, tile_id
 
 
 @pytest.mark.parametrize(
@@ -29,18 +29,18 @@ def test_a_tile_is_what_numbers_a_chip(name, expected):
 def test_a_file_is_of_the_scene_that_its_name_says(label, scene):
     others = ["b/long_beach_41.tif", "b/other_S2.tif", "b/SAR_tile_4.tif", "b/oam_b_rgb.tif"]
 
-    assert match([label], [*others, scene]) == {scene: label}
+    assert match_label_files([label], [*others, scene]) == {scene: label}
 
 
 @pytest.mark.parametrize(
     ("labels", "scenes", "message"),
     [
-        (["x.json"], ["a.tif", "b.tif"], r"x\.json could be the labels of no scene"),
-        (["a_x.json"], ["a_b.tif", "a_c.tif"], r"a_x\.json could be the labels of 2 scenes, such"),
-        (["t_4.json"], ["t_5.tif"], "of no scene"),
+        (["x.json"], ["a.tif", "b.tif"], r"x\.json has a name that matches no scene"),
+        (["a_x.json"], ["a_b.tif", "a_c.tif"], r"a_x\.json has a name that matches 2 scenes, such"),
+        (["t_4.json"], ["t_5.tif"], "matches no scene"),
         (["a.json", "a_x.json"], ["a.tif"], r"a\.json and a_x\.json are both labels of a\.tif"),
     ],
 )
 def test_what_cannot_be_told_is_refused(labels, scenes, message):
     with pytest.raises(LabelsError, match=message):
-        match(labels, scenes)
+        match_label_files(labels, scenes)

@@ -95,16 +95,16 @@ def test_the_class_of_footprints_can_be_named(area):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (HEAD + FIRST + FIRST, r"line 3 gives the building 1 of the tile .*tile_1 a second time"),
-        (HEAD + FIRST.replace("tile_1", "tile_3"), r"line 2 is of the tile .*tile_3, and none"),
-        (HEAD + "x_tile_1,1,POINT (1 2),\n", r"line 2 is of the tile tile_1, and none of the 2"),
+        (HEAD + FIRST + FIRST, r"line 3 repeats the building 1 of the tile .*tile_1"),
+        (HEAD + FIRST.replace("tile_1", "tile_3"), r"line 2 is of the tile .*tile_3, but none"),
+        (HEAD + "x_tile_1,1,POINT (1 2),\n", r"line 2 is of the tile tile_1, but none of the 2"),
         (
             HEAD + f"{STAMP}_tile_1,1,POINT (1 2),\n",
-            r"line 2 has 'POINT \(1 2\)' for a polygon; write POLYGON",
+            r"line 2 has the invalid polygon 'POINT \(1 2\)'; write POLYGON",
         ),
         (
             HEAD + f'{STAMP}_tile_1,1,"POLYGON ((1 1, 2 2, 1 1))",\n',
-            "line 2 has an outline that has no area|for a polygon",
+            "line 2 has an outline without area|the invalid polygon",
         ),
         (
             HEAD + f'{STAMP}_tile_1,1,"POLYGON ((75 6, 95 6, 95 26, 75 6))",\n',
@@ -123,7 +123,7 @@ def test_a_summary_that_cannot_be_is_refused_with_its_line(area, rows, message):
 def test_footprints_of_no_chip_are_refused(area):
     add_footprints(area, 3, (5, 6, 15, 26))
 
-    with pytest.raises(LabelsError, match=r"tile_3\.geojson is of the tile .*tile_3, and none of"):
+    with pytest.raises(LabelsError, match=r"tile_3\.geojson is of the tile .*tile_3, but none of"):
         read_collection(str(area / "geojson_buildings"), chips(area))
 
 

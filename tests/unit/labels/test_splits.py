@@ -51,5 +51,5 @@ def test_folds_do_not_depend_on_the_order_of_scenes():
 
 @pytest.mark.parametrize("count", [0, 1, 4])
 def test_folds_that_cannot_be_made_are_refused(count):
-    with pytest.raises(LabelsError, match=f"{count} folds of 3 scenes cannot be made; ask for 2"):
+    with pytest.raises(LabelsError, match=f"3 scenes cannot be split into {count} folds"):
         list(folds(of_counts([1, 1, 1]), count))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from swath.errors import InputError
-from swath.labels.collection import Collection, LabelledScene
+from swath.labels.collection import Collection, LabeledScene
 from swath.models.scaling import MinMax, ZScore
 from swath.training.data.statistics import BandStatistics
 from swath.training.inputs import TrainInputs, balanced_weights, default_bands
@@ -11,7 +11,7 @@ from tests.helpers.squares import collection, options
 
 def labelled(uri, classes):
     count = len(classes)
-    return LabelledScene(
+    return LabeledScene(
         uri=uri,
         width=9,
         height=9,
@@ -53,16 +53,16 @@ def test_bands_are_scaled_by_their_statistics(squares, kind, band, wanted):
 def test_by_default_all_bands_of_the_first_scene_are_taken(make_scene, names, profile, wanted):
     uri = make_scene(np.zeros((4, 9, 9), np.uint8), names=names, **profile)
 
-    assert default_bands(Collection.of([labelled(uri, [0])], ["a"])) == wanted
+    assert default_bands(Collection.from_scenes([labelled(uri, [0])], ["a"])) == wanted
 
 
 def test_a_collection_without_scenes_has_no_bands():
     with pytest.raises(InputError, match="no scenes"):
-        default_bands(Collection.of([], ["a"]))
+        default_bands(Collection.from_scenes([], ["a"]))
 
 
 def test_rare_classes_weigh_more_and_the_mean_over_objects_is_one():
-    data = Collection.of([labelled("x.tif", [0] * 16 + [1] * 4)], ["a", "b", "none"])
+    data = Collection.from_scenes([labelled("x.tif", [0] * 16 + [1] * 4)], ["a", "b", "none"])
     common, rare, none = balanced_weights(data)
 
     assert rare == pytest.approx(2 * common)

@@ -100,7 +100,7 @@ def test_scenes_without_objects_are_refused_for_validation(squares):
     )
 
     with pytest.raises(InputError, match=r"no labeled objects .*v\.tif"):
-        create_validator("object-detection", Collection.of([bare], data.classes))
+        create_validator("object-detection", Collection.from_scenes([bare], data.classes))
 
 
 def curve(scores, hits, truths):

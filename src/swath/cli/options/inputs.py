@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from swath.labels.formats import Form
+from swath.labels import formats
 
 NO_LABELS = "-"
 """Argument that means that the labels are beside the scenes."""
@@ -84,7 +84,7 @@ Database = Annotated[
 
 # Labeled scenes.
 LabelFormat = Annotated[
-    Form,
+    formats.LabelFormat,
     typer.Option(
         "--format", metavar="FORMAT", help="Format of the labels: auto, coco, geojson or spacenet."
     ),

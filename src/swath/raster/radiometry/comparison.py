@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 import numpy as np
 
-from swath.raster.radiometry.profile import PERCENTS, Profile, Relations, profile_of
+from swath.raster.radiometry.profile import PERCENTILES, Profile, Relations, compute_profile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,13 +30,13 @@ A smaller scene may show a single kind of surface.
 """
 MIN_SAMPLES = 1000
 """Smallest number of samples, valid in every band, for a comparison."""
-_MAX_NUMBERS = 20_000
+_MAX_CONTRASTS = 20_000
 """Largest number of contrasts that a package holds, as they are stored as text."""
 MAX_PROFILES = 64
 """Largest number of scenes whose profiles a package holds."""
-_FLOOR = 0.02
+_MIN_DEVIATION = 0.02
 """Smallest standard deviation of a relation that is assumed for the training scenes."""
-_BEND = 0.05
+_LINEAR_SHARE = 0.05
 """Share of a band's range below which differences count linearly, and above it by their ratio."""
 _MARGIN, _MARGIN_OF_ONE = 0.5, 0.6
 """Largest distance of a percentile from the range of those of training.
@@ -44,37 +44,37 @@ _MARGIN, _MARGIN_OF_ONE = 0.5, 0.6
 It is the sum of `_MARGIN` times that range and `_MARGIN_OF_ONE` / √n, the logarithm of a ratio, for
 n training scenes.
 """
-_MIN_GAIN, _MIN_GAIN_OF_FEW, _FEW = 0.9, 0.5, 5
+_MIN_GAIN, _MIN_GAIN_OF_FEW, _MIN_MANY_SCENES = 0.9, 0.5, 5
 """Distance after an exchange of bands, as a share of that before, below which it counts as better.
 
 The distance is squared, and is that to the nearest training scene. `_MIN_GAIN_OF_FEW` applies to
-fewer than `_FEW` training scenes.
+fewer than `_MIN_MANY_SCENES` training scenes.
 """
 _MAX_DISTANCE = 3.0
 """Largest squared distance at which a scene resembles a training scene.
 
 It is a multiple of the largest squared distance from a training scene to its nearest neighbor.
 """
-_MEDIAN = PERCENTS.index(50)
-"""Index of the median in `PERCENTS`."""
-_NAMED = 3
+_MEDIAN = PERCENTILES.index(50)
+"""Index of the median in `PERCENTILES`."""
+_MAX_NAMED_BANDS = 3
 """Largest number of bands that a warning names."""
 
 
-class Expected(msgspec.Struct, frozen=True, kw_only=True):
+class TrainingStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """Statistics of the bands of a model's training scenes, as its package holds them."""
 
     scenes: int
     """Number of training scenes."""
     low: list[list[float]]
-    """Least value of each percentile over the scenes, (bands, len(PERCENTS))."""
+    """Least value of each percentile over the scenes, (bands, len(PERCENTILES))."""
     high: list[list[float]]
-    """Greatest value of each percentile over the scenes, (bands, len(PERCENTS))."""
+    """Greatest value of each percentile over the scenes, (bands, len(PERCENTILES))."""
     profiles: list[Profile]
     """Profiles of the scenes; of many scenes, the profiles that differ most."""
 
     @classmethod
-    def of(cls, profiles: Sequence[Profile]) -> Self:
+    def from_profiles(cls, profiles: Sequence[Profile]) -> Self:
         """Return the statistics of some scenes.
 
         Args:
@@ -85,7 +85,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
             scenes=len(profiles),
             low=percentiles.min(axis=0).tolist(),
             high=percentiles.max(axis=0).tolist(),
-            profiles=_most_different(profiles),
+            profiles=_select_most_different(profiles),
         )
 
     def fits(self, bands: int) -> bool:
@@ -95,7 +95,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
         return (
             self.scenes >= len(self.profiles) > 0
             and all(len(table) == bands for table in tables)
-            and all(len(row) == len(PERCENTS) for table in tables for row in table)
+            and all(len(row) == len(PERCENTILES) for table in tables for row in table)
             and all(
                 (len(one.percentiles), len(one.roughness), len(one.contrasts))
                 in {related, (bands, 0, 0)}
@@ -105,7 +105,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compare(
-    samples: Samples, expected: Expected, bands: Sequence[str], *, stride: int, scene: str
+    samples: Samples, expected: TrainingStatistics, bands: Sequence[str], *, stride: int, scene: str
 ) -> list[str]:
     """Return warnings if a scene contradicts the statistics of a model's training scenes.
 
@@ -122,15 +122,15 @@ def compare(
     count = len(samples.complete())
     if count < MIN_SAMPLES or count * stride**2 < MIN_VALID_PIXELS:
         return []
-    profile = profile_of(samples)
-    ranges, seen = _Ranges.of(expected), np.array(profile.percentiles)
-    exchange = _exchange(profile, expected)
-    if exchange and not ranges.outside(seen[exchange]).any():
-        return [_exchanged(exchange, bands, scene)]
-    outside = ranges.outside(seen)
+    profile = compute_profile(samples)
+    ranges, percentiles = _Ranges.from_statistics(expected), np.array(profile.percentiles)
+    exchange = _detect_exchange(profile, expected)
+    if exchange and not ranges.outside(percentiles[exchange]).any():
+        return [_exchange_warning(exchange, bands, scene)]
+    outside = ranges.outside(percentiles)
     if outside.any():
-        return [_of_another_unit(seen, outside, expected, bands, scene)]
-    return [_exchanged(exchange, bands, scene)] if exchange else []
+        return [_unit_warning(percentiles, outside, expected, bands, scene)]
+    return [_exchange_warning(exchange, bands, scene)] if exchange else []
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,29 +143,29 @@ class _Ranges:
     bend: NDArray[np.float64]
     """Number of each band, (bands, 1), at which the scale turns from linear to logarithmic."""
     low: NDArray[np.float64]
-    """Lower limits on that scale, (bands, len(PERCENTS))."""
+    """Lower limits on that scale, (bands, len(PERCENTILES))."""
     high: NDArray[np.float64]
-    """Upper limits on that scale, (bands, len(PERCENTS))."""
+    """Upper limits on that scale, (bands, len(PERCENTILES))."""
 
     @classmethod
-    def of(cls, expected: Expected) -> Self:
+    def from_statistics(cls, expected: TrainingStatistics) -> Self:
         known = np.array([profile.percentiles for profile in expected.profiles])
         width = np.median(known[:, :, -1] - known[:, :, 0], axis=0)
         size = np.abs(known).max(axis=(0, 2))
-        bend = np.maximum(_BEND * np.maximum(width, 1e-3 * size), np.finfo(np.float32).tiny)[
-            :, None
-        ]
+        bend = np.maximum(
+            _LINEAR_SHARE * np.maximum(width, 1e-3 * size), np.finfo(np.float32).tiny
+        )[:, None]
         low, high = (np.arcsinh(np.array(one) / bend) for one in (expected.low, expected.high))
         margin = _MARGIN * (high - low) + _MARGIN_OF_ONE / np.sqrt(expected.scenes)
         return cls(bend, low - margin, high + margin)
 
     def outside(self, percentiles: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Return which percentiles (bands, len(PERCENTS)) lie outside their ranges."""
+        """Return which percentiles (bands, len(PERCENTILES)) lie outside their ranges."""
         bent = np.arcsinh(percentiles / self.bend)
         return np.asarray((bent < self.low) | (bent > self.high))
 
 
-class _Likeness:
+class _RelationsDistance:
     """Distance from a scene to the training scene with the most similar relations of bands."""
 
     def __init__(self, relations: Sequence[Relations]) -> None:
@@ -175,12 +175,15 @@ class _Likeness:
         self._weight = np.sqrt(max(1.0, len(contrasts[0]) / 2 / len(rough[0])))
         known = np.array([self._together(one) for one in relations])
         floors = np.concatenate(
-            [np.full(len(contrasts[0]), _FLOOR), np.full(len(rough[0]), _FLOOR * self._weight)]
+            [
+                np.full(len(contrasts[0]), _MIN_DEVIATION),
+                np.full(len(rough[0]), _MIN_DEVIATION * self._weight),
+            ]
         )
         variance = known.var(axis=0, ddof=1) if len(known) > 1 else 0.0
         self._spread = np.sqrt(variance + floors**2)
         self._known = known / self._spread
-        others = [np.delete(self._known, place, axis=0) for place in range(len(known))]
+        others = [np.delete(self._known, index, axis=0) for index in range(len(known))]
         self.nearest = (
             max(map(self._distance, self._known, others)) if len(known) > 1 else float("inf")
         )
@@ -199,100 +202,107 @@ class _Likeness:
         return float(((others - one) ** 2).sum(axis=1).min())
 
 
-def _exchange(profile: Profile, expected: Expected) -> list[int] | None:
+def _detect_exchange(profile: Profile, expected: TrainingStatistics) -> list[int] | None:
     """Return an order of the bands in which the scene clearly resembles training more, if any.
 
     All exchanges of two bands are tried, and the best one is applied. This is repeated until none
     improves the result, so rotations and reversals are recognized, too.
     """
-    known = [found for one in expected.profiles if (found := Relations.of(one))]
-    relations = Relations.of(profile)
+    known = [each for one in expected.profiles if (each := Relations.from_profile(one))]
+    relations = Relations.from_profile(profile)
     if not known or relations is None:
         return None
-    likeness = _Likeness(known)
+    nearest_training = _RelationsDistance(known)
     order = list(range(len(profile.percentiles)))
-    least = first = likeness.distance(relations)
+    least = first = nearest_training.distance(relations)
     for _ in order:
-        tried = [_swapped(order, *pair) for pair in itertools.combinations(range(len(order)), 2)]
-        distances = [likeness.distance(relations.permuted(one)) for one in tried]
+        tried = [_swap(order, *pair) for pair in itertools.combinations(range(len(order)), 2)]
+        distances = [nearest_training.distance(relations.permuted(one)) for one in tried]
         best = int(np.argmin(distances))
         if distances[best] >= least:
             break
         order, least = tried[best], distances[best]
-    gain = _MIN_GAIN if len(known) >= _FEW else _MIN_GAIN_OF_FEW
-    clear = least < gain * first and least <= _MAX_DISTANCE * likeness.nearest
+    gain = _MIN_GAIN if len(known) >= _MIN_MANY_SCENES else _MIN_GAIN_OF_FEW
+    clear = least < gain * first and least <= _MAX_DISTANCE * nearest_training.nearest
     return order if clear else None
 
 
-def _swapped(order: Sequence[int], i: int, j: int) -> list[int]:
-    found = list(order)
-    found[i], found[j] = found[j], found[i]
-    return found
+def _swap(order: Sequence[int], i: int, j: int) -> list[int]:
+    swapped = list(order)
+    swapped[i], swapped[j] = swapped[j], swapped[i]
+    return swapped
 
 
-def _exchanged(order: Sequence[int], bands: Sequence[str], scene: str) -> str:
-    moved = [place for place, source in enumerate(order) if place != source]
-    found = ", ".join(f"{bands[order[place]]} looks like {bands[place]}" for place in moved)
+def _exchange_warning(order: Sequence[int], bands: Sequence[str], scene: str) -> str:
+    moved = [index for index, source in enumerate(order) if index != source]
+    similar = ", ".join(f"{bands[order[index]]} resembles {bands[index]}" for index in moved)
     return (
-        f"{scene}: the bands seem to be exchanged: {found} in the scenes of the model's training; "
-        "name the scene's bands by what they are, or give them in the model's order"
+        f"{scene}: the bands seem to be exchanged: {similar} in the model's training scenes; "
+        "correct the names of the scene's bands, or store them in the model's order"
     )
 
 
-def _of_another_unit(
-    seen: NDArray[np.float64],
+def _unit_warning(
+    percentiles: NDArray[np.float64],
     outside: NDArray[np.bool_],
-    expected: Expected,
+    expected: TrainingStatistics,
     bands: Sequence[str],
     scene: str,
 ) -> str:
     usual = np.median([profile.percentiles for profile in expected.profiles], axis=0)
     odd = np.flatnonzero(outside.any(axis=1))
-    readings = [_reading(bands[band], seen[band], usual[band], outside[band]) for band in odd]
-    more = f" and {len(odd) - _NAMED} more bands" if len(odd) > _NAMED else ""
+    descriptions = [
+        _describe_band(bands[band], percentiles[band], usual[band], outside[band]) for band in odd
+    ]
+    more = f" and {len(odd) - _MAX_NAMED_BANDS} more bands" if len(odd) > _MAX_NAMED_BANDS else ""
     return (
-        f"{'; '.join(readings[:_NAMED])}{more}: {scene} seems to be in another unit, or shows "
-        "something else; state its unit (gdal_edit.py -scale, -offset and -units), or correct it"
+        f"{'; '.join(descriptions[:_MAX_NAMED_BANDS])}{more}: {scene} seems to be in another "
+        "unit, or shows something else; state its unit (gdal_edit.py -scale, -offset and -units), "
+        "or correct it"
     )
 
 
-def _reading(
-    band: str, seen: NDArray[np.float64], usual: NDArray[np.float64], outside: NDArray[np.bool_]
+def _describe_band(
+    band: str,
+    percentiles: NDArray[np.float64],
+    usual: NDArray[np.float64],
+    outside: NDArray[np.bool_],
 ) -> str:
     """Describe a band by its median and that of training.
 
     If the median is not outside its range, the highest percentile that is outside is added.
     """
     text = (
-        f"{band}: median {_text(seen[_MEDIAN])}, the model was trained around "
-        f"{_text(usual[_MEDIAN])}"
+        f"{band}: median {_format_number(percentiles[_MEDIAN])}, the model was trained around "
+        f"{_format_number(usual[_MEDIAN])}"
     )
     if outside[_MEDIAN]:
         return text
-    place = int(np.flatnonzero(outside)[-1])
-    return f"{text} ({PERCENTS[place]}% up to {_text(seen[place])}, there {_text(usual[place])})"
+    index = int(np.flatnonzero(outside)[-1])
+    value, usual_value = _format_number(percentiles[index]), _format_number(usual[index])
+    return f"{text} ({PERCENTILES[index]}% up to {value}, there {usual_value})"
 
 
-def _text(number: float) -> str:
+def _format_number(number: float) -> str:
     """Format a number with four significant digits, without an exponent if possible."""
     return f"{float(f'{number:.4g}'):.10g}"
 
 
-def _most_different(profiles: Sequence[Profile]) -> list[Profile]:
+def _select_most_different(profiles: Sequence[Profile]) -> list[Profile]:
     """Return as many profiles as a package can hold.
 
     Starting from the first, each next profile is the one farthest from those already chosen.
     """
     numbers = max(1, len(profiles[0].contrasts))
-    most = max(1, min(MAX_PROFILES, _MAX_NUMBERS // numbers))
+    most = max(1, min(MAX_PROFILES, _MAX_CONTRASTS // numbers))
     if len(profiles) <= most:
         return list(profiles)
     vectors = np.array([[*np.ravel(p.percentiles), *p.contrasts, *p.roughness] for p in profiles])
     spread = vectors.std(axis=0)
     vectors /= np.where(spread > 0, spread, 1)
-    kept = [0]
+    selected = [0]
     nearest = ((vectors - vectors[0]) ** 2).sum(axis=1)
-    while len(kept) < most:
-        kept.append(int(np.argmax(nearest)))
-        nearest = np.minimum(nearest, ((vectors - vectors[kept[-1]]) ** 2).sum(axis=1))
-    return [profiles[place] for place in sorted(kept)]
+    while len(selected) < most:
+        selected.append(int(np.argmax(nearest)))
+        nearest = np.minimum(nearest, ((vectors - vectors[selected[-1]]) ** 2).sum(axis=1))
+    return [profiles[index] for index in sorted(selected)]

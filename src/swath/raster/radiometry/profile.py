@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
     from swath.raster.radiometry.sampling import Samples
 
-PERCENTS = (2, 50, 98)
+PERCENTILES = (2, 50, 98)
 """Percentiles that a profile holds of each band."""
 MAX_RELATED_BANDS = 16
 """Largest number of bands whose relations a profile holds.
 
 The number of relations grows with the cube of the number of bands.
 """
-_SMOOTHEST = 1e-3
+_MIN_ROUGHNESS = 1e-3
 """Roughness that is added to each band's, so that very smooth bands count as equally rough."""
-_DIGITS = 4
+_SIGNIFICANT_DIGITS = 4
 """Number of significant digits that are kept."""
 _MIN_RELATED_SAMPLES = 100
 """Smallest number of samples, valid in every band, from which relations are computed."""
@@ -39,7 +39,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Profile of one scene, as a model package holds it."""
 
     percentiles: list[list[float]]
-    """Percentiles of each band's numbers in the package's unit, (bands, len(PERCENTS))."""
+    """Percentiles of each band's numbers in the package's unit, (bands, len(PERCENTILES))."""
     contrasts: list[float] = []
     """Means of the contrast (i - j) / (|i| + |j|) for each pair of bands i < j, flattened.
 
@@ -64,7 +64,7 @@ class Relations:
     """Roughness of each band relative to its deviation and to the roughest band, (2, bands)."""
 
     @classmethod
-    def of(cls, profile: Profile) -> Self | None:
+    def from_profile(cls, profile: Profile) -> Self | None:
         """Restore the relations of a profile; None if it has none."""
         bands = len(profile.percentiles)
         if not profile.roughness:
@@ -78,8 +78,10 @@ class Relations:
 
     def permuted(self, order: Sequence[int]) -> Relations:
         """Return the relations of the same scene with its bands in another order."""
-        places = np.asarray(order)
-        return Relations(self.contrasts[np.ix_(places, places, places)], self.roughness[:, places])
+        indices = np.asarray(order)
+        return Relations(
+            self.contrasts[np.ix_(indices, indices, indices)], self.roughness[:, indices]
+        )
 
     def features(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the contrasts and the differences in roughness, each as a vector."""
@@ -88,14 +90,14 @@ class Relations:
         return self.contrasts[upper].ravel(), rough.ravel()
 
 
-def profile_of(samples: Samples) -> Profile:
+def compute_profile(samples: Samples) -> Profile:
     """Return the profile of a scene from its samples, which does not depend on their order.
 
     Args:
         samples: Samples of the scene, of which at least one is valid in each band.
     """
     percentiles = [
-        _rounded(np.percentile(band[~np.isnan(band)], PERCENTS)) for band in samples.values
+        _rounded(np.percentile(band[~np.isnan(band)], PERCENTILES)) for band in samples.values
     ]
     known = samples.complete().sorted()
     bands, count = known.values.shape
@@ -105,7 +107,7 @@ def profile_of(samples: Samples) -> Profile:
     return Profile(
         percentiles=percentiles,
         contrasts=_rounded(_contrasts(values)),
-        roughness=_rounded(_roughness(values, known.neighbours.astype(np.float64))),
+        roughness=_rounded(_roughness(values, known.neighbors.astype(np.float64))),
     )
 
 
@@ -114,26 +116,26 @@ def _contrasts(values: NDArray[np.float64]) -> NDArray[np.float64]:
     quarter = max(1, count // 4)
     order = np.argsort(values, axis=1, kind="stable")
     ends = np.stack([order[:, :quarter], order[:, -quarter:]], axis=1)
-    found = []
+    means = []
     for i in range(bands):
         for j in range(i + 1, bands):
             total = np.abs(values[i]) + np.abs(values[j])
             contrast = (values[i] - values[j]) / np.where(total > 0, total, 1)
-            found.append(contrast[ends].mean(axis=2))
-    return np.ravel(found)
+            means.append(contrast[ends].mean(axis=2))
+    return np.ravel(means)
 
 
-def _roughness(values: NDArray[np.float64], neighbours: NDArray[np.float64]) -> NDArray[np.float64]:
-    steps = np.nanmean(np.abs(values - neighbours), axis=1)
+def _roughness(values: NDArray[np.float64], neighbors: NDArray[np.float64]) -> NDArray[np.float64]:
+    steps = np.nanmean(np.abs(values - neighbors), axis=1)
     spread = np.abs(values - np.median(values, axis=1)[:, None]).mean(axis=1)
-    own = (steps + _SMOOTHEST * spread) / np.where(spread > 0, spread, 1)
+    own = (steps + _MIN_ROUGHNESS * spread) / np.where(spread > 0, spread, 1)
     roughest = steps.max() or 1.0
     logarithms: NDArray[np.float64] = np.log(
-        np.concatenate([np.where(spread > 0, own, 1.0), steps / roughest + _SMOOTHEST])
+        np.concatenate([np.where(spread > 0, own, 1.0), steps / roughest + _MIN_ROUGHNESS])
     )
     return logarithms
 
 
 def _rounded(values: NDArray[np.float64]) -> list[float]:
-    """Round values to `_DIGITS` digits, as more carry no information and enlarge the package."""
-    return [float(f"{value:.{_DIGITS}g}") for value in values.tolist()]
+    """Round values to `_SIGNIFICANT_DIGITS`; more carry no information and enlarge the package."""
+    return [float(f"{value:.{_SIGNIFICANT_DIGITS}g}") for value in values.tolist()]

@@ -1,6 +1,6 @@
 """Sample a scene's pixels: few, evenly spread, and independent of its division into shards.
 
-The samples lie on a lattice over the whole scene, and the owner of a sample is the tile whose core
+The samples lie on a grid over the whole scene, and the owner of a sample is the tile whose core
 contains it. So the shards of a run together take the same samples as a single process.
 """
 
@@ -30,17 +30,17 @@ class Samples:
 
     values: NDArray[np.float32]
     """Values of the pixels, (bands, n); NaN where a band is not valid."""
-    neighbours: NDArray[np.float32]
+    neighbors: NDArray[np.float32]
     """Values one px to the right, (bands, n); NaN where not valid or not read."""
 
     @classmethod
-    def none(cls, bands: int) -> Self:
+    def empty(cls, bands: int) -> Self:
         """Return an empty set of samples."""
         empty = np.empty((bands, 0), np.float32)
         return cls(empty, empty)
 
     @classmethod
-    def join(cls, parts: Sequence[Samples], bands: int) -> Samples:
+    def concatenate(cls, parts: Sequence[Samples], bands: int) -> Samples:
         """Concatenate the samples of the parts of a scene.
 
         Args:
@@ -49,10 +49,10 @@ class Samples:
         """
         parts = [part for part in parts if len(part)]
         if not parts:
-            return cls.none(bands)
+            return cls.empty(bands)
         return cls(
             np.concatenate([part.values for part in parts], axis=1),
-            np.concatenate([part.neighbours for part in parts], axis=1),
+            np.concatenate([part.neighbors for part in parts], axis=1),
         )
 
     def __len__(self) -> int:
@@ -64,15 +64,15 @@ class Samples:
 
     def sorted(self) -> Samples:
         """Return the samples in an order that depends on their values only."""
-        return self._take(np.lexsort((*self.neighbours, *self.values)))
+        return self._take(np.lexsort((*self.neighbors, *self.values)))
 
     def _take(self, which: NDArray[Any]) -> Samples:
-        return Samples(self.values[:, which], self.neighbours[:, which])
+        return Samples(self.values[:, which], self.neighbors[:, which])
 
     def to_bytes(self) -> bytes:
         """Return the samples as the bytes of an NPY file."""
         file = io.BytesIO()
-        np.save(file, np.stack([self.values, self.neighbours]), allow_pickle=False)
+        np.save(file, np.stack([self.values, self.neighbors]), allow_pickle=False)
         return file.getvalue()
 
     @classmethod
@@ -83,25 +83,27 @@ class Samples:
             ValueError: The bytes are not samples of `bands` bands.
         """
         untyped: Any = np.lib.format
-        found = untyped.read_array(io.BytesIO(data), allow_pickle=False)
-        if found.dtype != np.float32 or found.shape[:2] != (2, bands) or found.ndim != 3:  # noqa: PLR2004
-            raise ValueError(f"no samples of {bands} bands: {found.dtype} of shape {found.shape}")
-        return cls(found[0], found[1])
+        arrays = untyped.read_array(io.BytesIO(data), allow_pickle=False)
+        if arrays.dtype != np.float32 or arrays.shape[:2] != (2, bands) or arrays.ndim != 3:  # noqa: PLR2004
+            raise ValueError(
+                f"not samples of {bands} bands: {arrays.dtype} of shape {arrays.shape}"
+            )
+        return cls(arrays[0], arrays[1])
 
 
 @dataclass(frozen=True, slots=True)
-class Lattice:
-    """Lattice of the samples of a scene."""
+class SampleGrid:
+    """Grid of the samples of a scene."""
 
     stride: int
     """Distance in px between samples, along both axes."""
 
     @classmethod
-    def over(cls, width: int, height: int) -> Self:
-        """Return the lattice of a scene whose width and height are in px."""
+    def for_scene(cls, width: int, height: int) -> Self:
+        """Return the grid of a scene whose width and height are in px."""
         return cls(max(1, math.ceil(math.sqrt(width * height / MAX_SAMPLES))))
 
-    def take(
+    def sample(
         self,
         pixels: NDArray[Any],
         valid: Mask | None,
@@ -124,17 +126,17 @@ class Lattice:
         rows = slice(y0 - y, core[3] - y, self.stride)
         cols = slice(x0 - x, core[2] - x, self.stride)
         beside = slice(cols.start + 1, cols.stop + 1, self.stride)
-        values = _known(pixels, valid, (rows, cols), convert)
-        neighbours = np.full_like(values, np.nan)
-        found = _known(pixels, valid, (rows, beside), convert)
-        neighbours[:, :, : found.shape[2]] = found
+        values = _copy_converted(pixels, valid, (rows, cols), convert)
+        neighbors = np.full_like(values, np.nan)
+        next_values = _copy_converted(pixels, valid, (rows, beside), convert)
+        neighbors[:, :, : next_values.shape[2]] = next_values
         bands = len(pixels)
-        values, neighbours = values.reshape(bands, -1), neighbours.reshape(bands, -1)
+        values, neighbors = values.reshape(bands, -1), neighbors.reshape(bands, -1)
         some = ~np.isnan(values).all(axis=0)
-        return Samples(values[:, some], neighbours[:, some])
+        return Samples(values[:, some], neighbors[:, some])
 
 
-def _known(
+def _copy_converted(
     pixels: NDArray[Any],
     valid: Mask | None,
     where: tuple[slice, slice],
@@ -150,8 +152,8 @@ def _known(
     """
     chosen = pixels[:, *where]
     with np.errstate(over="ignore", invalid="ignore"):
-        found = convert(chosen) if convert else chosen.astype(np.float32)
-    found[~np.isfinite(found)] = np.nan
+        converted = convert(chosen) if convert else chosen.astype(np.float32)
+    converted[~np.isfinite(converted)] = np.nan
     if valid is not None:
-        np.copyto(found, np.nan, where=~valid[..., *where])
-    return found
+        np.copyto(converted, np.nan, where=~valid[..., *where])
+    return converted

@@ -10,9 +10,9 @@ import numpy as np
 from swath.errors import SceneError
 from swath.raster.band_units import Units
 from swath.raster.interpretation import select_bands
-from swath.raster.radiometry.comparison import MAX_PROFILES, MIN_SAMPLES, Expected
-from swath.raster.radiometry.profile import Profile, profile_of
-from swath.raster.radiometry.sampling import Lattice, Samples
+from swath.raster.radiometry.comparison import MAX_PROFILES, MIN_SAMPLES, TrainingStatistics
+from swath.raster.radiometry.profile import Profile, compute_profile
+from swath.raster.radiometry.sampling import SampleGrid, Samples
 from swath.raster.radiometry.units import conversion
 from swath.raster.reader import read_tiles
 from swath.raster.scene import open_scene
@@ -24,7 +24,9 @@ _TILE = 512
 _logger = logging.getLogger(__name__)
 
 
-def expect(uris: Sequence[str], bands: Sequence[str], units: Units) -> Expected | None:
+def compute_statistics(
+    uris: Sequence[str], bands: Sequence[str], units: Units
+) -> TrainingStatistics | None:
     """Return the statistics of scenes' bands, as a model package holds them.
 
     If there are more than `MAX_PROFILES` scenes, that many of them are read, evenly spaced.
@@ -40,8 +42,8 @@ def expect(uris: Sequence[str], bands: Sequence[str], units: Units) -> Expected 
     Raises:
         SceneError: A scene cannot be read, or lacks a band.
     """
-    places = np.linspace(0, len(uris) - 1, min(len(uris), MAX_PROFILES)).round().astype(int)
-    profiles = [profile_scene(uris[place], bands, units) for place in places]
+    indices = np.linspace(0, len(uris) - 1, min(len(uris), MAX_PROFILES)).round().astype(int)
+    profiles = [profile_scene(uris[index], bands, units) for index in indices]
     known = [profile for profile in profiles if profile]
     if len(known) < len(profiles):
         _logger.info(
@@ -49,7 +51,7 @@ def expect(uris: Sequence[str], bands: Sequence[str], units: Units) -> Expected 
             len(profiles) - len(known),
             len(profiles),
         )
-    return Expected.of(known) if known else None
+    return TrainingStatistics.from_profiles(known) if known else None
 
 
 def profile_scene(uri: str, bands: Sequence[str], units: Units) -> Profile | None:
@@ -67,9 +69,9 @@ def profile_scene(uri: str, bands: Sequence[str], units: Units) -> Profile | Non
         info = scene.info
         numbers = select_bands(info, bands)
         convert = conversion(info, numbers, bands, units)
-        grid, lattice = (
+        grid, sample_grid = (
             Grid(info.width, info.height, _TILE, 0),
-            Lattice.over(info.width, info.height),
+            SampleGrid.for_scene(info.width, info.height),
         )
         parts = []
         for read in read_tiles(scene, grid, numbers, range(grid.count)):
@@ -77,6 +79,8 @@ def profile_scene(uri: str, bands: Sequence[str], units: Units) -> Profile | Non
                 raise SceneError(f"{uri}: {read.error}") from read.error
             tile = read.tile
             origin = (tile.x, tile.y)
-            parts.append(lattice.take(read.pixels, read.input_mask, origin, tile.core, convert))
-    samples = Samples.join(parts, len(bands))
-    return profile_of(samples) if len(samples.complete()) >= MIN_SAMPLES else None
+            parts.append(
+                sample_grid.sample(read.pixels, read.input_mask, origin, tile.core, convert)
+            )
+    samples = Samples.concatenate(parts, len(bands))
+    return compute_profile(samples) if len(samples.complete()) >= MIN_SAMPLES else None

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from swath.raster.band_units import Unit, Units
     from swath.raster.scene_info import SceneInfo
 
-_EXACT = float(np.finfo(np.float32).eps) / 4
+_SCALE_TOLERANCE = float(np.finfo(np.float32).eps) / 4
 """Relative difference of two scales, below which they are the same in float32."""
 _FLOAT32_BYTES = 4
 
@@ -78,19 +78,19 @@ def conversion(
             converted numbers.
     """
     gains, zeros = np.ones(len(bands)), np.zeros(len(bands))
-    for place, (number, name, unit) in enumerate(zip(bands, names, units, strict=True)):
+    for index, (number, name, unit) in enumerate(zip(bands, names, units, strict=True)):
         stated = scene.units[number - 1]
         if stated is None:
             continue
-        if not stated.is_possible:
+        if not stated.is_invertible:
             raise SceneError(
                 f"{scene.uri} states the scale {stated.scale:g} and the offset {stated.offset:g} "
-                f"for its band {number} ({name}), which make no number; correct them with "
+                f"for its band {number} ({name}), which give no number; correct them with "
                 "gdal_edit.py -scale and -offset"
             )
         if unit is not None:
-            gains[place], zeros[place] = _between(stated, unit)
-            if not _in_float32(gains[place], zeros[place]):
+            gains[index], zeros[index] = _gain_and_zero(stated, unit)
+            if not _in_float32(gains[index], zeros[index]):
                 raise SceneError(
                     f"{scene.uri} states {stated} for its band {number} ({name}), and the model "
                     f"expects {unit}: no float32 can hold such numbers; correct one of them"
@@ -115,29 +115,29 @@ def unit_warnings(
         One sentence for each warning.
     """
     stated = [scene.units[number - 1] for number in bands]
-    found = []
+    warnings = []
     if not any(units) and any(one and (one.scale, one.offset) != (1, 0) for one in stated):
         name, one = next(pair for pair in zip(names, stated, strict=True) if pair[1])
-        found.append(
+        warnings.append(
             f"{scene.uri} states a unit ({name}: {one}) and the model package none, so the numbers "
-            "are taken as they are; add the package's with `swath model statistics --unit`"
+            "are not converted; add the package's unit with `swath model statistics --unit`"
         )
     for name, one, unit in zip(names, stated, units, strict=True):
         if one and unit and one.name and unit.name and not _same_quantity(one, unit):
-            found.append(
-                f"{name} of {scene.uri} is said to be in {one.name}, and the model expects "
+            warnings.append(
+                f"{name} of {scene.uri} has the unit {one.name}, and the model expects "
                 f"{unit.name}; check both"
             )
     if any(stated) and not all(stated):
         silent = [name for name, one in zip(names, stated, strict=True) if one is None]
-        found.append(
+        warnings.append(
             f"{scene.uri} states the unit of some bands, but not of {', '.join(silent)}, which are "
             "taken to be in the model's; state it for each of them"
         )
-    return found
+    return warnings
 
 
-def _between(stated: Unit, unit: Unit) -> tuple[float, float]:
+def _gain_and_zero(stated: Unit, unit: Unit) -> tuple[float, float]:
     """Return the gain and the zero of a conversion; exactly 1 and 0 if the units agree.
 
     Args:
@@ -146,7 +146,7 @@ def _between(stated: Unit, unit: Unit) -> tuple[float, float]:
     """
     gain = stated.scale / unit.scale
     zero = (unit.offset - stated.offset) / stated.scale
-    if abs(gain - 1) < _EXACT:
+    if abs(gain - 1) < _SCALE_TOLERANCE:
         gain = 1.0
     # Quotients of decimals, such as -0.1 / 0.0001, miss the intended whole number by rounding.
     near = round(zero) if isfinite(zero) else zero

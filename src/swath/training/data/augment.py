@@ -110,7 +110,7 @@ def _zoom(crop: Crop, options: AugmentOptions, rng: np.random.Generator, size: i
         valid=zoom.resample_mask(crop.valid),
         valid_bands=None if crop.valid_bands is None else zoom.resample_mask(crop.valid_bands),
         labels=None if crop.labels is None else zoom.resample_labels(crop.labels),
-        objects=crop.objects.moved(zoom.transform_points).within((0, 0, size, size)),
+        objects=crop.objects.transform(zoom.transform_points).clip((0, 0, size, size)),
     )
 
 
@@ -123,7 +123,7 @@ def _crop_center(crop: Crop, size: int) -> Crop:
         valid=crop.valid[inner, inner],
         valid_bands=None if crop.valid_bands is None else crop.valid_bands[:, inner, inner],
         labels=None if crop.labels is None else crop.labels[inner, inner],
-        objects=crop.objects.moved(lambda points: points - start).within((0, 0, size, size)),
+        objects=crop.objects.transform(lambda points: points - start).clip((0, 0, size, size)),
     )
 
 
@@ -143,7 +143,7 @@ def _flip_and_turn(crop: Crop, options: AugmentOptions, rng: np.random.Generator
         valid=turn_layer(crop.valid),
         valid_bands=None if crop.valid_bands is None else turn_layer(crop.valid_bands),
         labels=None if crop.labels is None else turn_layer(crop.labels),
-        objects=crop.objects.moved(_point_transform(crop.size, (flip_x, flip_y), quarters)),
+        objects=crop.objects.transform(_point_transform(crop.size, (flip_x, flip_y), quarters)),
     )
 
 

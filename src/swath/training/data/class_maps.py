@@ -17,7 +17,7 @@ from swath.training.data.crop import NO_CLASS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath.labels.collection import Collection, LabelledScene
+    from swath.labels.collection import Collection, LabeledScene
     from swath.raster.scene_info import Box
 
 UNKNOWN_CLASS = 254
@@ -86,7 +86,7 @@ def _to_half_pixels(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return 2 * points
 
 
-def _drawing_order(scene: LabelledScene, frame: NDArray[np.int64]) -> NDArray[np.int64]:
+def _drawing_order(scene: LabeledScene, frame: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the indices of objects that meet a frame, in drawing order.
 
     Crowd regions come first, and each group goes from large to small.

@@ -204,7 +204,7 @@ class CropSampler:
             self._cache.read(scene_index, (left, top, right - left, bottom - top), window)
         objects = Objects(
             boxes=scene.boxes, classes=scene.classes, crowd=scene.crowd, outlines=scene.outlines
-        ).within((x, y, x + size, y + size))
+        ).clip((x, y, x + size, y + size))
         if not self._outlines:
             objects = objects.without_outlines()
         valid_bands = None if np.all(layers.valid_bands == layers.valid) else layers.valid_bands
@@ -215,7 +215,7 @@ class CropSampler:
             y=y,
             pixels=layers.pixels,
             valid=valid,
-            objects=objects.moved(lambda points: points - (x, y)),
+            objects=objects.transform(lambda points: points - (x, y)),
             labels=labels,
             valid_bands=valid_bands,
         )

@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from swath.raster.radiometry.comparison import MAX_PROFILES, Expected, compare
-from swath.raster.radiometry.profile import profile_of
-from swath.raster.radiometry.sampling import Lattice
+from swath.raster.radiometry.comparison import MAX_PROFILES, TrainingStatistics, compare
+from swath.raster.radiometry.profile import compute_profile
+from swath.raster.radiometry.sampling import SampleGrid
 
 NAMES = ("blue", "green", "red", "nir")
 SIDE = 300
@@ -28,8 +28,8 @@ def landscape(seed, *, side=SIDE, scale=1.0, offset=0.0):
 
 def samples(pixels, valid=None):
     _, height, width = pixels.shape
-    lattice = Lattice.over(width, height)
-    return lattice.take(pixels, valid, (0, 0), (0, 0, width, height)), lattice.stride
+    sample_grid = SampleGrid.for_scene(width, height)
+    return sample_grid.sample(pixels, valid, (0, 0), (0, 0, width, height)), sample_grid.stride
 
 
 def said(pixels, expected, valid=None, names=NAMES):
@@ -39,7 +39,9 @@ def said(pixels, expected, valid=None, names=NAMES):
 
 @pytest.fixture(scope="module")
 def expected():
-    return Expected.of([profile_of(samples(landscape(seed))[0]) for seed in LIGHTS])
+    return TrainingStatistics.from_profiles(
+        [compute_profile(samples(landscape(seed))[0]) for seed in LIGHTS]
+    )
 
 
 @pytest.mark.parametrize("seed", range(20, 30))
@@ -82,7 +84,7 @@ def test_two_bands_that_are_exchanged_are_named(expected, pair, seed):
     (warning,) = said(landscape(seed)[order], expected)
 
     for one, other in (pair, pair[::-1]):
-        assert f"{NAMES[one]} looks like {NAMES[other]}" in warning
+        assert f"{NAMES[one]} resembles {NAMES[other]}" in warning
 
 
 @pytest.mark.parametrize("order", [(3, 2, 1, 0), (1, 2, 3, 0), (2, 0, 1, 3)])
@@ -90,7 +92,7 @@ def test_so_are_more_than_two(expected, order):
     (warning,) = said(landscape(20)[list(order)], expected)
 
     assert all(
-        f"{name} looks like" in warning for place, name in enumerate(NAMES) if order[place] != place
+        f"{name} resembles" in warning for place, name in enumerate(NAMES) if order[place] != place
     )
 
 
@@ -107,14 +109,16 @@ def test_where_too_little_is_valid_nothing_is_said(expected):
 
 
 def test_a_band_alone_has_its_unit_compared():
-    one = Expected.of([profile_of(samples(landscape(seed)[:1])[0]) for seed in LIGHTS])
+    one = TrainingStatistics.from_profiles(
+        [compute_profile(samples(landscape(seed)[:1])[0]) for seed in LIGHTS]
+    )
 
     assert said(landscape(20)[:1], one, names=("blue",)) == []
     assert len(said(landscape(20)[:1] / 100, one, names=("blue",))) == 1
 
 
 def test_of_one_scene_a_little_is_known():
-    one = Expected.of([profile_of(samples(landscape(0))[0])])
+    one = TrainingStatistics.from_profiles([compute_profile(samples(landscape(0))[0])])
 
     assert said(landscape(20), one) == []
     assert len(said(landscape(20, scale=0.1), one)) == 1
@@ -123,7 +127,9 @@ def test_of_one_scene_a_little_is_known():
 def test_decibels_have_no_ratios():
     """Numbers below 0 and near it, as SAR's."""
     lights = [np.log10(landscape(seed)[:2].clip(1)) * 10 - 33 for seed in (*LIGHTS, 20)]
-    known = Expected.of([profile_of(samples(light)[0]) for light in lights[:-1]])
+    known = TrainingStatistics.from_profiles(
+        [compute_profile(samples(light)[0]) for light in lights[:-1]]
+    )
 
     assert said(lights[-1], known, names=("vv", "vh")) == []
     assert len(said(10 ** (lights[-1] / 10), known, names=("vv", "vh"))) == 1
@@ -133,16 +139,16 @@ def test_bands_of_one_value_are_no_trouble(expected):
     flat = np.full((4, SIDE, SIDE), 700, np.float32)
 
     assert all("\n" not in text for text in said(flat, expected))
-    known = Expected.of([profile_of(samples(flat)[0])] * 3)
+    known = TrainingStatistics.from_profiles([compute_profile(samples(flat)[0])] * 3)
     assert said(flat, known) == []
     assert len(said(flat * 100, known)) == 1
 
 
 def test_a_package_holds_the_scenes_that_differ_most():
-    profiles = [profile_of(samples(landscape(seed, side=120))[0]) for seed in range(12)]
+    profiles = [compute_profile(samples(landscape(seed, side=120))[0]) for seed in range(12)]
     many = [*profiles, *profiles[:1] * MAX_PROFILES]
 
-    found = Expected.of(many)
+    found = TrainingStatistics.from_profiles(many)
 
     assert found.scenes == len(many)
     assert len(found.profiles) == MAX_PROFILES

@@ -24,7 +24,7 @@ from swath.pipeline.merge import merge_run
 from swath.pipeline.paths import RunPaths
 from swath.pipeline.run_store import RunStore
 from swath.pipeline.shard import run_shard
-from swath.raster.radiometry.scenes import expect
+from swath.raster.radiometry.scenes import compute_statistics
 from swath.raster.scene import open_scene
 from swath.sagemaker.server.responses import ModelIdentity, to_geojson, to_json
 from tests.helpers.packages import OracleModel, write_package
@@ -41,7 +41,7 @@ def grey(seed=0, factor=1.0):
 def known(make_scene, tmp_path):
     """A package that knows what its band's numbers are like."""
     uris = [make_scene(grey(seed), name=f"train-{seed}.tif") for seed in range(4)]
-    expected = expect(uris, ["gray"], (None,))
+    expected = compute_statistics(uris, ["gray"], (None,))
 
     def change(item):
         item["properties"][EXPECTED] = msgspec.to_builtins(expected)

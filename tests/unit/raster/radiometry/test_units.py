@@ -250,7 +250,7 @@ def test_numbers_that_no_float32_holds_are_refused(make_scene):
 def test_a_run_of_such_a_scene_fails_before_it_is_planned(make_scene, package, tmp_path):
     uri = make_scene(np.ones((1, 16, 16), np.uint8), units=[("", 0, 0)])
 
-    with pytest.raises(SceneError, match="which make no number; correct them with gdal_edit"):
+    with pytest.raises(SceneError, match="which give no number; correct them with gdal_edit"):
         run_local(uri, str(package), tmp_path / "out")
 
 
@@ -265,7 +265,7 @@ def test_what_is_odd_about_units_is_said(make_scene):
         none, _ = unit_warnings(scene.info, [1, 2], NAMES, (None, None))
         assert "states a unit (red: reflectance, scale 0.0001, offset 0) and the model" in none
         other, _ = unit_warnings(scene.info, [1, 2], NAMES, (Unit("kelvin"), None))
-        assert f"red of {uri} is said to be in reflectance, and the model expects kelvin" in other
+        assert f"red of {uri} has the unit reflectance, and the model expects kelvin" in other
 
 
 @pytest.mark.parametrize("field", ["raster:scale", "raster:offset"])

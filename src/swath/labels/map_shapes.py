@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
     Range = tuple[float, float]
 
-_TINY = 1e-6
+_WIDTH_TOLERANCE = 1e-6
 """Tolerance as a share of the map's width. A shape whose width differs by less from the map's goes
 all around the Earth."""
-_FINE = 1e-12
+_GAP_TOLERANCE = 1e-12
 """Tolerance as a share of the map's width. Two ends of a shape that are closer than this meet."""
 
 
@@ -38,12 +38,12 @@ class MapShapes:
     shapes: NDArray[Any]
     """(n,): shapely geometries in the map's CRS; those that it cannot represent have infinite
     corners."""
-    around: NDArray[np.bool_]
+    wraps_around: NDArray[np.bool_]
     """(n,): True for shapes that go all around the Earth; these cover three widths of the map."""
     width: float | None
     """Width in CRS units after which the map repeats; None if it does not repeat."""
 
-    def turns(self, extent: Range) -> list[int]:
+    def candidate_shifts(self, extent: Range) -> list[int]:
         """Return all shifts, in widths of the map, that may move a shape into a scene.
 
         Args:
@@ -53,11 +53,11 @@ class MapShapes:
         bounds = bounds[np.isfinite(bounds).all(axis=1)]
         if self.width is None or not len(bounds):
             return [0]
-        first = np.ceil((extent[0] - bounds[:, 1].max()) / self.width - _TINY)
-        last = np.floor((extent[1] - bounds[:, 0].min()) / self.width + _TINY)
+        first = np.ceil((extent[0] - bounds[:, 1].max()) / self.width - _WIDTH_TOLERANCE)
+        last = np.floor((extent[1] - bounds[:, 0].min()) / self.width + _WIDTH_TOLERANCE)
         return list(range(int(first), int(last) + 1))
 
-    def nearest(self, numbers: NDArray[np.int64], extent: Range) -> NDArray[np.int64]:
+    def nearest_shifts(self, numbers: NDArray[np.int64], extent: Range) -> NDArray[np.int64]:
         """Return the shifts (k,), in widths of the map, that move shapes nearest to a scene.
 
         Args:
@@ -69,22 +69,22 @@ class MapShapes:
         middle = shapely.bounds(self.shapes[numbers])[:, ::2].mean(axis=1)
         return np.asarray(np.round((np.mean(extent) - middle) / self.width), np.int64)
 
-    def moved(self, numbers: NDArray[np.int64], turns: NDArray[np.int64]) -> NDArray[Any]:
+    def shifted(self, numbers: NDArray[np.int64], shifts: NDArray[np.int64]) -> NDArray[Any]:
         """Return some of the shapes, shifted along x.
 
         Args:
             numbers: (k,) indices of the shapes.
-            turns: (k,) shift of each in widths of the map.
+            shifts: (k,) shift of each in widths of the map.
         """
-        found = self.shapes[numbers]
-        if self.width is None or not turns.any():
-            return found
-        corners, owner = shapely.get_coordinates(found, return_index=True)
-        corners[:, 0] += self.width * turns[owner]
-        return np.asarray(shapely.set_coordinates(found, corners))
+        shapes_on_map = self.shapes[numbers]
+        if self.width is None or not shifts.any():
+            return shapes_on_map
+        corners, owner = shapely.get_coordinates(shapes_on_map, return_index=True)
+        corners[:, 0] += self.width * shifts[owner]
+        return np.asarray(shapely.set_coordinates(shapes_on_map, corners))
 
 
-def place_on_map(shapes: NDArray[Any], source: CRS, target: CRS, extent: Range) -> MapShapes:
+def reproject_to_map(shapes: NDArray[Any], source: CRS, target: CRS, extent: Range) -> MapShapes:
     """Reproject shapes to a map's CRS, each in one piece.
 
     An edge longer than half the Earth is treated as the short edge across the antimeridian, unless
@@ -98,27 +98,31 @@ def place_on_map(shapes: NDArray[Any], source: CRS, target: CRS, extent: Range) 
             else (0, 0).
     """
     width = world_width(target)
-    around = np.zeros(len(shapes), np.bool_)
+    wraps_around = np.zeros(len(shapes), np.bool_)
     if not len(shapes) or (source == target and width is None):
-        return MapShapes(shapes.copy(), around, width)
+        return MapShapes(shapes.copy(), wraps_around, width)
     parts, owner = shapely.get_parts(shapes, return_index=True)
     corners, part = shapely.get_coordinates(parts, return_index=True)
-    placed = corners.copy()
+    reprojected = corners.copy()
     if source != target:
         with without_session():
-            placed = np.stack(reproject(source, target, *corners.T), axis=1)
+            reprojected = np.stack(reproject(source, target, *corners.T), axis=1)
     if width is not None:
         starts = np.searchsorted(part, np.arange(len(parts)))
-        placed[:, 0] = _in_one_piece(placed[:, 0], corners[:, 0], part, width, source, extent)
-        placed[:, 0] += width * _gathered(placed[:, 0], starts, owner, width, extent)[part]
-        bounds = _bounds(placed[:, 0], np.searchsorted(owner[part], np.arange(len(shapes))))
-        around = bounds[1] - bounds[0] >= width * (1 - _TINY)
-    placed[np.isnan(placed).any(axis=1)] = np.inf
-    found = shapely.set_coordinates(shapes.copy(), placed)
+        reprojected[:, 0] = _in_one_piece(
+            reprojected[:, 0], corners[:, 0], part, width, source, extent
+        )
+        reprojected[:, 0] += (
+            width * _part_shifts(reprojected[:, 0], starts, owner, width, extent)[part]
+        )
+        bounds = _bounds(reprojected[:, 0], np.searchsorted(owner[part], np.arange(len(shapes))))
+        wraps_around = bounds[1] - bounds[0] >= width * (1 - _WIDTH_TOLERANCE)
+    reprojected[np.isnan(reprojected).any(axis=1)] = np.inf
+    shapes_on_map = shapely.set_coordinates(shapes.copy(), reprojected)
     if width is not None:
-        for number in np.flatnonzero(around):
-            found[number] = _thrice(found[number], width)
-    return MapShapes(found, around, width)
+        for number in np.flatnonzero(wraps_around):
+            shapes_on_map[number] = _repeat_thrice(shapes_on_map[number], width)
+    return MapShapes(shapes_on_map, wraps_around, width)
 
 
 def _in_one_piece(
@@ -138,19 +142,19 @@ def _in_one_piece(
     ahead = np.diff(written) * (width / of_source) if of_source else np.zeros(len(x) - 1)
     inside = np.diff(part) == 0
     ahead[~inside] = 0
-    literal = _unrolled(x, part, ahead, width)
+    literal = _unwrap(x, part, ahead, width)
     long = np.zeros(part[-1] + 1, np.bool_)
-    long[part[1:][np.abs(ahead) > width / 2 * (1 + _TINY)]] = True
+    long[part[1:][np.abs(ahead) > width / 2 * (1 + _WIDTH_TOLERANCE)]] = True
     if long.any():
         west, east = _bounds(literal, np.searchsorted(part, np.arange(len(long))))
-        margin = width * _TINY
+        margin = width * _WIDTH_TOLERANCE
         long &= ~((west >= extent[0] - margin) & (east <= extent[1] + margin))
-        short = _unrolled(x, part, np.zeros(len(ahead)), width)
+        short = _unwrap(x, part, np.zeros(len(ahead)), width)
         literal = np.where(long[part], short, literal)
     return literal
 
 
-def _unrolled(x: Floats, part: NDArray[np.int64], ahead: Floats, width: float) -> Floats:
+def _unwrap(x: Floats, part: NDArray[np.int64], ahead: Floats, width: float) -> Floats:
     """Return x (n,), shifted by widths so that adjacent corners differ by about `ahead`.
 
     Args:
@@ -159,15 +163,15 @@ def _unrolled(x: Floats, part: NDArray[np.int64], ahead: Floats, width: float) -
         ahead: (n - 1,) expected differences of x between adjacent corners.
         width: Width of the map in CRS units.
     """
-    turns = np.zeros(len(x))
+    shifts = np.zeros(len(x))
     with np.errstate(invalid="ignore"):
-        turns[1:] = np.nan_to_num(np.round((ahead - np.diff(x)) / width))
-    turns[1:][np.diff(part) != 0] = 0
-    turns = np.cumsum(turns)
-    return np.asarray(x + width * (turns - turns[np.searchsorted(part, part)]))
+        shifts[1:] = np.nan_to_num(np.round((ahead - np.diff(x)) / width))
+    shifts[1:][np.diff(part) != 0] = 0
+    shifts = np.cumsum(shifts)
+    return np.asarray(x + width * (shifts - shifts[np.searchsorted(part, part)]))
 
 
-def _gathered(
+def _part_shifts(
     x: Floats, starts: NDArray[np.int64], owner: NDArray[np.int64], width: float, extent: Range
 ) -> Floats:
     """Return the shift of each polygon, in widths, to be near the first polygon of its shape.
@@ -183,15 +187,15 @@ def _gathered(
     first = np.searchsorted(owner, owner)
     middle = (west + east) / 2
     with np.errstate(invalid="ignore"):
-        turns = np.nan_to_num(np.round((middle[first] - middle) / width))
-    if not turns.any():
-        return turns
+        shifts = np.nan_to_num(np.round((middle[first] - middle) / width))
+    if not shifts.any():
+        return shifts
     # The polygons of a shape are not shifted if all of them already lie inside the scene, unless
     # they span the whole map, where the map was cut.
     whole_west, whole_east = (edge[owner] for edge in _bounds_of_shapes(west, east, owner))
-    cut = whole_east - whole_west >= width * (1 - _TINY)
+    cut = whole_east - whole_west >= width * (1 - _WIDTH_TOLERANCE)
     there = (whole_west >= extent[0]) & (whole_east <= extent[1])
-    return np.where(there & ~cut, 0, turns)
+    return np.where(there & ~cut, 0, shifts)
 
 
 def _bounds_of_shapes(
@@ -206,7 +210,7 @@ def _bounds(x: Floats, starts: NDArray[np.int64]) -> tuple[Floats, Floats]:
     return np.minimum.reduceat(x, starts), np.maximum.reduceat(x, starts)
 
 
-def _thrice(shape: Any, width: float) -> Any:
+def _repeat_thrice(shape: Any, width: float) -> Any:
     """Return the union of three copies of a shape that goes around the Earth, so it has no ends."""
     copies = [shapely.affinity.translate(shape, k * width) for k in (-1, 0, 1)]
-    return shapely.union_all(copies, grid_size=width * _FINE)
+    return shapely.union_all(copies, grid_size=width * _GAP_TOLERANCE)
