@@ -217,7 +217,7 @@ def test_a_system_that_is_not_known_is_refused(read, make_scene):
 def test_a_scene_that_is_nowhere_is_refused(read, make_scene):
     scene = make_scene(blank(), crs=None)
 
-    with pytest.raises(LabelsError, match=r"scene\.tif has no georeference.*as COCO"):
+    with pytest.raises(LabelsError, match=r"scene\.tif has no georeference.*COCO labels in px"):
         read(on_the_map([SQUARE]), scene)
 
 

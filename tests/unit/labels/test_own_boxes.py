@@ -125,5 +125,5 @@ def test_a_corner_without_a_pixel_is_refused_by_name(tmp_path):
         file.gcps = (folded["gcps"], folded["crs"])
     south = shapely.box(10.01, 49.995, 10.02, 50.001)
 
-    with pytest.raises(LabelsError, match=r"folded\.tif has ground control points that lead to no"):
+    with pytest.raises(LabelsError, match=r"folded\.tif has ground control points that give no"):
         read_collection(str(write_labels(path, [south])), str(path))
