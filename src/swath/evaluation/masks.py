@@ -20,7 +20,7 @@ from swath.evaluation.metrics.pixels import count_pixels
 from swath.raster.dataset import open_dataset
 from swath.raster.interpretation import select_bands
 from swath.raster.scene import open_scene
-from swath.raster.scene_info import Box
+from swath.raster.scene_info import PixelWindow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _WINDOW_PX = 1024
 """Side in px of the windows that are counted."""
 
-WindowLabels = Callable[[Box], "NDArray[np.uint16]"]
+WindowLabels = Callable[[PixelWindow], "NDArray[np.uint16]"]
 """Function that returns the classes (rows, cols) of a window."""
 
 
@@ -84,7 +84,7 @@ def make_rasterizer(objects: Objects, background: int) -> WindowLabels:
     outline = objects.outline if objects.outline is not None else shapely.box(*objects.box.T)
     tree = shapely.STRtree(outline)
 
-    def draw(window: Box) -> NDArray[np.uint16]:
+    def draw(window: PixelWindow) -> NDArray[np.uint16]:
         x, y, width, height = window
         near = np.sort(tree.query(shapely.box(x, y, x + width, y + height)))
         if not len(near):
@@ -114,7 +114,7 @@ def make_mask_reader(path: Path, from_model: NDArray[np.int64], background: int)
     numbers = np.full(NO_LABEL + 1, background, np.uint16)
     numbers[: len(from_model)] = np.where(from_model < 0, background, from_model)
 
-    def read(window: Box) -> NDArray[np.uint16]:
+    def read(window: PixelWindow) -> NDArray[np.uint16]:
         with open_dataset(str(path)) as file:
             labels = file.read(Window(*window), [1])[0]
         return np.asarray(numbers[labels], np.uint16)
@@ -122,7 +122,7 @@ def make_mask_reader(path: Path, from_model: NDArray[np.int64], background: int)
     return read
 
 
-def _windows(width: int, height: int) -> Iterator[Box]:
+def _windows(width: int, height: int) -> Iterator[PixelWindow]:
     for y in range(0, height, _WINDOW_PX):
         for x in range(0, width, _WINDOW_PX):
             yield x, y, min(_WINDOW_PX, width - x), min(_WINDOW_PX, height - y)

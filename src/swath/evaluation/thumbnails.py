@@ -11,13 +11,13 @@ from matplotlib.image import imsave
 
 from swath.raster.display import display_bands, stretch
 from swath.raster.scene import Scene
-from swath.raster.scene_info import Box
+from swath.raster.scene_info import PixelWindow
 
 _MAX_SIDE_PX = 512
 """Maximum side of a picture in px; larger tiles are subsampled."""
 
 
-def draw_window(scene: Scene, window: Box, bands: Sequence[str]) -> str:
+def draw_window(scene: Scene, window: PixelWindow, bands: Sequence[str]) -> str:
     """Return a window as a PNG in a `data:` URI.
 
     Args:

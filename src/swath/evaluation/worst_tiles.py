@@ -12,7 +12,7 @@ import shapely
 from swath.evaluation.metrics.matching import Matches, match
 from swath.evaluation.thumbnails import draw_window
 from swath.raster.scene import open_scene
-from swath.raster.scene_info import Box
+from swath.raster.scene_info import PixelWindow
 
 if TYPE_CHECKING:
     from swath._types import Ints
@@ -43,9 +43,9 @@ class Chip:
     """Pixels of a tile, with its ground truth and detections."""
 
     uri: str
-    window: Box
+    window: PixelWindow
     """Window of the tile in scene px: x, y, width, height."""
-    core: Box
+    core: PixelWindow
     """Core of the tile in px, relative to the window: x, y, width, height."""
     picture: str
     """PNG of the window, in a `data:` URI."""
@@ -143,7 +143,7 @@ def _build_chip(
     )
 
 
-def _shapes_in_window(matched: _MatchedScene, window: Box) -> Iterator[DrawnShape]:
+def _shapes_in_window(matched: _MatchedScene, window: PixelWindow) -> Iterator[DrawnShape]:
     """Yield the outlines in a window, the ground truth first."""
     truth, matches = matched.scene.truth, matched.matches
     for row in _rows_in_window(truth, window):
@@ -157,13 +157,13 @@ def _shapes_in_window(matched: _MatchedScene, window: Box) -> Iterator[DrawnShap
         yield DrawnShape(kind=kind, path=_svg_path(matched.predictions, row, window), score=score)
 
 
-def _rows_in_window(objects: GroundTruth | Predictions, window: Box) -> list[int]:
+def _rows_in_window(objects: GroundTruth | Predictions, window: PixelWindow) -> list[int]:
     x, y, width, height = window
     x0, y0, x1, y1 = objects.box.T
     return np.flatnonzero((x0 < x + width) & (x1 > x) & (y0 < y + height) & (y1 > y)).tolist()  # type: ignore[no-any-return]
 
 
-def _svg_path(objects: Objects, row: int, window: Box) -> str:
+def _svg_path(objects: Objects, row: int, window: PixelWindow) -> str:
     """Return an outline with its holes as SVG path data, in px of the window."""
     outline = shapely.box(*objects.box[row])
     if objects.outline is not None:

@@ -63,12 +63,12 @@ def read_coco(text: bytes, *, source: str, images: str) -> tuple[list[SceneLabel
     refuse_repeated_members(text, source)
     _check_ids(content, source)
     names = {category.id: category.name for category in content.categories}
-    headers = _headers(content.images, source, images)
+    headers = _read_scene_headers(content.images, source, images)
     by_image: dict[int | str, list[Label]] = defaultdict(list)
     scenes = {image.id: header for image, header in zip(content.images, headers, strict=True)}
     oriented = any(map(is_rotated, content.annotations))
     labels = [
-        _label(annotation, scenes, names, source, oriented=oriented)
+        _read_label(annotation, scenes, names, source, oriented=oriented)
         for annotation in content.annotations
     ]
     check_units(content.annotations, labels, scenes, source)
@@ -102,15 +102,15 @@ def _repeated(values: Iterable[Hashable]) -> Hashable | None:
     return None
 
 
-def _headers(images: Sequence[_Image], source: str, folder: str) -> list[SceneInfo]:
-    uris = [_address(image, folder) for image in images]
-    _refuse_twice(images, uris, source)
+def _read_scene_headers(images: Sequence[_Image], source: str, folder: str) -> list[SceneInfo]:
+    uris = [_scene_uri(image, folder) for image in images]
+    _refuse_repeated_scene(images, uris, source)
     try:
         headers = read_headers(uris)
     except SceneError:
         for image, uri in zip(images, uris, strict=True):
             if not storage.exists(uri):
-                raise LabelsError(_missing(image, uri, source)) from None
+                raise LabelsError(_missing_scene(image, uri, source)) from None
         raise
     refuse_rotated(uris)
     for image, header in zip(images, headers, strict=True):
@@ -123,7 +123,7 @@ def _headers(images: Sequence[_Image], source: str, folder: str) -> list[SceneIn
     return headers
 
 
-def _refuse_twice(images: Sequence[_Image], uris: Sequence[str], source: str) -> None:
+def _refuse_repeated_scene(images: Sequence[_Image], uris: Sequence[str], source: str) -> None:
     """Raise an error if two images are the same scene, since each would lack the other's labels."""
     first: dict[str, _Image] = {}
     for image, uri in zip(images, uris, strict=True):
@@ -136,7 +136,7 @@ def _refuse_twice(images: Sequence[_Image], uris: Sequence[str], source: str) ->
             )
 
 
-def _address(image: _Image, folder: str) -> str:
+def _scene_uri(image: _Image, folder: str) -> str:
     name = PurePosixPath(image.file_name)
     if PurePosixPath(folder).name == name.name:
         return folder  # it is the address of one scene
@@ -144,14 +144,14 @@ def _address(image: _Image, folder: str) -> str:
     return storage.join(folder, str(name))
 
 
-def _missing(image: _Image, uri: str, source: str) -> str:
+def _missing_scene(image: _Image, uri: str, source: str) -> str:
     return (
         f"{source}: image {image.id!r} is {image.file_name}, and there is no scene at {uri}; "
         "give the folder that the file names are relative to, or add the scene"
     )
 
 
-def _label(
+def _read_label(
     annotation: Annotation,
     scenes: dict[int | str, SceneInfo],
     names: dict[int | str, str],

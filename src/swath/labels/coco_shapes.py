@@ -150,7 +150,7 @@ def _box(annotation: Annotation, where: str) -> Bounds | None:
     box = (x, y, x + width, y + height)
     if width <= 0 or height <= 0:
         raise LabelsError(
-            f"{where} has the box {_text(box)}, which has no area; correct or remove it"
+            f"{where} has the box {_format_point(box)}, which has no area; correct or remove it"
         )
     return box
 
@@ -206,8 +206,9 @@ def _check_agree(box: Bounds, bounds: Bounds, where: str) -> None:
     apart = np.abs(np.subtract(box, bounds)).max()
     if apart > _MAX_ROUNDING_PX and _iou(shapely.box(*box), shapely.box(*bounds)) < _MIN_BBOX_IOU:
         raise LabelsError(
-            f"{where} has a bbox from {_text(box[:2])} to {_text(box[2:])} and a segmentation "
-            f"from {_text(bounds[:2])} to {_text(bounds[2:])}; they must show one object: "
+            f"{where} has a bbox from {_format_point(box[:2])} to {_format_point(box[2:])} and a "
+            f"segmentation from {_format_point(bounds[:2])} to {_format_point(bounds[2:])}; they "
+            "must show one object: "
             "COCO's bbox is x, y, width and height. Correct or remove one of them"
         )
 
@@ -273,5 +274,5 @@ def _number(value: Any) -> float | None:
     return number if isfinite(number) else None
 
 
-def _text(point: tuple[float, ...]) -> str:
+def _format_point(point: tuple[float, ...]) -> str:
     return "(" + ", ".join(f"{value:g}" for value in point) + ")"

@@ -50,13 +50,13 @@ def read_crs_member(member: Any, source: str) -> CRS:
             f"{source}: the crs member {given[:200]} names no reference system; {_REMEDY}"
         )
     if isinstance(name, str) and not _NAME.fullmatch(name.strip()):
-        raise _unknown(name, source)
+        raise _unknown_crs(name, source)
     try:
         with Env():  # without it, GDAL prints PROJ's reason on standard error
             crs = CRS.from_user_input(name)
         on_map = crs.is_geographic or crs.is_projected
     except (CRSError, CPLE_BaseError, ValueError, OverflowError, AttributeError):
-        raise _unknown(name, source) from None
+        raise _unknown_crs(name, source) from None
     if not on_map:
         raise LabelsError(
             f"{source}: the crs member names {name!r}, which is neither geographic nor "
@@ -86,7 +86,7 @@ def refuse_own_crs(geometry: bytes, own: Any, name: str) -> None:
         )
 
 
-def _unknown(name: int | str, source: str) -> LabelsError:
+def _unknown_crs(name: int | str, source: str) -> LabelsError:
     return LabelsError(
         f"{source}: the crs member names {name!r}, which is not a known coordinate "
         f"reference system; {_REMEDY}"

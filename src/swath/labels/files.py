@@ -14,7 +14,7 @@ from swath.errors.service_errors import translate_transient_errors
 from swath.raster.scene import open_scene
 from swath.raster.scene_info import SceneInfo
 
-_SCENES = (".tif", ".tiff", ".jp2", ".j2k", ".ntf", ".nitf")
+_SCENE_SUFFIXES = (".tif", ".tiff", ".jp2", ".j2k", ".ntf", ".nitf")
 _MAX_CONCURRENT_FILES = 8
 """Number of files that are read concurrently, since S3's latency takes longer than the transfer."""
 _CHUNK_BYTES = 1 << 20
@@ -27,20 +27,20 @@ def stem(uri: str) -> str:
     return PurePosixPath(uri).stem
 
 
-def list_files(folder: str, endings: Sequence[str]) -> list[str]:
+def list_files(folder: str, suffixes: Sequence[str]) -> list[str]:
     """Return the files directly in a folder that have one of some suffixes, sorted by name.
 
     Hidden files are left out, since macOS writes `._a.tif` next to `a.tif` on foreign file systems.
 
     Args:
         folder: Local folder or S3 URI.
-        endings: Suffixes in lower case, such as `.tif`.
+        suffixes: Suffixes in lower case, such as `.tif`.
     """
     uris = _list_s3(folder) if storage.is_s3(folder) else _list_local(folder)
     return sorted(
         uri
         for uri in uris
-        if uri.lower().endswith(tuple(endings)) and not PurePosixPath(uri).name.startswith(".")
+        if uri.lower().endswith(tuple(suffixes)) and not PurePosixPath(uri).name.startswith(".")
     )
 
 
@@ -68,13 +68,13 @@ def list_scenes(images: str) -> list[str]:
     Raises:
         LabelsError: There is no scene in the folder.
     """
-    if images.lower().endswith(_SCENES):
+    if images.lower().endswith(_SCENE_SUFFIXES):
         return [images]
-    uris = list_files(images, _SCENES)
+    uris = list_files(images, _SCENE_SUFFIXES)
     if not uris:
         raise LabelsError(
             f"{images} contains no scenes: it must be a folder, or an S3 prefix, with files "
-            f"that end in {', '.join(_SCENES)}"
+            f"that end in {', '.join(_SCENE_SUFFIXES)}"
         )
     return uris
 

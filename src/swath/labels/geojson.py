@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 CLASS_PROPERTIES = ("class", "class_name", "label", "category")
 """Properties that may hold a feature's class, in order of preference."""
-_AREAS = {"Polygon", "MultiPolygon"}
-_POINTS = {"Point"}
+_AREA_TYPES = {"Polygon", "MultiPolygon"}
+_POINT_TYPES = {"Point"}
 
 
 class _Feature(msgspec.Struct):
@@ -81,20 +81,20 @@ def read_features(text: bytes, *, source: str, default_class: str | None) -> Fea
     form = "GeoJSON is a FeatureCollection (ogr2ogr can make one)"
     content = decode_json(text, _Collection, source=source, form=form)
     refuse_repeated_members(text, source)
-    names = _names(content.features, source)
+    names = _feature_names(content.features, source)
     shapes = shapely.from_geojson(
         [bytes(feature.geometry) for feature in content.features], on_invalid="ignore"
     )
     for feature, name, shape in zip(content.features, names, shapes, strict=True):
         refuse_own_crs(bytes(feature.geometry), feature.crs, name)
-        if shape is None or shape.is_empty or shape.geom_type not in _AREAS | _POINTS:
+        if shape is None or shape.is_empty or shape.geom_type not in _AREA_TYPES | _POINT_TYPES:
             kind = "no geometry that can be read" if shape is None else f"a {shape.geom_type}"
             kind = "an empty geometry" if shape is not None and shape.is_empty else kind
             raise LabelsError(
                 f"{name} has {kind}; a label is a Polygon or a MultiPolygon of closed rings"
             )
     classes = [
-        _class(feature, name, default_class)
+        _read_class(feature, name, default_class)
         for feature, name in zip(content.features, names, strict=True)
     ]
     return Features(
@@ -182,7 +182,7 @@ def _labels_by_scene(
             pixels = locations[number].pixels(moved.shifted(near, shifts))
             labels = _labels(features, near.tolist(), pixels, point_size)
             labels_by_scene[number] = [label for label in labels if _is_in(label, headers[number])]
-    _refuse(features, np.flatnonzero(lost), headers)
+    _refuse_outside(features, np.flatnonzero(lost), headers)
     return [
         SceneLabels(header, labels) for header, labels in zip(headers, labels_by_scene, strict=True)
     ]
@@ -216,7 +216,11 @@ def _labels(
                 f"{name} has a corner more than {MAX_COORDINATE_PX:g} px from the scene; "
                 f"{_first_corner(features, number)}. Correct or remove it"
             )
-        shape = _square(placed, name, point_size) if placed.geom_type in _POINTS else placed
+        shape = (
+            _point_to_square(placed, name, point_size)
+            if placed.geom_type in _POINT_TYPES
+            else placed
+        )
         outline = to_valid_polygons(shape)
         if outline.is_empty:
             raise LabelsError(f"{name} has an outline without area; correct or remove it")
@@ -229,7 +233,7 @@ def _labels(
         )
 
 
-def _square(point: Any, name: str, size: float | None) -> Any:
+def _point_to_square(point: Any, name: str, size: float | None) -> Any:
     if size is None:
         raise LabelsError(
             f"{name} has a Point, but an object has an extent; draw polygons, or state the side in "
@@ -244,7 +248,9 @@ def _is_in(label: Label, scene: SceneInfo) -> bool:
     return x_min < scene.width and y_min < scene.height and x_max > 0 and y_max > 0
 
 
-def _refuse(features: Features, lost: NDArray[np.int64], headers: Sequence[SceneInfo]) -> None:
+def _refuse_outside(
+    features: Features, lost: NDArray[np.int64], headers: Sequence[SceneInfo]
+) -> None:
     if len(lost):
         raise LabelsError(
             f"{features.names[lost[0]]} and {len(lost) - 1} others lie in none of the scenes "
@@ -267,7 +273,7 @@ def _is_lon_lat(x: float, y: float) -> bool:
     return abs(x) <= 360 and abs(y) <= 90  # noqa: PLR2004 (degrees)
 
 
-def _names(features: Sequence[_Feature], source: str) -> list[str]:
+def _feature_names(features: Sequence[_Feature], source: str) -> list[str]:
     seen: set[int | str] = set()
     for feature in features:
         if feature.id is not None and feature.id in seen:
@@ -280,7 +286,7 @@ def _names(features: Sequence[_Feature], source: str) -> list[str]:
     ]
 
 
-def _class(feature: _Feature, name: str, default: str | None) -> str:
+def _read_class(feature: _Feature, name: str, default: str | None) -> str:
     properties = feature.properties or {}
     # Shapefiles write property names in upper case. Names in the documented case have priority.
     folded = {key.casefold(): value for key, value in reversed(properties.items())}

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.int64]
 
-_DECIMALS = 6
+_PX_DECIMALS = 6
 """Number of decimals that positions in px are rounded to. The error of a reprojection there and
 back is smaller."""
-_MARGIN = 0.25
+_MARGIN_SHARE = 0.25
 """Margin around a scene with ground control points, as a share of its extent. Farther out, the
 points do not define positions."""
 
@@ -66,7 +66,7 @@ class SceneLocation:
         """Polygon of shapely around the scene, in `crs`."""
         if isinstance(self._inverse, InverseGeoreference):
             west, south, east, north = self._inverse.extent
-            margins = _MARGIN * (east - west), _MARGIN * (north - south)
+            margins = _MARGIN_SHARE * (east - west), _MARGIN_SHARE * (north - south)
             return shapely.box(
                 west - margins[0], south - margins[1], east + margins[0], north + margins[1]
             )
@@ -128,8 +128,8 @@ class SceneLocation:
 
     def _to_pixels(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         if isinstance(self._inverse, InverseGeoreference):
-            return np.round(self._inverse.pixels(points), _DECIMALS)
+            return np.round(self._inverse.pixels(points), _PX_DECIMALS)
         a, b, c, d, e, f = self._inverse[:6]
         x, y = points.T
         with np.errstate(over="ignore"):  # infinite positions are refused later
-            return np.round(np.stack([a * x + b * y + c, d * x + e * y + f], axis=1), _DECIMALS)
+            return np.round(np.stack([a * x + b * y + c, d * x + e * y + f], axis=1), _PX_DECIMALS)

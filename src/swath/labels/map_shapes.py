@@ -1,4 +1,4 @@
-"""Place labels on maps that go around the Earth, where a longitude has more than one x.
+"""Reproject labels to maps that go around the Earth, where a longitude has more than one x.
 
 Such a map repeats after its width. A scene may start at any longitude, and contain a longitude
 twice. Label files cut objects at the antimeridian, as RFC 7946 requires, and a map may be cut
@@ -192,15 +192,13 @@ def _part_shifts(
         return shifts
     # The polygons of a shape are not shifted if all of them already lie inside the scene, unless
     # they span the whole map, where the map was cut.
-    whole_west, whole_east = (edge[owner] for edge in _bounds_of_shapes(west, east, owner))
+    whole_west, whole_east = (edge[owner] for edge in _shape_bounds(west, east, owner))
     cut = whole_east - whole_west >= width * (1 - _WIDTH_TOLERANCE)
     there = (whole_west >= extent[0]) & (whole_east <= extent[1])
     return np.where(there & ~cut, 0, shifts)
 
 
-def _bounds_of_shapes(
-    west: Floats, east: Floats, owner: NDArray[np.int64]
-) -> tuple[Floats, Floats]:
+def _shape_bounds(west: Floats, east: Floats, owner: NDArray[np.int64]) -> tuple[Floats, Floats]:
     starts = np.searchsorted(owner, np.arange(owner[-1] + 1))
     return np.minimum.reduceat(west, starts), np.maximum.reduceat(east, starts)
 

@@ -61,7 +61,7 @@ class Objects:
         inside &= (nearby.boxes[:, 2:] <= frame[2:]).all(axis=1)
         if inside.all():
             return nearby
-        return _cut(nearby, np.flatnonzero(~inside), frame, min_visible_share)
+        return _clip_partial(nearby, np.flatnonzero(~inside), frame, min_visible_share)
 
     def transform(self, convert: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Objects:
         """Return the objects in other coordinates, without their stated areas.
@@ -113,7 +113,9 @@ def _areas(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(sides[:, 0] * sides[:, 1])
 
 
-def _cut(whole: Objects, cut: NDArray[np.int64], frame: tuple[float, ...], least: float) -> Objects:
+def _clip_partial(
+    whole: Objects, cut: NDArray[np.int64], frame: tuple[float, ...], least: float
+) -> Objects:
     boxes, crowd, outlines = whole.boxes.copy(), whole.crowd.copy(), whole.outlines
     boxes[cut] = np.clip(boxes[cut], frame[:2] * 2, frame[2:] * 2)
     if outlines is None:

@@ -15,8 +15,8 @@ from swath.labels.files import map_concurrently
 from swath.raster.files import tiff_header
 
 _UPRIGHT = 1
-_ENDINGS = (".tif", ".tiff")
-_HEAD = 64 << 10
+_TIFF_SUFFIXES = (".tif", ".tiff")
+_HEADER_BYTES = 64 << 10
 """Number of bytes that are read from a scene on S3; they contain the tags of most files."""
 
 
@@ -29,7 +29,7 @@ def refuse_rotated(uris: Sequence[str]) -> None:
     Raises:
         LabelsError: A scene has another orientation. The message names the scene.
     """
-    images = [uri for uri in uris if uri.lower().endswith(_ENDINGS)]
+    images = [uri for uri in uris if uri.lower().endswith(_TIFF_SUFFIXES)]
     for uri, orientation in zip(images, map_concurrently(_orientation, images), strict=True):
         if orientation != _UPRIGHT:
             raise LabelsError(
@@ -43,19 +43,19 @@ def _orientation(uri: str) -> int:
     try:
         if not storage.is_s3(uri):
             with Path(uri).open("rb") as file:
-                return _tag(lambda offset, length: _part(file, offset, length))
-        status_and_head = storage.status_and_head(uri, _HEAD)
+                return _read_tag(lambda offset, length: _read_at(file, offset, length))
+        status_and_head = storage.status_and_head(uri, _HEADER_BYTES)
         head = status_and_head[1] if status_and_head else b""
-        return _tag(lambda offset, length: head[offset : offset + length])
+        return _read_tag(lambda offset, length: head[offset : offset + length])
     except (tiff_header.UnsupportedLayoutError, ValueError):
         return _UPRIGHT  # a damaged file is reported when its pixels are read
 
 
-def _tag(read: tiff_header.ReadBytes) -> int:
+def _read_tag(read: tiff_header.ReadBytes) -> int:
     first, *_ = tiff_header.read_pages(read)
     return first.number(tiff_header.ORIENTATION, _UPRIGHT)
 
 
-def _part(file: BinaryIO, offset: int, length: int) -> bytes:
+def _read_at(file: BinaryIO, offset: int, length: int) -> bytes:
     file.seek(offset)
     return file.read(length)

@@ -18,7 +18,7 @@ from swath.labels.renaming import check_renamed, rename_classes
 from swath.labels.scene_matching import match_label_files, tile_id
 from swath.labels.text import decode_json, read_text
 
-_OBJECT = "object"
+_DEFAULT_CLASS = "object"
 """Class of objects without a stated class."""
 
 
@@ -58,8 +58,8 @@ def read_collection(
             file, the value and the remedy.
         SceneError: swath cannot read a scene.
     """
-    source = labels or _labels_with(images)
-    form = _form_of(source, images) if form == "auto" else form
+    source = labels or _locate_labels(images)
+    form = _detect_format(source, images) if form == "auto" else form
     names = class_map or {}
     required = names if all_mapped else {}
     if form == "coco":
@@ -67,13 +67,13 @@ def read_collection(
         check_renamed(required, known, source)
         return _collect(*rename_classes(scene_labels, known, names), classes, source)
     scenes = list_scenes(images)
-    default = _default_class(classes, spacenet.BUILDING if form == "spacenet" else _OBJECT)
+    default = _default_class(classes, spacenet.BUILDING if form == "spacenet" else _DEFAULT_CLASS)
     if source.lower().endswith(".csv"):
         scene_labels = spacenet.read_summary(
             source, scenes, class_name=default or spacenet.BUILDING
         )
     else:
-        files = _files(source, scenes, form)
+        files = _label_files(source, scenes, form)
         scene_labels = read_geojson(files, scenes, default_class=default, point_size=point_size)
     named = class_list(scene_labels)
     check_renamed(required, named, source)
@@ -117,7 +117,7 @@ def _refuse_same_bytes(scene_labels: Sequence[SceneLabels], sums: Sequence[str])
             )
 
 
-def _labels_with(images: str) -> str:
+def _locate_labels(images: str) -> str:
     """Return the address of the labels in a folder of scenes.
 
     Raises:
@@ -137,7 +137,7 @@ def _labels_with(images: str) -> str:
     )
 
 
-def _form_of(source: str, images: str) -> LabelFormat:
+def _detect_format(source: str, images: str) -> LabelFormat:
     if source.lower().endswith(".csv"):
         return "spacenet"
     if source.lower().endswith((".json", ".geojson")):
@@ -146,21 +146,21 @@ def _form_of(source: str, images: str) -> LabelFormat:
         )
         return "coco" if bytes(members.images) else "geojson"
     scenes = {stem(uri) for uri in list_scenes(images)}
-    named = [stem(uri) for uri in _maps(source)]
+    named = [stem(uri) for uri in _list_label_files(source)]
     chips = all(map(tile_id, named)) and not scenes.intersection(named)
     return "spacenet" if chips else "geojson"
 
 
-def _files(source: str, scenes: Sequence[str], form: LabelFormat) -> dict[str, str] | str:
+def _label_files(source: str, scenes: Sequence[str], form: LabelFormat) -> dict[str, str] | str:
     """Return the label file of each scene, or the one label file of all scenes."""
     if source.lower().endswith((".json", ".geojson")):
         return source
-    files = _maps(source)
+    files = _list_label_files(source)
     pair = spacenet.footprint_files if form == "spacenet" else match_label_files
     return dict(pair(files, scenes))
 
 
-def _maps(folder: str) -> list[str]:
+def _list_label_files(folder: str) -> list[str]:
     files = list_files(folder, [".geojson"]) or list_files(folder, [".json"])
     if not files:
         raise LabelsError(

@@ -141,7 +141,7 @@ def _check(
                 f"{label.source} is of the class {label.class_name!r}; the classes are "
                 f"{', '.join(class_indices)}. Add it to them, or leave the object out of the labels"
             )
-        start = f"{label.source} has the box {_text(boxes[number])}"
+        start = f"{label.source} has the box {_format_box(boxes[number])}"
         if not finite[number].all():
             raise LabelsError(f"{start}, which are not all numbers; correct or remove it")
         if not extended[number]:
@@ -152,5 +152,5 @@ def _check(
         )
 
 
-def _text(box: NDArray[np.float64]) -> str:
+def _format_box(box: NDArray[np.float64]) -> str:
     return "(" + ", ".join(f"{value:g}" for value in box) + ")"

@@ -28,9 +28,9 @@ MAX_MASK_PIXELS = 1 << 28
 """Maximum number of pixels in a mask, which needs one byte per pixel."""
 
 _FIRST_LETTER = 48
-_MORE = 0x20
-_SIGN = 0x10
-_BITS = 5
+_CONTINUATION_BIT = 0x20
+_SIGN_BIT = 0x10
+_BITS_PER_LETTER = 5
 _MAX_SHIFT = 60
 
 
@@ -51,7 +51,7 @@ def decode(counts: Sequence[int] | str, size: Sequence[int]) -> NDArray[np.bool_
             f"{size[0]} x {size[1]} px are more than the {MAX_MASK_PIXELS} of one mask: give the "
             "outline as a polygon"
         )
-    lengths = _unpacked(counts) if isinstance(counts, str) else counts
+    lengths = _decode_counts(counts) if isinstance(counts, str) else counts
     rows, cols = size
     # Sum as Python integers, which do not overflow.
     if min(lengths, default=0) < 0 or sum(lengths) != rows * cols:
@@ -61,18 +61,18 @@ def decode(counts: Sequence[int] | str, size: Sequence[int]) -> NDArray[np.bool_
     return np.repeat(values, runs).reshape(cols, rows).T
 
 
-def _unpacked(letters: str) -> list[int]:
+def _decode_counts(letters: str) -> list[int]:
     counts: list[int] = []
     value = shift = 0
     for letter in letters:
         group = ord(letter) - _FIRST_LETTER
-        if not 0 <= group < 2 * _MORE or shift > _MAX_SHIFT:
+        if not 0 <= group < 2 * _CONTINUATION_BIT or shift > _MAX_SHIFT:
             raise ValueError(f"the letter {letter!r} after {len(counts)} runs is invalid")
         value |= (group & 0x1F) << shift
-        shift += _BITS
-        if group & _MORE:
+        shift += _BITS_PER_LETTER
+        if group & _CONTINUATION_BIT:
             continue
-        if group & _SIGN:
+        if group & _SIGN_BIT:
             value |= -1 << shift
         counts.append(value + counts[-2] if len(counts) > 2 else value)  # noqa: PLR2004
         value = shift = 0

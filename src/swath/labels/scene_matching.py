@@ -91,7 +91,7 @@ def _matching_scene(file: str, same: Sequence[str], scenes: Sequence[str]) -> st
     if not candidates and name:
         candidates = [uri for uri in scenes if tile_id(stem(uri)) == name]
     elif not candidates:
-        shared = Counter({uri: _shared(stem(file), stem(uri)) for uri in scenes})
+        shared = Counter({uri: _count_shared_parts(stem(file), stem(uri)) for uri in scenes})
         most = max(shared.values())
         candidates = [uri for uri, count in shared.items() if count == most > 0]
     if len(candidates) == 1:
@@ -103,7 +103,7 @@ def _matching_scene(file: str, same: Sequence[str], scenes: Sequence[str]) -> st
     )
 
 
-def _shared(one: str, other: str) -> int:
+def _count_shared_parts(one: str, other: str) -> int:
     count = 0
     for mine, theirs in zip(one.split("_"), other.split("_"), strict=False):
         if mine != theirs:

@@ -27,11 +27,11 @@ from swath.labels.text import read_text
 
 BUILDING = "building"
 """Class of footprints that state none."""
-_IMAGE = "ImageId"
-_POLYGON = "PolygonWKT_Pix"
-_NUMBERS = ("TileBuildingId", "BuildingId")
-_SUMMARIES = ("SummaryData", "summaryData")
-_FOOTPRINTS = ("geojson_buildings", "geojson/buildings")
+_IMAGE_COLUMN = "ImageId"
+_POLYGON_COLUMN = "PolygonWKT_Pix"
+_BUILDING_ID_COLUMNS = ("TileBuildingId", "BuildingId")
+_SUMMARY_FOLDERS = ("SummaryData", "summaryData")
+_FOOTPRINT_FOLDERS = ("geojson_buildings", "geojson/buildings")
 
 
 def locate_labels(images: str) -> str | None:
@@ -41,11 +41,11 @@ def locate_labels(images: str) -> str | None:
         images: Folder of the chips; the labels are in it or next to it.
     """
     for root in (images, images.rstrip("/").rpartition("/")[0] or "."):
-        for folder in _SUMMARIES:
+        for folder in _SUMMARY_FOLDERS:
             matches = list_files(storage.join(root, folder), [".csv"])
             if len(matches) == 1:
                 return matches[0]
-        for folder in _FOOTPRINTS:
+        for folder in _FOOTPRINT_FOLDERS:
             if list_files(storage.join(root, folder), [".geojson"]):
                 return storage.join(root, folder)
     return None
@@ -65,7 +65,7 @@ def footprint_files(labels: Sequence[str], scenes: Sequence[str]) -> Mapping[str
     matches: dict[str, str] = {}
     for tile, file in index_by_tile_id(labels).items():
         if tile not in chips:
-            raise LabelsError(_no_chip(file, tile, scenes))
+            raise LabelsError(_missing_chip(file, tile, scenes))
         matches[chips[tile]] = file
     return matches
 
@@ -86,13 +86,13 @@ def read_summary(source: str, scenes: Sequence[str], *, class_name: str) -> list
     matches: dict[str, list[Label]] = defaultdict(list)
     seen: set[tuple[str, str]] = set()
     for number, row in _rows(source):
-        name, tile = f"{source}: line {number}", tile_id(row[_IMAGE])
+        name, tile = f"{source}: line {number}", tile_id(row[_IMAGE_COLUMN])
         if tile not in chips:
-            raise LabelsError(_no_chip(name, tile or row[_IMAGE], scenes))
-        outline = _outline(row[_POLYGON], name)
+            raise LabelsError(_missing_chip(name, tile or row[_IMAGE_COLUMN], scenes))
+        outline = _outline(row[_POLYGON_COLUMN], name)
         if outline is None:
             continue
-        _refuse_twice(row, tile, seen, name)
+        _refuse_repeated_building(row, tile, seen, name)
         x_min, y_min, x_max, y_max = outline.bounds
         matches[chips[tile]].append(
             Label(
@@ -112,11 +112,11 @@ def _rows(source: str) -> list[tuple[int, dict[str, str]]]:
     text = read_text(source).decode()
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # a polygon may be long
     reader = csv.DictReader(io.StringIO(text, newline=""), restval="")
-    missing = {_IMAGE, _POLYGON} - set(reader.fieldnames or ())
+    missing = {_IMAGE_COLUMN, _POLYGON_COLUMN} - set(reader.fieldnames or ())
     if missing:
         raise LabelsError(
             f"{source} has no column {' and no column '.join(sorted(missing))}; the summary of "
-            f"SpaceNet has {_IMAGE} and {_POLYGON}"
+            f"SpaceNet has {_IMAGE_COLUMN} and {_POLYGON_COLUMN}"
         )
     try:
         return [(reader.line_num, row) for row in reader]
@@ -146,14 +146,16 @@ def _outline(text: str, name: str) -> Any:
     return outline
 
 
-def _refuse_twice(row: dict[str, str], tile: str, seen: set[tuple[str, str]], name: str) -> None:
-    number = next((row[column] for column in _NUMBERS if row.get(column)), "")
+def _refuse_repeated_building(
+    row: dict[str, str], tile: str, seen: set[tuple[str, str]], name: str
+) -> None:
+    number = next((row[column] for column in _BUILDING_ID_COLUMNS if row.get(column)), "")
     if number and (tile, number) in seen:
         raise LabelsError(f"{name} repeats the building {number} of the tile {tile}; remove one")
     seen.add((tile, number))
 
 
-def _no_chip(name: str, tile: str, scenes: Sequence[str]) -> str:
+def _missing_chip(name: str, tile: str, scenes: Sequence[str]) -> str:
     return (
         f"{name} is of the tile {tile}, but none of the {len(scenes)} chips next to "
         f"{scenes[0]} is; add the chip, or remove its labels"

@@ -37,11 +37,11 @@ def folds(
             f"{len(collection.scenes)} scenes cannot be split into {count} folds; "
             "choose at least 2 folds, and at most as many as there are scenes"
         )
-    for names in _dealt(collection, count, seed):
+    for names in _assign_folds(collection, count, seed):
         yield collection.without(names), collection.subset(names)
 
 
-def _dealt(collection: Collection, count: int, seed: int) -> list[list[str]]:
+def _assign_folds(collection: Collection, count: int, seed: int) -> list[list[str]]:
     """Return the addresses of each fold's validation scenes."""
     names: list[list[str]] = [[] for _ in range(count)]
     weights = [0] * count

@@ -240,7 +240,7 @@ def _unit(band: _Band) -> Unit | None:
 def _expected(
     expected: TrainingStatistics | None, bands: tuple[str, ...]
 ) -> TrainingStatistics | None:
-    if expected is not None and not expected.fits(len(bands)):
+    if expected is not None and not expected.is_complete_for(len(bands)):
         raise PackageError(
             f"{EXPECTED} is incomplete, or not of {len(bands)} bands ({', '.join(bands)}); make it "
             "anew with `swath model statistics`"

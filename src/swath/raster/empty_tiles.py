@@ -1,4 +1,4 @@
-"""Find the tiles of a scene that have no valid pixel, so that no shard has to read them."""
+"""Detect the tiles of a scene that have no valid pixel, so that no shard has to read them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from swath._types import Ints, Mask
     from swath.raster.scene import Scene
-    from swath.raster.scene_info import Box
+    from swath.raster.scene_info import PixelWindow
     from swath.raster.tiles import Grid
 
 MAX_SEARCHED_PIXELS = 100_000_000
@@ -27,7 +27,7 @@ _PIXELS_PER_READ = 4_000_000
 
 
 def detect_empty_tiles(scene: Scene, grid: Grid, bands: Sequence[int]) -> Mask | None:
-    """Find the tiles without a valid pixel.
+    """Detect the tiles without a valid pixel.
 
     The scene is read in batches of rows. Rows whose tiles all have a valid pixel already are
     skipped. A part that cannot be read counts as valid. Its tiles fail one by one later, and the
@@ -78,7 +78,7 @@ def _fits_in_memory(scene: Scene, size: tuple[int, int], bands: Sequence[int]) -
     return True
 
 
-def _read_valid(scene: Scene, window: Box, bands: Sequence[int]) -> Mask:
+def _read_valid(scene: Scene, window: PixelWindow, bands: Sequence[int]) -> Mask:
     try:
         return scene.read_valid(window, bands)
     except SceneError:

@@ -92,7 +92,7 @@ class DamageError(RasterioError):  # type: ignore[misc] # rasterio has no types
     """Damage in a file that GDAL read without raising an error."""
 
 
-class _Warnings(logging.Filter):
+class _WarningCollector(logging.Filter):
     """Log filter that collects GDAL's warnings of a thread, instead of logging them."""
 
     def __init__(self) -> None:
@@ -117,7 +117,7 @@ class _Warnings(logging.Filter):
         return False
 
 
-class _Log(logging.Logger):
+class _CollectingLogger(logging.Logger):
     """Logger whose warnings can be collected, whatever log level a program has set."""
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802 (the library's name)
@@ -126,10 +126,10 @@ class _Log(logging.Logger):
         return collected or super().isEnabledFor(level)
 
 
-_warnings = _Warnings()
+_warnings = _WarningCollector()
 # rasterio logs GDAL's messages here, in the thread that called GDAL.
 _log = logging.getLogger("rasterio._err")
-_log.__class__ = _Log
+_log.__class__ = _CollectingLogger
 _log.addFilter(_warnings)
 
 

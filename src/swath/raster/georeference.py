@@ -149,7 +149,7 @@ class Georeferencer:
             for start in range(0, xs.size, _POSITIONS_PER_BATCH):
                 part = slice(start, start + _POSITIONS_PER_BATCH)
                 converted = self.geotransform.forward(xs.ravel()[part], ys.ravel()[part])
-                lon[part], lat[part] = _to_lon_lat(self.crs, *converted)
+                lon[part], lat[part] = _reproject_to_lonlat(self.crs, *converted)
                 if np.isfinite(self._pixel_size):
                     lost = ~self._round_trips(*converted, lon[part], lat[part])
                     lon[part][lost] = lat[part][lost] = np.nan
@@ -359,7 +359,7 @@ def _crs_name(crs: CRS) -> str:
     return named[1] if named else crs.to_string()
 
 
-def _to_lon_lat(crs: CRS, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+def _reproject_to_lonlat(crs: CRS, x: Floats, y: Floats) -> tuple[Floats, Floats]:
     """Return longitudes within ±180 and latitudes; both NaN for positions not on Earth."""
     lon, lat = reproject(crs, LON_LAT, x, y)
     lost = ~(np.abs(lat) <= _MAX_LATITUDE)

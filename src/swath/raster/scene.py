@@ -21,7 +21,7 @@ from swath.raster.band_units import stated_unit
 from swath.raster.dataset import PinnedDataset, open_dataset, pixel_dtype
 from swath.raster.gdal_errors import translate_gdal_errors
 from swath.raster.interpretation import check_interpretation, color_interpretations
-from swath.raster.scene_info import Box, SceneInfo
+from swath.raster.scene_info import PixelWindow, SceneInfo
 from swath.raster.validity import (
     MaskSources,
     Validity,
@@ -75,12 +75,12 @@ class Scene:
     def __init__(self, dataset: PinnedDataset, mask: PinnedDataset | None) -> None:
         self.dataset = dataset
         self.mask = mask
-        self.info = _describe(dataset, masked=mask is not None or not dataset.is_all_valid)
+        self.info = _read_scene_info(dataset, masked=mask is not None or not dataset.is_all_valid)
         self._floating = self.info.dtype.startswith("float")
         if mask:
             _check_mask(mask, self.info)
 
-    def read(self, window: Box, bands: Sequence[int]) -> tuple[NDArray[Any], Mask]:
+    def read(self, window: PixelWindow, bands: Sequence[int]) -> tuple[NDArray[Any], Mask]:
         """Read the pixels of a window, and a mask of the valid pixels.
 
         Args:
@@ -100,7 +100,9 @@ class Scene:
         pixels, valid = self.read_layers(window, bands)
         return pixels, valid.pixel_mask(pixels.shape[1:])
 
-    def read_layers(self, window: Box, bands: Sequence[int]) -> tuple[NDArray[Any], Validity]:
+    def read_layers(
+        self, window: PixelWindow, bands: Sequence[int]
+    ) -> tuple[NDArray[Any], Validity]:
         """Read the pixels of a window, and their validity band by band.
 
         A band is invalid where it has its nodata value, NaN or infinity. It is also invalid where
@@ -120,7 +122,7 @@ class Scene:
             TransientError: S3 did not answer.
             ValueError: The window does not lie within the scene.
         """
-        self._check(window)
+        self._check_window(window)
         pixel_window = Window(*window)
         pixels = self.dataset.read(pixel_window, bands)
         masked = self.has_mask(bands)
@@ -149,13 +151,13 @@ class Scene:
             valid &= self.mask.read_reduced(shape, self.mask_bands(bands))[0] > 0
         return pixels, valid
 
-    def read_valid(self, window: Box, bands: Sequence[int]) -> Mask:
+    def read_valid(self, window: PixelWindow, bands: Sequence[int]) -> Mask:
         """Return the mask of `read` for a window, (rows, cols), True = valid.
 
         Pixels are read only where the masks, the alpha band and the dtype leave their validity
         open. Arguments and errors are those of `read`.
         """
-        self._check(window)
+        self._check_window(window)
         masks_suffice = self.has_mask(bands) or not any(
             v is not None for v in self.nodata_values(bands)
         )
@@ -185,7 +187,7 @@ class Scene:
         """Return the bands of the mask next to the scene that apply to the scene's bands."""
         return [1] if not self.mask or self.mask.reader.count == 1 else list(bands)
 
-    def _check(self, window: Box) -> None:
+    def _check_window(self, window: PixelWindow) -> None:
         x, y, width, height = window
         scene = self.info
         fits = x >= 0 and y >= 0 and x + width <= scene.width and y + height <= scene.height
@@ -224,7 +226,7 @@ def _check_mask(mask: PinnedDataset, scene: SceneInfo) -> None:
         )
 
 
-def _describe(dataset: PinnedDataset, *, masked: bool) -> SceneInfo:
+def _read_scene_info(dataset: PinnedDataset, *, masked: bool) -> SceneInfo:
     with translate_gdal_errors(dataset.uri, dataset.etag, "has a header that GDAL cannot parse"):
         check_interpretation(dataset)
         return _read_header(dataset, masked=masked)

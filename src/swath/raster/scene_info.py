@@ -15,7 +15,7 @@ from swath.messages import Georeference
 if TYPE_CHECKING:
     from swath.raster.band_units import Units
 
-Box = tuple[int, int, int, int]
+PixelWindow = tuple[int, int, int, int]
 """A window (x, y, width, height) in px of the scene."""
 
 

@@ -122,8 +122,8 @@ def combine(
     """
     not_finite = None if pixels.dtype.kind in "iu" else ~np.isfinite(pixels)
     if not masked:
-        return _combined(pixels, _union(not_finite, _nodata_mask(pixels, nodata)), masks)
-    valid = _combined(pixels, not_finite, masks)
+        return _combine(pixels, _union(not_finite, _nodata_mask(pixels, nodata)), masks)
+    valid = _combine(pixels, not_finite, masks)
     is_missing = _nodata_mask(pixels, nodata)
     if is_missing is None:
         return valid
@@ -132,9 +132,7 @@ def combine(
     )
 
 
-def _combined(
-    pixels: NDArray[Any], invalid: Mask | None, masks: Sequence[NDArray[Any]]
-) -> Validity:
+def _combine(pixels: NDArray[Any], invalid: Mask | None, masks: Sequence[NDArray[Any]]) -> Validity:
     """Combine a mask of invalid numbers (bands, rows, cols), or None, with masks and alpha."""
     invalid = invalid if invalid is not None and invalid.any() else None
     valid_mask = combine_masks(masks)

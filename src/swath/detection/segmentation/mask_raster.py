@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath._types import Ints
-    from swath.raster.scene_info import Box, ImageInfo
+    from swath.raster.scene_info import ImageInfo, PixelWindow
     from swath.raster.tiles import Grid, Tile
 
 MEDIA_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
@@ -59,7 +59,7 @@ _COG_OPTIONS = {
 }
 
 
-def extent(grid: Grid, tiles: Ints) -> Box:
+def extent(grid: Grid, tiles: Ints) -> PixelWindow:
     """Return the least window that holds the cores of tiles: x, y, width, height in scene px."""
     cores = grid.cores(tiles)
     x, y = (int(value) for value in cores[:, :2].min(axis=0))
@@ -68,7 +68,9 @@ def extent(grid: Grid, tiles: Ints) -> Box:
 
 
 @contextmanager
-def open_mask_part(uri: str, window: Box, *, earlier: str | None = None) -> Iterator[MaskPart]:
+def open_mask_part(
+    uri: str, window: PixelWindow, *, earlier: str | None = None
+) -> Iterator[MaskPart]:
     """Open a shard's part of the mask for writing.
 
     The part exists only once the `with` block has ended without an error.
@@ -91,7 +93,7 @@ def open_mask_part(uri: str, window: Box, *, earlier: str | None = None) -> Iter
 class MaskPart:
     """File with the labels of one shard's cores; NO_LABEL where no tile has written labels."""
 
-    def __init__(self, path: Path, window: Box, *, resume: bool = False) -> None:
+    def __init__(self, path: Path, window: PixelWindow, *, resume: bool = False) -> None:
         """Open the file for writing.
 
         Args:
@@ -138,7 +140,7 @@ class MaskPart:
 
 
 def assemble_mask(
-    parts: Sequence[tuple[Path, Box]], scene: ImageInfo, classes: Sequence[str], path: Path
+    parts: Sequence[tuple[Path, PixelWindow]], scene: ImageInfo, classes: Sequence[str], path: Path
 ) -> None:
     """Write the mask of a scene as a cloud-optimized GeoTIFF with overviews.
 
@@ -160,7 +162,7 @@ def _gdal_env() -> Env:
 
 
 def _build_vrt(
-    parts: Sequence[tuple[Path, Box]], scene: ImageInfo, classes: Sequence[str]
+    parts: Sequence[tuple[Path, PixelWindow]], scene: ImageInfo, classes: Sequence[str]
 ) -> ET.Element:
     """Return a GDAL virtual dataset; https://gdal.org/en/stable/drivers/raster/vrt.html."""
     root = ET.Element("VRTDataset", rasterXSize=str(scene.width), rasterYSize=str(scene.height))
@@ -190,7 +192,7 @@ def _build_vrt(
     return root
 
 
-def _vrt_source(part: Path, window: Box) -> ET.Element:
+def _vrt_source(part: Path, window: PixelWindow) -> ET.Element:
     x, y, width, height = window
     source = ET.Element("SimpleSource")
     _add_text(source, "SourceFilename", str(part.absolute()), relativeToVRT="0")

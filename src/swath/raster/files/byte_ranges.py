@@ -121,7 +121,7 @@ class S3File:
     def read(self, offset: int, length: int) -> bytes:
         """Fetch `length` bytes from an offset; fewer only at the end of the object."""
         try:
-            return self._get(offset, length)
+            return self._fetch_range(offset, length)
         except ClientError as error:
             if error.response["Error"]["Code"] == _BEYOND_END_CODE:
                 return b""
@@ -160,7 +160,7 @@ class S3File:
         """Release the bytes of all rows."""
         self._rows.clear()
 
-    def _get(self, offset: int, length: int) -> bytes:
+    def _fetch_range(self, offset: int, length: int) -> bytes:
         """Fetch a range, with retries of transfers that break off.
 
         boto3 itself retries requests that S3 refuses, but not a body that breaks off after the

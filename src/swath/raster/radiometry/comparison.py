@@ -88,7 +88,7 @@ class TrainingStatistics(msgspec.Struct, frozen=True, kw_only=True):
             profiles=_select_most_different(profiles),
         )
 
-    def fits(self, bands: int) -> bool:
+    def is_complete_for(self, bands: int) -> bool:
         """Return whether the statistics are complete and have the given number of bands."""
         tables = [self.low, self.high, *(profile.percentiles for profile in self.profiles)]
         related = bands, 2 * bands, bands * bands * (bands - 1)

@@ -18,7 +18,7 @@ from swath.raster.reader import read_tiles
 from swath.raster.scene import open_scene
 from swath.raster.tiles import Grid
 
-_TILE = 512
+_TILE_SIZE = 512
 """Tile size in px in which scenes are read."""
 
 _logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ def profile_scene(uri: str, bands: Sequence[str], units: Units) -> Profile | Non
         numbers = select_bands(info, bands)
         convert = conversion(info, numbers, bands, units)
         grid, sample_grid = (
-            Grid(info.width, info.height, _TILE, 0),
+            Grid(info.width, info.height, _TILE_SIZE, 0),
             SampleGrid.for_scene(info.width, info.height),
         )
         parts = []

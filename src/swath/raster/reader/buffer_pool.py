@@ -40,10 +40,10 @@ class BufferPool:
     def allocate(self, rows: int, cols: int) -> NDArray[Any]:
         """Return uninitialized pixels, (layers, rows, cols)."""
         if self._interleaved:
-            return self._array((rows, cols, self._layers)).transpose(2, 0, 1)
-        return self._array((self._layers, rows, cols))[:]
+            return self._reuse_or_allocate((rows, cols, self._layers)).transpose(2, 0, 1)
+        return self._reuse_or_allocate((self._layers, rows, cols))[:]
 
-    def _array(self, shape: tuple[int, int, int]) -> NDArray[Any]:
+    def _reuse_or_allocate(self, shape: tuple[int, int, int]) -> NDArray[Any]:
         # Every view refers to the array that owns the memory, even a view of a view.
         counts = _references(self._arrays)
         unused = [

@@ -106,8 +106,9 @@ def fit_threads(dataset: PinnedDataset, need: MemoryNeed, limit: int) -> int:
     rows, cols = dataset.reader.block_shapes[0]
     raise SceneError(
         f"{dataset.uri} has blocks of {cols} x {rows} px; reading them takes "
-        f"{_mib(need.shared_bytes + need.bytes_per_thread)} of memory, and {_mib(free)} are free: "
-        "rewrite it in small tiles with gdal_translate -of COG, or give the process more memory"
+        f"{_format_mib(need.shared_bytes + need.bytes_per_thread)} of memory, and "
+        f"{_format_mib(free)} are free: rewrite it in small tiles with "
+        "gdal_translate -of COG, or give the process more memory"
     )
 
 
@@ -129,5 +130,5 @@ def _tile_row_bytes(windows: Ints, rows: int, pixel: int) -> int:
     return most * height * width * pixel
 
 
-def _mib(count: int) -> str:
+def _format_mib(count: int) -> str:
     return f"{-(-count // MIB):,} MiB"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath.labels.collection import Collection, LabeledScene
-    from swath.raster.scene_info import Box
+    from swath.raster.scene_info import PixelWindow
 
 UNKNOWN_CLASS = 254
 """Value of a pixel of unknown class in a class map; such pixels become invalid."""
@@ -48,7 +48,7 @@ class ClassMapRasterizer:
             )
         self._scenes = collection.scenes
 
-    def __call__(self, scene_index: int, window: Box) -> NDArray[np.uint8]:
+    def __call__(self, scene_index: int, window: PixelWindow) -> NDArray[np.uint8]:
         """Return the class map of a window.
 
         A pixel has the class of the object that contains its center, or of the smallest of several.

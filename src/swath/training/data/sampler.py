@@ -35,7 +35,7 @@ class HardNegative:
     uri: str
     """Address of the scene, as in the collection."""
     box: tuple[float, float, float, float]
-    """Box of the detection: x_min, y_min, x_max, y_max in scene px."""
+    """PixelWindow of the detection: x_min, y_min, x_max, y_max in scene px."""
     weight: float = 1.0
     """Relative frequency of crops around this hard negative."""
 

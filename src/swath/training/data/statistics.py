@@ -20,7 +20,7 @@ from swath.raster.band_units import Units
 from swath.raster.interpretation import select_bands
 from swath.raster.radiometry.units import Conversion, conversion
 from swath.raster.scene import Scene, open_scene
-from swath.raster.scene_info import Box, SceneInfo
+from swath.raster.scene_info import PixelWindow, SceneInfo
 from swath.resource_limits import available_cpus
 from swath.training.data.window_cache import common_dtype, window_shape
 
@@ -231,7 +231,7 @@ def _count_scene(
 
 
 def _iter_valid_values(
-    scene: Scene, window: Box, numbers: Sequence[int], convert: Conversion | None
+    scene: Scene, window: PixelWindow, numbers: Sequence[int], convert: Conversion | None
 ) -> Iterator[tuple[NDArray[Any], int]]:
     """Yield each band's valid values (n,), converted, and its number of pixels in the window."""
     pixels, valid = scene.read_layers(window, numbers)
@@ -243,7 +243,7 @@ def _iter_valid_values(
         yield (values.ravel() if mask.all() else values[mask]), values.size
 
 
-def _iter_windows(header: SceneInfo, pixel_bytes: int) -> Iterator[Box]:
+def _iter_windows(header: SceneInfo, pixel_bytes: int) -> Iterator[PixelWindow]:
     rows, cols = window_shape(header, pixel_bytes, max_bytes=_MAX_WINDOW_BYTES)
     for y in range(0, header.height, rows):
         for x in range(0, header.width, cols):

@@ -16,7 +16,7 @@ from swath.raster.band_units import Units
 from swath.raster.interpretation import select_bands
 from swath.raster.radiometry.units import conversion
 from swath.raster.scene import Scene, open_scene
-from swath.raster.scene_info import Box, SceneInfo
+from swath.raster.scene_info import PixelWindow, SceneInfo
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +30,7 @@ _WINDOW_SIDE = 512
 _MAX_IDLE_SCENES = 32
 """Maximum number of idle scenes that are kept open."""
 
-RasterizeWindow = Callable[[int, Box], "NDArray[np.uint8]"]
+RasterizeWindow = Callable[[int, PixelWindow], "NDArray[np.uint8]"]
 """Function that returns the class map of a window, given the scene's index in the collection."""
 
 
@@ -187,7 +187,7 @@ class WindowCache:
         self._windows: OrderedDict[tuple[int, int, int], PixelLayers] = OrderedDict()
         self._bytes = 0
 
-    def read(self, scene_index: int, window: Box, out: PixelLayers) -> None:
+    def read(self, scene_index: int, window: PixelWindow, out: PixelLayers) -> None:
         """Copy a window of a scene into pixel layers.
 
         Args:

@@ -153,5 +153,5 @@ def test_a_package_holds_the_scenes_that_differ_most():
     assert found.scenes == len(many)
     assert len(found.profiles) == MAX_PROFILES
     assert all(profile in found.profiles for profile in profiles)
-    assert found.fits(4)
-    assert not found.fits(5)
+    assert found.is_complete_for(4)
+    assert not found.is_complete_for(5)
