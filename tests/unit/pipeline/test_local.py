@@ -291,4 +291,4 @@ def test_a_run_whose_rows_were_not_loaded_says_so(scene, package, tmp_path, dsn,
     )
     connection.commit()
     report = run_local(scene, str(package), tmp_path / "out", database=dsn)
-    assert [w for w in report.warnings if "those of this run were not loaded" in w]
+    assert [w for w in report.warnings if "the detections of this run were not loaded" in w]
