@@ -196,7 +196,7 @@ def write_messages(folder: Path, plan: Path) -> dict[str, Path]:
         "receipt": {
             "run_id": request["run_id"],
             "index": 0,
-            "layout": "fa32a237dc06b73a",
+            "plan_fingerprint": "fa32a237dc06b73a",
             "tiles": tiles,
             "detections": 5,
             "seconds": 1.5,

@@ -13,7 +13,7 @@ SHARD = {"plan_uri": "s3://work/runs/r/plan.json", "index": 3}
 RECEIPT = Receipt(
     run_id="r",
     index=3,
-    layout="l",
+    plan_fingerprint="l",
     tiles=TileCounts(planned=4, succeeded=3, failed=1),
     detections=7,
     seconds=0.5,

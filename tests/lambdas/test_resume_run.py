@@ -16,7 +16,7 @@ from tests.helpers.answers import Answer
 RECEIPT = Receipt(
     run_id="r",
     index=3,
-    layout="l",
+    plan_fingerprint="l",
     tiles=TileCounts(planned=4, succeeded=4),
     detections=7,
     seconds=0.5,

@@ -187,7 +187,7 @@ def test_threads_may_read_the_first_of_a_kind_at_once():
         from concurrent.futures import ThreadPoolExecutor
         from swath.messages import Receipt, TileCounts
         receipt = Receipt(
-            run_id="r", index=0, layout="l", tiles=TileCounts(), detections=0, seconds=0.0
+            run_id="r", index=0, plan_fingerprint="l", tiles=TileCounts(), detections=0, seconds=0.0
         )
         data, together = receipt.to_json(), threading.Barrier(16)
         sys.setswitchinterval(1e-6)

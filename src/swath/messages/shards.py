@@ -81,7 +81,7 @@ class Receipt(Payload, frozen=True, kw_only=True):
     run_id: str
     index: int
     """Number of the shard, from 0."""
-    layout: str
+    plan_fingerprint: str
     """`Plan.fingerprint` of the shard's plan."""
     tiles: TileCounts
     detections: int
@@ -107,7 +107,7 @@ class Receipt(Payload, frozen=True, kw_only=True):
 class Checkpoint(Payload, frozen=True, kw_only=True):
     """Checkpoint of an interrupted shard, written after the shard's other files."""
 
-    layout: str
+    plan_fingerprint: str
     """`Plan.fingerprint` of the shard's plan; the progress is useless for any other plan."""
     files: dict[str, str]
     """SHA-256 of each file, by file name."""

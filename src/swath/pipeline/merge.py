@@ -61,7 +61,7 @@ def merge_run(plan_uri: str) -> MergeSummary:
     tiles = _check_tile_counts(run.plan, receipts)
     with storage.writing(run.paths.detections, content_type=geoparquet.MEDIA_TYPE) as path:
         detections, unplaced = _write_detections(run, receipts, path)
-        mask_uri = _write_mask(run, receipts) if run.plan.answer.mask else ""
+        mask_uri = _write_mask(run, receipts) if run.plan.output_spec.mask else ""
     return MergeSummary(
         uri=run.paths.detections,
         etag=storage.etag(run.paths.detections) or "",
@@ -129,7 +129,7 @@ def _write_detections(run: RunStore, receipts: Sequence[Receipt], path: Path) ->
     georeferencer = Georeferencer.from_info(scene)
     with GeoParquetWriter(
         path,
-        classes=plan.answer.classes,
+        classes=plan.output_spec.classes,
         run_id=plan.run_id,
         scene=plan.scene.uri,
         model=plan.model.name,
@@ -166,7 +166,7 @@ def _stitch_shards(run: RunStore, receipts: Sequence[Receipt]) -> Detections:
         run.paths.seams,
         lambda path: Detections.concatenate(list(read_detections(path))),
     )
-    task = create_task(run.plan.answer, run.plan.grid)
+    task = create_task(run.plan.output_spec, run.plan.grid)
     return task.stitch(Detections.concatenate(seams)).sorted_by_tile()
 
 
@@ -181,7 +181,7 @@ def _write_mask(run: RunStore, receipts: Sequence[Receipt]) -> str:
     ):
         files = run.fetch_mask_parts(inferred, Path(folder))
         parts = list(zip(files, windows, strict=True))
-        assemble_mask(parts, plan.georeferenced_scene, plan.answer.classes, path)
+        assemble_mask(parts, plan.georeferenced_scene, plan.output_spec.classes, path)
     return uri
 
 

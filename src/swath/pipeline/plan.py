@@ -50,7 +50,7 @@ class Plan(Payload, frozen=True, kw_only=True):
     georeference: Georeference
     """Georeference of the scene."""
     model: ModelRef
-    answer: OutputSpec
+    output_spec: OutputSpec
     """Description of the model's outputs."""
     bands: tuple[str, ...]
     """Names of the model's bands."""

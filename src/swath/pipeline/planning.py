@@ -137,7 +137,7 @@ def _build_plan(
         scene=request.scene,
         georeference=scene.georeference,
         model=request.model,
-        answer=description.output_spec,
+        output_spec=description.output_spec,
         bands=description.bands,
         expected=description.expected,
         options=request.options,

@@ -100,7 +100,7 @@ class RunStore:
             index: Number of the shard.
             files: SHA-256 of each file, by the file's name.
         """
-        checkpoint = Checkpoint(layout=self.plan.fingerprint, files=dict(files))
+        checkpoint = Checkpoint(plan_fingerprint=self.plan.fingerprint, files=dict(files))
         write_checked(self.paths.checkpoint(index), checkpoint.to_json())
 
     def read_earlier_result(self, index: int) -> Receipt | Checkpoint | None:
@@ -114,7 +114,7 @@ class RunStore:
         receipt = self.read_receipt(index)
         if receipt is None:
             checkpoint = _read_or_none(Checkpoint, self.paths.checkpoint(index))
-            if checkpoint and checkpoint.layout == self.plan.fingerprint:
+            if checkpoint and checkpoint.plan_fingerprint == self.plan.fingerprint:
                 return checkpoint if self._has_files(checkpoint.files) else None
             return None
         return receipt if not receipt.tiles.failed and self._has_files(receipt.files) else None
@@ -208,7 +208,7 @@ class RunStore:
         receipt = _read_or_none(Receipt, self.paths.receipt(index))
         if receipt is None:
             return None
-        identity = (receipt.run_id, receipt.index, receipt.layout)
+        identity = (receipt.run_id, receipt.index, receipt.plan_fingerprint)
         return receipt if identity == (self.paths.run_id, index, fingerprint) else None
 
     def _has_files(self, files: Mapping[str, str]) -> bool:

@@ -84,7 +84,7 @@ def run_shard(
         return earlier
     description, model = load(run.plan.model)
     # The plan's score threshold may differ from the package's.
-    threshold = run.plan.answer.score_threshold
+    threshold = run.plan.output_spec.score_threshold
     description = msgspec.structs.replace(description, score_threshold=threshold)
     with open_attempt(run, index, description, model, resume=earlier is not None) as attempt:
         if not attempt.infer(stop, progress, checkpoint_seconds=checkpoint_seconds):
@@ -118,7 +118,7 @@ def write_failed_receipt(plan_uri: str, index: int, error: InputError) -> Receip
     receipt = Receipt(
         run_id=plan.run_id,
         index=index,
-        layout=plan.fingerprint,
+        plan_fingerprint=plan.fingerprint,
         tiles=TileCounts(planned=len(tiles), failed=len(tiles)),
         detections=0,
         seconds=0.0,

@@ -127,7 +127,7 @@ class ShardAttempt:
         return Receipt(
             run_id=plan.run_id,
             index=self.index,
-            layout=plan.fingerprint,
+            plan_fingerprint=plan.fingerprint,
             tiles=inference.tiles,
             detections=self.progress.out.count,
             seams=self._seam_count,

@@ -354,7 +354,7 @@ def write_shards(plan_uri, rows_a_tile):
         receipt = Receipt(
             run_id=plan.run_id,
             index=index,
-            layout=plan.fingerprint,
+            plan_fingerprint=plan.fingerprint,
             tiles=TileCounts(planned=len(numbers), succeeded=len(numbers)),
             detections=out.count,
             seams=seams.count,

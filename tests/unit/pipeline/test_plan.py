@@ -35,7 +35,7 @@ def test_a_plan_as_this_version_has_always_written_it_is_read():
     assert plan.tiles(0).tolist() == [1, 2, 4, 5]
     # In receipts that lie in work buckets.
     assert plan.fingerprint == "fa32a237dc06b73a"
-    assert plan.answer.classes == ("ship",)
+    assert plan.output_spec.classes == ("ship",)
 
 
 def test_a_plan_of_an_earlier_version_is_refused():

@@ -26,7 +26,7 @@ def receipt(run: RunStore, index: int = 0, failed: int = 0, **changes: object) -
     made = Receipt(
         run_id=run.plan.run_id,
         index=index,
-        layout=run.plan.fingerprint,
+        plan_fingerprint=run.plan.fingerprint,
         tiles=TileCounts(planned=4, succeeded=4 - failed, failed=failed),
         detections=1,
         seconds=0.5,
@@ -71,7 +71,7 @@ def test_a_receipt_is_found_again(run: RunStore):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"run_id": "another"}, {"index": 1}, {"layout": "another"}], ids=str
+    "changes", [{"run_id": "another"}, {"index": 1}, {"plan_fingerprint": "another"}], ids=str
 )
 def test_the_receipt_of_another_shard_is_none(run: RunStore, changes: dict[str, object]):
     run.write_receipt(receipt(run))
@@ -119,7 +119,7 @@ def test_a_receipt_without_files_does_not_end_a_shard(run: RunStore):
 def test_an_interrupted_shard_is_resumed_from_its_checkpoint(run: RunStore):
     files = checkpoint(run)
 
-    assert run.read_earlier_result(0) == Checkpoint(layout=PLAN.fingerprint, files=files)
+    assert run.read_earlier_result(0) == Checkpoint(plan_fingerprint=PLAN.fingerprint, files=files)
 
     storage.write_bytes(run.paths.partial(0), b"later")
     assert run.read_earlier_result(0) is None

@@ -66,7 +66,7 @@ def test_nothing_of_one_threshold_is_taken_for_another(scene, package, make_plan
     found = {}
     for threshold, uri in plans.items():
         plan = RunStore.open(uri).plan
-        assert plan.answer.score_threshold == plan.options.score_threshold == threshold
+        assert plan.output_spec.score_threshold == plan.options.score_threshold == threshold
         for index in range(len(plan.shards)):
             run_shard(uri, index)
         found[threshold] = merge_run(uri)
@@ -79,6 +79,6 @@ def test_nothing_of_one_threshold_is_taken_for_another(scene, package, make_plan
     }
     own = make_plan(scene, shard_tiles=10, work=str(tmp_path / "work"))
     assert own not in plans.values()
-    assert RunStore.open(own).plan.answer.score_threshold == OWN
+    assert RunStore.open(own).plan.output_spec.score_threshold == OWN
     options = json.loads(storage.read_bytes(own))["options"]
     assert options == {"backend": "local", "tolerated_failures": 0.0}

@@ -24,7 +24,7 @@ SETTINGS = SubmitShardSettings(
 RECEIPT = Receipt(
     run_id="r",
     index=3,
-    layout="l",
+    plan_fingerprint="l",
     tiles=TileCounts(planned=4, succeeded=4),
     detections=7,
     seconds=0.5,
