@@ -3,7 +3,7 @@
 import torch
 
 from swath.training.loader import Batch
-from swath.training.networks import Targets, build
+from swath.training.networks import Targets, build_network
 from swath.training.options import TrainOptions
 from swath.training.train_step import TrainStep
 from tests.helpers.synthetic import rectangles, tensor
@@ -26,7 +26,7 @@ def network(name, **options):
     """A network with the same random weights each time."""
     torch.manual_seed(0)
     shape = {"bands": BANDS, "classes": CLASSES, "size": SIZE}
-    return build(name, **shape, **(SMALL[name] | options))
+    return build_network(name, **shape, **(SMALL[name] | options))
 
 
 def train_step(name, *, precision="float32", device="cpu"):

@@ -90,7 +90,7 @@ def _train_locally(
     resume: bool,
 ) -> None:
     from swath.training.log_lines import format_log_line
-    from swath.training.report import REPORT
+    from swath.training.report import REPORT_FILE
     from swath.training.runner import TrainRunner
 
     with stop_on_signals() as stop:
@@ -104,7 +104,7 @@ def _train_locally(
             stop=stop,
             on_epoch=lambda point: print_line(format_log_line(point)),
         )
-    print_line(f"{report.package}: {_format_metrics(report.metrics)}; see {out / REPORT}")
+    print_line(f"{report.package}: {_format_metrics(report.metrics)}; see {out / REPORT_FILE}")
 
 
 def _cross_validate_locally(

@@ -24,7 +24,7 @@ from swath.errors import InputError
 if TYPE_CHECKING:
     from swath.sagemaker.jobs.train import TrainingJob
     from swath.training.options import TrainOptions
-    from swath.training.search import Outcome, Search
+    from swath.training.search import Search, SearchResult
 
 
 def tune(
@@ -57,7 +57,7 @@ def tune(
     With --folds, options are compared by the mean metric of all folds.
     """
     from swath.training.options import read_options
-    from swath.training.search import is_begun, read_search, run_search
+    from swath.training.search import has_search, read_search, run_search
 
     check_options(context, local=local)
     options = read_options(options_file, settings or [])
@@ -70,7 +70,7 @@ def tune(
             raise InputError(
                 "--folds validates on parts of SCENES; omit --val-labels and --val-scenes"
             )
-        _check_resume(out, begun=is_begun(out), resume=resume)
+        _check_resume(out, begun=has_search(out), resume=resume)
         given = {**data, **label_settings, "folds": str(folds or "none")}
         with stop_on_signals() as stop:
             trainer = _LocalTrainer(data, label_settings, folds, stop)
@@ -166,6 +166,6 @@ class _LocalTrainer:
         ).metrics
 
 
-def _print_best(metric: str, outcome: Outcome) -> None:
+def _print_best(metric: str, outcome: SearchResult) -> None:
     chosen = " ".join(f"--set {name}={value}" for name, value in outcome.chosen.items())
     print_line(f"best {metric} {outcome.value:.4f}: {chosen}\n{outcome.folder}")

@@ -10,7 +10,7 @@ import msgspec
 from swath.errors import InputError
 
 
-def typed(key: str, value: Any, kind: Any) -> Any:
+def convert_value(key: str, value: Any, kind: Any) -> Any:
     """Return a value converted to a type.
 
     Args:
@@ -25,10 +25,10 @@ def typed(key: str, value: Any, kind: Any) -> Any:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise _refusal(key, value, kind, error) from None
+        raise _invalid_value_error(key, value, kind, error) from None
 
 
-def parsed(key: str, text: str, kind: Any) -> Any:
+def parse_value(key: str, text: str, kind: Any) -> Any:
     """Return a value of a type from a string.
 
     The string is read as JSON, as plain text, or, for a list, as comma-separated parts.
@@ -39,17 +39,17 @@ def parsed(key: str, text: str, kind: Any) -> Any:
         kind: Type of the option.
 
     Raises:
-        InputError: As `typed` raises it.
+        InputError: As `convert_value` raises it.
     """
-    for candidate in _readings(text, kind):
+    for candidate in _candidates(text, kind):
         try:
             return msgspec.convert(candidate, kind)
         except msgspec.ValidationError as error:
             fault = error
-    raise _refusal(key, text, kind, fault)
+    raise _invalid_value_error(key, text, kind, fault)
 
 
-def string_list(key: str, text: str) -> tuple[str, ...]:
+def parse_string_list(key: str, text: str) -> tuple[str, ...]:
     """Return a list of strings from a string, which is JSON or comma-separated.
 
     Args:
@@ -59,21 +59,21 @@ def string_list(key: str, text: str) -> tuple[str, ...]:
     Raises:
         InputError: The string is JSON, but not a list of strings.
     """
-    found: tuple[str, ...] = parsed(key, text, tuple[str, ...])
-    return found
+    strings: tuple[str, ...] = parse_value(key, text, tuple[str, ...])
+    return strings
 
 
-def _readings(text: str, kind: Any) -> list[Any]:
+def _candidates(text: str, kind: Any) -> list[Any]:
     """Return the possible values of a string, most likely first; errors are about the last one."""
-    whole = _json(text)
+    whole = _parse_json_or_text(text)
     if "tuple" not in str(kind):
         return [whole, text, whole]
     parts = [part.strip() for part in text.split(",")] if text.strip() else []
-    read = [_json(part) for part in parts]
+    read = [_parse_json_or_text(part) for part in parts]
     return [whole, text, parts, read, read if isinstance(whole, str) and len(parts) > 1 else whole]
 
 
-def _json(text: str) -> Any:
+def _parse_json_or_text(text: str) -> Any:
     """Return the JSON value of a text, or the text itself; infinity and NaN remain strings."""
     try:
         return json.loads(text, parse_constant=str)
@@ -81,15 +81,17 @@ def _json(text: str) -> Any:
         return text
 
 
-def _refusal(key: str, value: Any, kind: Any, error: msgspec.ValidationError) -> InputError:
+def _invalid_value_error(
+    key: str, value: Any, kind: Any, error: msgspec.ValidationError
+) -> InputError:
     """Return the error for a value, with the allowed choices, which msgspec does not list."""
     fault = str(error).replace("`", "")
-    names = [str(one) for one in _literals(kind)]
+    names = [str(one) for one in _literal_choices(kind)]
     choices = f"; choose one of {', '.join(names)}" if names else ""
     return InputError(f"{key} is {value!r}: {fault[:1].lower()}{fault[1:]}{choices}")
 
 
-def _literals(kind: Any) -> list[Any]:
+def _literal_choices(kind: Any) -> list[Any]:
     if getattr(kind, "__origin__", None) is Literal:
         return list(kind.__args__)
-    return [one for part in getattr(kind, "__args__", ()) for one in _literals(part)]
+    return [one for part in getattr(kind, "__args__", ()) for one in _literal_choices(part)]

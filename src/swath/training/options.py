@@ -20,30 +20,30 @@ from swath import storage
 from swath.errors import InputError
 from swath.storage.encoding import parse_json, to_utf8
 from swath.training.data.augment import AugmentOptions
-from swath.training.option_values import parsed, typed
+from swath.training.option_values import convert_value, parse_value
 
-Positive = Annotated[int, Meta(ge=1)]
-Count = Annotated[int, Meta(ge=0)]
+PositiveInt = Annotated[int, Meta(ge=1)]
+NonNegativeInt = Annotated[int, Meta(ge=0)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
-AboveZero = Annotated[float, Meta(gt=0)]
-AtLeastZero = Annotated[float, Meta(ge=0)]
-Name = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9._-]{0,62}$")]
+PositiveFloat = Annotated[float, Meta(gt=0)]
+NonNegativeFloat = Annotated[float, Meta(ge=0)]
+ModelName = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9._-]{0,62}$")]
 NetworkName = Literal["detector", "unet", "segformer", "rtdetrv2", "d-fine"]
 Scalar = bool | int | float | str
 
 MAX_OPTION_BYTES = 1 << 20
 """Maximum size in bytes of a file that holds options or a search."""
 
-OF_NETWORK = "network."
+NETWORK_PREFIX = "network."
 """Prefix of the names of the network's own options."""
-OF_AUGMENTATION = "augment."
+AUGMENT_PREFIX = "augment."
 """Prefix of the names of augmentation options."""
 
 
 class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Options of a training. Lengths are px of a scene; a step is one update of the weights."""
 
-    name: Name = "model"
+    name: ModelName = "model"
     """Name of the model, in its package and in every detection that it makes."""
     network: NetworkName = "detector"
     """Name of the network's architecture."""
@@ -58,7 +58,7 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     Many small crops cover more of the scenes per step than a few large ones.
     """
-    overlap: Count = 64
+    overlap: NonNegativeInt = 64
     """Overlap of neighboring tiles in px; less than `tile_size`."""
     scaling: Literal["z-score", "min-max"] = "z-score"
     """Scaling of each band: by its mean and standard deviation, or by its 1st and 99th
@@ -72,23 +72,23 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
     fill_value: float = 0.0
     """Value that replaces invalid pixels, in the scene's units and before scaling."""
 
-    epochs: Positive = 40
+    epochs: PositiveInt = 40
     """Maximum number of epochs."""
-    crops: Positive = 512
+    crops: PositiveInt = 512
     """Number of random crops per epoch."""
-    batch_size: Positive = 8
+    batch_size: PositiveInt = 8
     """Number of crops per batch."""
-    accumulate: Positive = 1
+    accumulate: PositiveInt = 1
     """Number of batches per step."""
-    learning_rate: AboveZero = 2e-3
+    learning_rate: PositiveFloat = 2e-3
     """Highest learning rate, which is reached after `warm_up` steps."""
-    warm_up: Count = 50
+    warm_up: NonNegativeInt = 50
     """Number of steps over which the learning rate rises; then it falls along a cosine."""
     final_learning_rate: Fraction = 0.01
     """Learning rate at the last step, as a fraction of `learning_rate`."""
-    weight_decay: AtLeastZero = 1e-2
+    weight_decay: NonNegativeFloat = 1e-2
     """Weight decay of AdamW; norms and biases do not decay."""
-    clip_norm: AboveZero = 10.0
+    clip_norm: PositiveFloat = 10.0
     """Maximum norm of the gradients; longer ones are clipped to it."""
     ema_decay: Annotated[float, Meta(ge=0, lt=1)] = 0.998
     """Decay of the moving average of the weights, which is validated and exported."""
@@ -96,11 +96,11 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Number format of the network; `auto` is bfloat16 on a GPU that supports it, else float32."""
     channels_last: bool = True
     """Whether tensors are stored with the channels last in memory."""
-    seed: Count = 0
+    seed: NonNegativeInt = 0
     """Seed of the random weights and of the random crops."""
-    workers: Count = 0
+    workers: NonNegativeInt = 0
     """Number of threads that cut crops; 0 for one per CPU."""
-    threads: Count = 0
+    threads: NonNegativeInt = 0
     """Number of threads that torch computes with on a CPU; 0 for one per CPU.
 
     Results are rounded differently with another number of threads.
@@ -108,35 +108,35 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     positives: Fraction = 0.7
     """Fraction of the crops that are cut around an object."""
-    class_weights: Literal["none", "balanced"] | tuple[AboveZero, ...] = "none"
+    class_weights: Literal["none", "balanced"] | tuple[PositiveFloat, ...] = "none"
     """Weight of each class's objects; `balanced` weights by the root of the inverse frequency."""
     augment: AugmentOptions = AugmentOptions()
     """Augmentation of crops; its options are given as `augment.<option>`."""
     hard_negatives: Fraction = 0.0
     """Fraction of the crops that are cut around hard negatives, the most confident false
     positives."""
-    hard_negatives_from: Positive = 10
+    hard_negatives_from: PositiveInt = 10
     """Epoch after which the training scenes are first searched for hard negatives."""
-    hard_negatives_every: Positive = 10
+    hard_negatives_every: PositiveInt = 10
     """Number of epochs from one search for hard negatives to the next."""
     hard_negatives_score: Fraction = 0.3
     """Minimum score of a hard negative."""
 
     held_out: tuple[str, ...] = ()
     """File names of training scenes to validate on, if there is no separate collection."""
-    validate_from: Positive = 1
+    validate_from: PositiveInt = 1
     """First epoch after which the model is validated."""
-    validate_every: Positive = 1
+    validate_every: PositiveInt = 1
     """Number of epochs from one validation to the next; the last epoch is always validated."""
-    patience: Count = 0
+    patience: NonNegativeInt = 0
     """Number of validations without improvement after which training ends; 0 for no limit."""
     keep: Literal["best", "last"] = "best"
     """Weights to export: those with the best validation score, or the last."""
     score_threshold: Fraction | None = None
     """Score from which a detection counts; by default, where F1 is highest in validation."""
-    minutes: AboveZero | None = None
+    minutes: PositiveFloat | None = None
     """Time limit in minutes, after which training ends and exports its model."""
-    checkpoint_seconds: AtLeastZero = 60.0
+    checkpoint_seconds: NonNegativeFloat = 60.0
     """Minimum time in seconds between checkpoints within an epoch.
 
     A checkpoint is also saved at the end of each epoch.
@@ -167,14 +167,14 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
     def digest(self) -> str:
         """Hexadecimal SHA-256 of the options, except those that may change on resuming."""
         known = self.to_json()
-        for name in _NO_MATTER:
+        for name in _NOT_IN_DIGEST:
             del known[name]
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
         """Return the options as plain JSON types."""
-        found: dict[str, Any] = parse_json(msgspec.json.encode(self))
-        return found
+        content: dict[str, Any] = parse_json(msgspec.json.encode(self))
+        return content
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Self:
@@ -189,7 +189,12 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
             InputError: An option is unknown, or its value is not allowed. The message has the
                 option, the value and what is allowed.
         """
-        return cls._of({key: typed(key, value, _type(key)) for key, value in _flat(values).items()})
+        return cls._from_typed(
+            {
+                key: convert_value(key, value, _option_type(key))
+                for key, value in _flatten(values).items()
+            }
+        )
 
     @classmethod
     def from_strings(cls, values: Mapping[str, str]) -> Self:
@@ -204,14 +209,16 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             InputError: As `from_values` raises it.
         """
-        return cls._of({key: parsed(key, text, _type(key)) for key, text in values.items()})
+        return cls._from_typed(
+            {key: parse_value(key, text, _option_type(key)) for key, text in values.items()}
+        )
 
     @classmethod
-    def _of(cls, values: Mapping[str, Any]) -> Self:
+    def _from_typed(cls, values: Mapping[str, Any]) -> Self:
         nested: dict[str, dict[str, Any]] = {"network_options": {}, "augment": {}}
         plain: dict[str, Any] = {}
         for key, value in values.items():
-            owner, name = _owner(key)
+            owner, name = _split_name(key)
             if owner:
                 nested[owner][name] = value
             else:
@@ -231,21 +238,21 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             InputError: As `from_values` raises it.
         """
-        known = _flat(self.to_json())
-        return TrainOptions._of(
-            {key: typed(key, value, _type(key)) for key, value in known.items()}
-            | {key: parsed(key, text, _type(key)) for key, text in values.items()}
+        known = _flatten(self.to_json())
+        return TrainOptions._from_typed(
+            {key: convert_value(key, value, _option_type(key)) for key, value in known.items()}
+            | {key: parse_value(key, text, _option_type(key)) for key, text in values.items()}
         )
 
 
-_NO_MATTER = ("workers", "minutes", "checkpoint_seconds")
+_NOT_IN_DIGEST = ("workers", "minutes", "checkpoint_seconds")
 """Names of options that may change when a training resumes; the digest ignores them."""
-_NESTED = {OF_NETWORK: "network_options", OF_AUGMENTATION: "augment"}
-_TYPES = {
+_FIELD_BY_PREFIX = {NETWORK_PREFIX: "network_options", AUGMENT_PREFIX: "augment"}
+_TYPE_BY_NAME = {
     prefix + key: kind
-    for prefix, struct in (("", TrainOptions), (OF_AUGMENTATION, AugmentOptions))
+    for prefix, struct in (("", TrainOptions), (AUGMENT_PREFIX, AugmentOptions))
     for key, kind in get_type_hints(struct, include_extras=True).items()
-    if key in struct.__struct_fields__ and key not in _NESTED.values()
+    if key in struct.__struct_fields__ and key not in _FIELD_BY_PREFIX.values()
 }
 
 
@@ -259,12 +266,12 @@ def read_options(uri: str | None, changes: Sequence[str] = ()) -> TrainOptions:
     Raises:
         InputError: The file cannot be read as options, or an option is unknown or not allowed.
     """
-    values = _file(uri) if uri else {}
+    values = _read_file(uri) if uri else {}
     try:
         options = TrainOptions.from_values(values)
     except InputError as error:
         raise InputError(f"{uri}: {error}") from None
-    return options.replaced(dict(_pair(change) for change in changes))
+    return options.replaced(dict(_split_change(change) for change in changes))
 
 
 def read_values(uri: str) -> Any:
@@ -287,30 +294,30 @@ def read_values(uri: str) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
-def _file(uri: str) -> Mapping[str, Any]:
+def _read_file(uri: str) -> Mapping[str, Any]:
     try:
-        found = read_values(uri)
+        content = read_values(uri)
     except FileNotFoundError:
-        raise InputError(f"there is no file of options at {uri}; check the address") from None
+        raise InputError(f"the options file {uri} does not exist; check the address") from None
     except ValueError as error:
         raise InputError(
-            f"{uri} is neither JSON nor, named .toml, TOML: {error}; correct it"
+            f"{uri} is neither JSON nor TOML (with the suffix .toml): {error}; correct it"
         ) from None
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise InputError(
-            f'{uri} holds a {type(found).__name__}; options are an object, as {{"epochs": 20}}'
+            f'{uri} has a {type(content).__name__}; options are an object, such as {{"epochs": 20}}'
         )
-    return found
+    return content
 
 
-def _pair(change: str) -> tuple[str, str]:
+def _split_change(change: str) -> tuple[str, str]:
     key, equals, text = change.partition("=")
     if not equals or not key:
-        raise InputError(f"{change!r} is no option; write key=value")
+        raise InputError(f"{change!r} is not an option; write key=value")
     return key.strip(), text
 
 
-def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+def _flatten(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return options with nested ones under their prefixes, `network.` and `augment.`.
 
     In a TOML file, a table `[network.…]` would clash with `network`, the network's name. The
@@ -318,7 +325,7 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        prefix = next((p for p, field in _NESTED.items() if field == key), None)
+        prefix = next((p for p, field in _FIELD_BY_PREFIX.items() if field == key), None)
         if prefix is None:
             flat[key] = value
         elif isinstance(value, Mapping):
@@ -328,26 +335,27 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _owner(key: str) -> tuple[str | None, str]:
+def _split_name(key: str) -> tuple[str | None, str]:
     """Return the field that a dotted name belongs to, and the name within that field."""
-    for prefix, field in _NESTED.items():
+    for prefix, field in _FIELD_BY_PREFIX.items():
         if key.startswith(prefix):
             return field, key.removeprefix(prefix)
     return None, key
 
 
-def _type(key: str) -> Any:
+def _option_type(key: str) -> Any:
     """Return the type of an option, which is `Any` for the network's own options.
 
     Raises:
         InputError: There is no such option.
     """
-    if key.startswith(OF_NETWORK) and key != OF_NETWORK:
+    if key.startswith(NETWORK_PREFIX) and key != NETWORK_PREFIX:
         return Any
-    if key in _TYPES:
-        return _TYPES[key]
-    near = difflib.get_close_matches(key, _TYPES, n=1)
+    if key in _TYPE_BY_NAME:
+        return _TYPE_BY_NAME[key]
+    near = difflib.get_close_matches(key, _TYPE_BY_NAME, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
     raise InputError(
-        f"there is no option {key!r}; {hint}There are {', '.join(_TYPES)} and {OF_NETWORK}<option>"
+        f"there is no option {key!r}; {hint}The options are {', '.join(_TYPE_BY_NAME)} and "
+        f"{NETWORK_PREFIX}<option>"
     )

@@ -15,16 +15,16 @@ from swath.storage.earlier_outputs import Output, has_json_keys, is_html_page
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-METRICS_FILE, REPORT = "metrics.json", "report.html"
-REPORTS = (
+METRICS_FILE, REPORT_FILE = "metrics.json", "report.html"
+REPORT_OUTPUTS = (
     Output(METRICS_FILE, has_json_keys("options", "data", "metrics")),
-    Output(REPORT, is_html_page),
+    Output(REPORT_FILE, is_html_page),
 )
 
-ENDS = {
-    "epochs": "all epochs were done",
-    "patience": "nothing got better any more (patience)",
-    "minutes": "its time was over (minutes)",
+END_REASONS = {
+    "epochs": "all epochs are complete",
+    "patience": "validation did not improve any more (patience)",
+    "minutes": "the time limit was reached (minutes)",
     "stopped": "it was stopped",
 }
 _TITLES = {
@@ -35,7 +35,7 @@ _TITLES = {
     "precision": "precision",
     "recall": "recall",
 }
-_COLOURS = ("#1f5fa8", "#c2571a", "#3b8252", "#7a4f9a", "#8a8a8a")
+_COLORS = ("#1f5fa8", "#c2571a", "#3b8252", "#7a4f9a", "#8a8a8a")
 _TEMPLATE = """\
 <!doctype html>
 <html lang="en">
@@ -50,10 +50,10 @@ _TEMPLATE = """\
   h1 { font-size: 1.5rem; margin-bottom: .2rem }
   h2 { font-size: 1.1rem; margin: 2rem 0 .5rem }
   p.sub { color: #666; margin-top: 0 }
-  .figures { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1.2rem 0 }
-  .figure { border: 1px solid #ddd; border-radius: 6px; padding: .5rem .9rem; min-width: 6rem }
-  .figure b { display: block; font-size: 1.4rem; font-variant-numeric: tabular-nums }
-  .figure span { color: #666; font-size: .85rem }
+  .metrics { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1.2rem 0 }
+  .metric { border: 1px solid #ddd; border-radius: 6px; padding: .5rem .9rem; min-width: 6rem }
+  .metric b { display: block; font-size: 1.4rem; font-variant-numeric: tabular-nums }
+  .metric span { color: #666; font-size: .85rem }
   svg { max-width: 100%; height: auto }
   table { border-collapse: collapse; font-variant-numeric: tabular-nums }
   td, th { text-align: left; padding: .15rem 1.2rem .15rem 0; vertical-align: top;
@@ -68,17 +68,17 @@ _TEMPLATE = """\
 Training ended after {{ report.epochs }} epochs and {{ "{:,}".format(report.steps) }} steps,
 {{ "%.1f" | format(report.seconds / 60) }} minutes: {{ ends[report.ended] }}.</p>
 {% if report.metrics %}
-<div class="figures">
+<div class="metrics">
 {% for name, value in report.metrics.items() %}
-  <div class="figure"><b>{{ "%.3f" | format(value) }}</b>
+  <div class="metric"><b>{{ "%.3f" | format(value) }}</b>
   <span>{{ titles.get(name, name) }}</span></div>
 {% endfor %}
 </div>
-<p class="sub">Of the weights that were exported, on whole scenes to validate on
-{%- if report.options.keep == "best" %}; they are those after epoch {{ report.best_epoch }}
+<p class="sub">Metrics of the exported weights on the validation scenes
+{%- if report.options.keep == "best" %}; the weights are those after epoch {{ report.best_epoch }}
 {%- endif %}.</p>
 {% else %}
-<p>There were no scenes to validate on: the last weights were exported.</p>
+<p>There are no validation scenes. The last weights are exported.</p>
 {% endif %}
 {{ curves }}
 <h2>Data</h2>
@@ -144,10 +144,10 @@ def write_report(report: TrainReport, folder: Path) -> None:
     """Write `metrics.json` and `report.html`."""
     text = json.dumps(report.to_json(), indent=2) + "\n"
     storage.write_bytes(str(folder / METRICS_FILE), text.encode())
-    storage.write_bytes(str(folder / REPORT), page(report).encode())
+    storage.write_bytes(str(folder / REPORT_FILE), render_page(report).encode())
 
 
-def page(report: TrainReport) -> str:
+def render_page(report: TrainReport) -> str:
     """Return the report as an HTML page that needs no other file."""
     # Imported here, because code that only reads a report needs neither.
     from jinja2 import Environment  # noqa: PLC0415
@@ -157,12 +157,12 @@ def page(report: TrainReport) -> str:
     return template.render(
         report=report,
         titles=_TITLES,
-        ends=ENDS,
-        curves=Markup(draw(report.curves, report.best_epoch)),  # noqa: S704 (ours, all of it)
+        ends=END_REASONS,
+        curves=Markup(draw_curves(report.curves, report.best_epoch)),  # noqa: S704 (generated here)
     )
 
 
-def draw(curves: Sequence[dict[str, float]], best_epoch: int) -> str:
+def draw_curves(curves: Sequence[dict[str, float]], best_epoch: int) -> str:
     """Return an SVG element with the curves of loss, validation metrics and learning rate.
 
     Args:
@@ -173,8 +173,8 @@ def draw(curves: Sequence[dict[str, float]], best_epoch: int) -> str:
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     panels = [
-        ("loss, mean of an epoch", [n for n in _names(curves) if n.startswith("loss")]),
-        ("validation", [n for n in _names(curves) if n in _TITLES]),
+        ("mean loss per epoch", [n for n in _metric_names(curves) if n.startswith("loss")]),
+        ("validation", [n for n in _metric_names(curves) if n in _TITLES]),
         ("learning rate", ["learning_rate"]),
     ]
     panels = [(title, names) for title, names in panels if names]
@@ -183,11 +183,11 @@ def draw(curves: Sequence[dict[str, float]], best_epoch: int) -> str:
         figure = Figure(figsize=(9, 2.6 * len(panels)), layout="constrained")
         axes = figure.subplots(len(panels), 1, squeeze=False, sharex=True)[:, 0]
         for axis, (title, names) in zip(axes, panels, strict=True):
-            _panel(axis, title, names, curves)
+            _draw_panel(axis, title, names, curves)
         if best_epoch and len(panels) > 2:  # noqa: PLR2004 (one panel is the validation)
             axes[1].axvline(best_epoch, color="#999", linewidth=1, linestyle=":", label="best")
             axes[1].set_ylim(0, 1.03)
-            _legend(axes[1])
+            _add_legend(axes[1])
         axes[-1].set_xlabel("epoch")
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None})
@@ -195,24 +195,24 @@ def draw(curves: Sequence[dict[str, float]], best_epoch: int) -> str:
     return text[text.index("<svg") :]
 
 
-def _panel(
+def _draw_panel(
     axis: Axes, title: str, names: Sequence[str], curves: Sequence[dict[str, float]]
 ) -> None:
     from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
 
-    for name, colour in zip(names, _COLOURS, strict=False):
+    for name, color in zip(names, _COLORS, strict=False):
         points = [(point["epoch"], point[name]) for point in curves if name in point]
         x, y = zip(*points, strict=True)
-        axis.plot(x, y, color=colour, linewidth=1.6, marker=".", markersize=4, label=_label(name))
+        axis.plot(x, y, color=color, linewidth=1.6, marker=".", markersize=4, label=_label(name))
     axis.set_title(title, loc="left", fontsize=10)
     axis.grid(color="#eee")
     axis.spines[["top", "right"]].set_visible(False)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     if len(names) > 1:
-        _legend(axis)
+        _add_legend(axis)
 
 
-def _legend(axis: Axes) -> None:
+def _add_legend(axis: Axes) -> None:
     """Put the legend beside the plot, so that it hides no curve."""
     axis.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0))
 
@@ -221,6 +221,6 @@ def _label(name: str) -> str:
     return _TITLES.get(name, name.removeprefix("loss_").replace("_", " "))
 
 
-def _names(curves: Sequence[dict[str, float]]) -> list[str]:
+def _metric_names(curves: Sequence[dict[str, float]]) -> list[str]:
     """Return the names of all metrics, in the order of their first occurrence."""
     return list(dict.fromkeys(name for point in curves for name in point))

@@ -13,7 +13,7 @@ from swath.labels.read import read_collection
 from swath.storage.output_folder import clear_outputs
 from swath.training.contract import CHECKPOINT_FILE
 from swath.training.cross_validation import CHECKPOINT_FOLDER, cross_validate
-from swath.training.option_values import parsed, string_list
+from swath.training.option_values import parse_string_list, parse_value
 from swath.training.options import TrainOptions
 from swath.training.train import OUTPUTS, train
 
@@ -55,10 +55,10 @@ class TrainRunner:
         return cls(
             options=options,
             form=form,
-            classes=string_list("classes", label_options["classes"])
+            classes=parse_string_list("classes", label_options["classes"])
             if label_options.get("classes")
             else None,
-            class_map=parsed("map", label_options["map"], dict[str, str])
+            class_map=parse_value("map", label_options["map"], dict[str, str])
             if label_options.get("map")
             else {},
         )

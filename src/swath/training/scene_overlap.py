@@ -46,9 +46,9 @@ def describe_scene_overlap(train: Collection, val: Collection) -> str:
         return ""
     share, trained, validated = worst
     return (
-        f"{overlapping} of {len(val.scenes)} scenes to validate on show ground that is trained on, "
-        f"too, {validated} to {share:.0%} that of {trained}: the figures flatter the model; hold "
-        "out scenes of other places"
+        f"{overlapping} of {len(val.scenes)} validation scenes overlap training scenes; "
+        f"{share:.0%} of {validated} is covered by {trained}. "
+        "The metrics are therefore too high; hold out scenes of other areas"
     )
 
 

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 Scalar = bool | int | float | str
 
-_JOURNAL = "search.log"
-_STUDY = "swath"
-_CHOSEN = "chosen"
-_SEARCH = "search"
+_JOURNAL_FILE = "search.log"
+_STUDY_NAME = "swath"
+_VALUES_ATTRIBUTE = "chosen"
+_IDENTITY_ATTRIBUTE = "search"
 
 
-class Range(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class OptionRange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Range of the values of one option: `choices`, or any number from `low` to `high`."""
 
     choices: tuple[Scalar, ...] = ()
@@ -47,14 +47,14 @@ class Range(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def __post_init__(self) -> None:
         if self.choices:
             if self.low or self.high or self.log:
-                raise ValueError("it has choices, and bounds as well; give one of them")
+                raise ValueError("it has both choices and bounds; give one of them")
         elif not self.low < self.high:
             raise ValueError(f"low is {self.low} and high is {self.high}; low must be less")
         elif self.log and self.low <= 0:
-            raise ValueError(f"low is {self.low}; on a logarithmic scale it is above 0")
+            raise ValueError(f"low is {self.low}; a logarithmic scale needs a value above 0")
 
     @property
-    def whole(self) -> bool:
+    def is_integer(self) -> bool:
         """True if all values are whole numbers."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
@@ -62,7 +62,7 @@ class Range(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Search(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A search for hyperparameters."""
 
-    ranges: dict[str, Range]
+    ranges: dict[str, OptionRange]
     """Range of each option that varies, by the option's name on the command line."""
     metric: str = "ap50"
     """Name of the validation metric that trainings are compared by."""
@@ -75,7 +75,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class SearchResult:
     """Best training of a search."""
 
     folder: Path
@@ -100,29 +100,29 @@ def read_search(uri: str, options: TrainOptions) -> Search:
     try:
         search = msgspec.convert(read_values(uri), Search)
     except FileNotFoundError:
-        raise InputError(f"there is no search at {uri}; check the address") from None
+        raise InputError(f"the search {uri} does not exist; check the address") from None
     except ValueError as error:  # from json, tomllib or msgspec
         raise InputError(
-            f"{uri} describes no search: {error}; it has `ranges`, as ranges.learning_rate = "
+            f"{uri} is not a search: {error}; it needs `ranges`, as ranges.learning_rate = "
             "{ low = 0.0001, high = 0.01 }"
         ) from None
     if not search.ranges:
-        raise InputError(f"{uri} varies nothing; give `ranges` the names of options")
-    for name, span in search.ranges.items():
-        for value in span.choices or (span.low, span.high):
+        raise InputError(f"{uri} has no ranges; add the options to vary to `ranges`")
+    for name, option_range in search.ranges.items():
+        for value in option_range.choices or (option_range.low, option_range.high):
             try:
-                options.replaced({name: text_of(value)})
+                options.replaced({name: to_hyperparameter(value)})
             except InputError as error:
                 raise InputError(f"{uri}: {error}") from None
     return search
 
 
-def is_begun(out: Path) -> bool:
+def has_search(out: Path) -> bool:
     """Return whether a folder has a search that has begun."""
-    return (out / _JOURNAL).is_file()
+    return (out / _JOURNAL_FILE).is_file()
 
 
-def text_of(value: Scalar) -> str:
+def to_hyperparameter(value: Scalar) -> str:
     """Return a value as a hyperparameter, which is always a string on SageMaker."""
     return value if isinstance(value, str) else json.dumps(value)
 
@@ -133,7 +133,7 @@ def run_search(
     train: Callable[[TrainOptions, Path], Mapping[str, float]],
     out: Path,
     data: Mapping[str, str] | None = None,
-) -> Outcome:
+) -> SearchResult:
     """Run a search on this machine, one training after the other.
 
     A search that was stopped resumes, beginning with the training that was interrupted.
@@ -150,26 +150,28 @@ def run_search(
         InputError: The trainings do not report the metric, another search is in the folder, or
             Optuna is not installed.
     """
-    study = _study(search, out)
+    study = _open_study(search, out)
     _require_same(study, _identity(search, options, data or {}), out)
 
     def objective(trial: Trial) -> float:
-        chosen = {name: text_of(_suggest(trial, name, r)) for name, r in search.ranges.items()}
-        trial.set_user_attr(_CHOSEN, chosen)
-        metrics = train(options.replaced(chosen), _folder(out, chosen))
+        chosen = {
+            name: to_hyperparameter(_suggest(trial, name, r)) for name, r in search.ranges.items()
+        }
+        trial.set_user_attr(_VALUES_ATTRIBUTE, chosen)
+        metrics = train(options.replaced(chosen), _trial_folder(out, chosen))
         if search.metric not in metrics:
             known = ", ".join(sorted(metrics)) or "nothing"
-            raise InputError(f"trainings report {known}; the search compares {search.metric!r}")
+            raise InputError(f"trainings report {known}, but the search compares {search.metric!r}")
         return metrics[search.metric]
 
-    left = search.trials - _done(study)
+    left = search.trials - _count_completed(study)
     if left > 0:
         study.optimize(objective, n_trials=left)
-    chosen = dict(study.best_trial.user_attrs[_CHOSEN])
-    return Outcome(folder=_folder(out, chosen), value=study.best_value, chosen=chosen)
+    chosen = dict(study.best_trial.user_attrs[_VALUES_ATTRIBUTE])
+    return SearchResult(folder=_trial_folder(out, chosen), value=study.best_value, chosen=chosen)
 
 
-def _folder(out: Path, chosen: Mapping[str, str]) -> Path:
+def _trial_folder(out: Path, chosen: Mapping[str, str]) -> Path:
     """Return the folder of a training, which depends only on its values.
 
     A training that is run again with the same values resumes from the checkpoint in its folder.
@@ -177,7 +179,7 @@ def _folder(out: Path, chosen: Mapping[str, str]) -> Path:
     return out / f"trial-{hashlib.sha256(json.dumps(chosen).encode()).hexdigest()[:12]}"
 
 
-def _done(study: Study) -> int:
+def _count_completed(study: Study) -> int:
     """Return the number of completed trainings, and queue the others to run first."""
     trials = study.get_trials()
     done = [trial.params for trial in trials if trial.state.name == "COMPLETE"]
@@ -189,7 +191,7 @@ def _done(study: Study) -> int:
     return len(done)
 
 
-def _study(search: Search, out: Path) -> Study:
+def _open_study(search: Search, out: Path) -> Study:
     try:
         import optuna  # noqa: PLC0415 (takes a second to import, and only this command needs it)
         from optuna.storages.journal import JournalFileBackend, JournalStorage  # noqa: PLC0415
@@ -198,8 +200,8 @@ def _study(search: Search, out: Path) -> Study:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     out.mkdir(parents=True, exist_ok=True)
     return optuna.create_study(
-        storage=JournalStorage(JournalFileBackend(str(out / _JOURNAL))),
-        study_name=_STUDY,
+        storage=JournalStorage(JournalFileBackend(str(out / _JOURNAL_FILE))),
+        study_name=_STUDY_NAME,
         direction=search.direction,
         sampler=optuna.samplers.TPESampler(seed=search.seed),
         load_if_exists=True,
@@ -218,21 +220,25 @@ def _identity(search: Search, options: TrainOptions, data: Mapping[str, str]) ->
 
 def _require_same(study: Study, identity: Mapping[str, str], out: Path) -> None:
     """Refuse a search in a folder that has trainings of another search."""
-    known = study.user_attrs.get(_SEARCH)
+    known = study.user_attrs.get(_IDENTITY_ATTRIBUTE)
     if known is None:
-        study.set_user_attr(_SEARCH, identity)
+        study.set_user_attr(_IDENTITY_ATTRIBUTE, identity)
         return
-    other = sorted({*known.items()} ^ {*identity.items()})
-    if other:
+    differing = sorted({*known.items()} ^ {*identity.items()})
+    if differing:
         raise InputError(
-            f"{out} has a search with other {other[0][0]}: give another folder by --out, or the "
-            "same search to go on"
+            f"{out} has a search with other {differing[0][0]}; give another --out, or the same "
+            "search to resume"
         )
 
 
-def _suggest(trial: Trial, name: str, span: Range) -> Any:
-    if span.choices:
-        return trial.suggest_categorical(name, span.choices)
-    if span.whole:
-        return trial.suggest_int(name, int(span.low), int(span.high), log=span.log)
-    return trial.suggest_float(name, float(span.low), float(span.high), log=span.log)
+def _suggest(trial: Trial, name: str, option_range: OptionRange) -> Any:
+    if option_range.choices:
+        return trial.suggest_categorical(name, option_range.choices)
+    if option_range.is_integer:
+        return trial.suggest_int(
+            name, int(option_range.low), int(option_range.high), log=option_range.log
+        )
+    return trial.suggest_float(
+        name, float(option_range.low), float(option_range.high), log=option_range.log
+    )

@@ -22,10 +22,10 @@ from swath.storage.earlier_outputs import Output, has_only_entries
 from swath.training.export import export_package
 from swath.training.inputs import TrainInputs
 from swath.training.loop import EpochCallback, TrainLoop
-from swath.training.networks import build
+from swath.training.networks import build_network
 from swath.training.package_spec import ONNX, PT2, package_spec, with_hyperparameters
 from swath.training.progress import STOPPED
-from swath.training.report import REPORTS, TrainReport, write_report
+from swath.training.report import REPORT_OUTPUTS, TrainReport, write_report
 from swath.training.scene_overlap import describe_scene_overlap
 from swath.training.train_step import TrainStep
 from swath.training.validation import create_validator
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from swath.training.progress import TrainProgress
 
 PACKAGE = "package"
-OUTPUTS = (Output(PACKAGE, has_only_entries(DESCRIPTION, ONNX, PT2)), *REPORTS)
+OUTPUTS = (Output(PACKAGE, has_only_entries(DESCRIPTION, ONNX, PT2)), *REPORT_OUTPUTS)
 """Outputs that a training writes."""
 
 _logger = logging.getLogger(__name__)
@@ -240,7 +240,7 @@ def _build_network(options: TrainOptions, inputs: TrainInputs) -> Network:
     weights = inputs.class_weights()
     if weights is not None:
         network_options["class_weights"] = weights
-    return build(
+    return build_network(
         options.network,
         bands=len(inputs.bands),
         classes=len(inputs.collection.classes),

@@ -11,7 +11,7 @@ import torch
 
 from swath.errors import TrainingError
 from swath.training.ema import EmaModel
-from swath.training.networks import in_float32
+from swath.training.networks import to_float32
 from swath.training.schedule import learning_rate_factor
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class TrainStep:
         with torch.autocast(self.device.type, self.precision, enabled=is_reduced):
             outputs = self.network(batch.pixels)
         # Sums and logarithms over thousands of cells need more than bfloat16's 8 bits of precision.
-        losses = self.network.loss(in_float32(outputs), batch.targets)
+        losses = self.network.loss(to_float32(outputs), batch.targets)
         total: Any = sum(losses.values())
         (total * weight).backward()
         return {name: float(value.detach()) * weight for name, value in losses.items()}

@@ -122,7 +122,7 @@ def test_folds_measure_options_on_scenes_that_were_held_out(squares, tmp_path):
         (["--set", "epochs=0"], "epochs is '0'"),
         (["--set", "epochs"], "write key=value"),
         (["--format", "voc"], "is not one of 'auto', 'coco'"),
-        (["--options", "nowhere.json"], "no file of options at nowhere.json"),
+        (["--options", "nowhere.json"], "the options file nowhere.json does not exist"),
         (["--map", "ship"], "write --map vessel=ship"),
         (["--map", "vessel=ship"], "renames the class 'vessel', and "),
     ],

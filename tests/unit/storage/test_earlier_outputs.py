@@ -20,7 +20,7 @@ from swath.storage.earlier_outputs import (
     remove_outputs,
 )
 from swath.storage.output_folder import DETECTIONS, MASK, RUN_OUTPUTS, SUMMARY, clear_outputs
-from swath.training.report import REPORT
+from swath.training.report import REPORT_FILE
 from swath.training.train import OUTPUTS as OF_TRAINING
 from swath.training.train import PACKAGE
 from tests.helpers import oracles
@@ -148,7 +148,7 @@ def test_a_package_with_a_file_of_somebody_else_stays(tmp_path):
     for name in ("mlm.json", "model.onnx", "model.pt2"):
         (made / name).write_text("")
     shutil.copytree(made, tmp_path / "kept")
-    (tmp_path / REPORT).write_text(f"<html>{GENERATOR}")
+    (tmp_path / REPORT_FILE).write_text(f"<html>{GENERATOR}")
 
     clear_outputs(tmp_path, OF_TRAINING)
     assert names(tmp_path) == ["kept"]

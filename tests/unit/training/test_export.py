@@ -8,7 +8,7 @@ import swath
 from swath.errors import TrainingError
 from swath.training.export import export_package
 from swath.training.inputs import TrainInputs
-from swath.training.networks import build
+from swath.training.networks import build_network
 from swath.training.package_spec import package_spec
 from tests.helpers.squares import collection, options
 
@@ -29,7 +29,7 @@ def network(squares):
     chosen = options(**{"network.channels": "[4,4]"})
     data = collection(squares, "train")
     inputs = TrainInputs.from_collection(data, chosen)
-    built = build("detector", bands=2, classes=1, size=64, channels=(4, 4))
+    built = build_network("detector", bands=2, classes=1, size=64, channels=(4, 4))
     spec = package_spec(
         built, chosen, bands=inputs.bands, scaling=inputs.scaling, classes=data.classes
     )

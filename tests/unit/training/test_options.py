@@ -65,7 +65,7 @@ def test_a_fault_names_the_option_its_value_and_what_is_allowed(key, text, says)
 
 @pytest.mark.parametrize("key", ["epoch", "network.", "network_options", "augment", "augment.flip"])
 def test_options_that_there_are_not_are_refused(key):
-    with pytest.raises(InputError, match=f"no option '{key}'.*There are name, network"):
+    with pytest.raises(InputError, match=f"no option '{key}'.*The options are name, network"):
         TrainOptions.from_strings({key: "1"})
 
 
@@ -95,7 +95,7 @@ def test_files_are_json_or_toml_and_changes_come_after_them(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("{", "neither JSON"), ("[]", "holds a list"), ('{"epochs": "5"}', "epochs is '5'")],
+    [("{", "neither JSON"), ("[]", "has a list"), ('{"epochs": "5"}', "epochs is '5'")],
 )
 def test_a_wrong_file_is_named(tmp_path, text, says):
     path = tmp_path / "o.json"
@@ -108,7 +108,7 @@ def test_a_wrong_file_is_named(tmp_path, text, says):
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"no file of options at .*o\.json"):
+    with pytest.raises(InputError, match=r"options file .*o\.json does not exist"):
         read_options(str(tmp_path / "o.json"))
 
 

@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 import msgspec
 import pytest
 
-from swath.training.report import METRICS_FILE, REPORT, TrainReport, draw, page
+from swath.training.report import METRICS_FILE, REPORT_FILE, TrainReport, draw_curves, render_page
 
 
 class Tags(HTMLParser):
@@ -29,11 +29,11 @@ def test_the_files_tell_the_report(trained):
     read = TrainReport.from_json(json.loads((trained.folder / METRICS_FILE).read_text()))
 
     assert read == trained.report
-    assert (trained.folder / REPORT).read_text() == page(trained.report)
+    assert (trained.folder / REPORT_FILE).read_text() == render_page(trained.report)
 
 
 def test_the_page_needs_no_other_file_and_is_whole(trained):
-    text = page(trained.report)
+    text = render_page(trained.report)
     tags = Tags()
     tags.feed(text)
 
@@ -48,7 +48,7 @@ def test_the_page_needs_no_other_file_and_is_whole(trained):
 def test_what_users_wrote_is_text(trained):
     report = msgspec.structs.replace(trained.report, options={"note": "<script>x</script>"})
 
-    assert "<script>" not in page(report)
+    assert "<script>" not in render_page(report)
 
 
 @pytest.mark.parametrize("metrics", [{}, {"ap50": 0.5}])
@@ -60,8 +60,8 @@ def test_without_a_validation_it_says_so(trained, metrics):
         best_epoch=1 if metrics else 0,
     )
 
-    assert ("no scenes to validate on" in page(report)) == (not metrics)
+    assert ("no validation scenes" in render_page(report)) == (not metrics)
 
 
 def test_the_same_curves_give_the_same_bytes(trained):
-    assert draw(trained.report.curves, 2) == draw(trained.report.curves, 2)
+    assert draw_curves(trained.report.curves, 2) == draw_curves(trained.report.curves, 2)

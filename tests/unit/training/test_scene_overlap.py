@@ -1,4 +1,4 @@
-"""Validation scenes that show ground which is trained on are named."""
+"""Validation scenes that overlap training scenes are named."""
 
 import logging
 
@@ -36,9 +36,9 @@ def test_scenes_of_other_places_are_not_mentioned(at):
 def test_the_scene_that_overlaps_most_is_named_with_its_share(at):
     found = describe_scene_overlap(at(0, 10 * WIDTH), at(0.75 * WIDTH, 10.5 * WIDTH, 20 * WIDTH))
 
-    assert found.startswith("2 of 3 scenes to validate on show ground that is trained on, too, ")
-    assert f"at-{10.5 * WIDTH}-1.tif to 50% that of " in found
-    assert f"at-{10 * WIDTH}-1.tif: the figures flatter the model" in found
+    assert found.startswith("2 of 3 validation scenes overlap training scenes; 50% of ")
+    assert f"at-{10.5 * WIDTH}-1.tif is covered by " in found
+    assert f"at-{10 * WIDTH}-1.tif. The metrics are therefore too high" in found
 
 
 def test_scenes_without_a_place_overlap_nothing(at):
@@ -54,4 +54,4 @@ def test_a_training_warns_of_them(squares, tmp_path, caplog):
             collection(squares, "train"), collection(squares, "val"), tmp_path,
         )  # fmt: skip
 
-    assert "show ground that is trained on, too" in caplog.text
+    assert "validation scenes overlap training scenes" in caplog.text

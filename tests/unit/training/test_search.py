@@ -5,13 +5,13 @@ import pytest
 
 from swath.errors import InputError
 from swath.training.options import TrainOptions
-from swath.training.search import Range, Search, read_search, run_search
+from swath.training.search import OptionRange, Search, read_search, run_search
 
 SEARCH = Search(
     ranges={
-        "learning_rate": Range(low=1e-4, high=1e-1, log=True),
-        "epochs": Range(low=1, high=9),
-        "network": Range(choices=("detector", "unet")),
+        "learning_rate": OptionRange(low=1e-4, high=1e-1, log=True),
+        "epochs": OptionRange(low=1, high=9),
+        "network": OptionRange(choices=("detector", "unet")),
     },
     trials=12,
 )
@@ -55,7 +55,7 @@ def test_the_best_training_is_found_and_its_options_told(tmp_path):
 @pytest.mark.parametrize(
     ("search", "options", "data", "other"),
     [
-        (Search(ranges={"epochs": Range(low=1, high=9)}), {}, {}, "ranges"),
+        (Search(ranges={"epochs": OptionRange(low=1, high=9)}), {}, {}, "ranges"),
         (msgspec.structs.replace(SEARCH, direction="minimize"), {}, {}, "metric"),
         (SEARCH, {"batch_size": 2}, {}, "options"),
         (SEARCH, {}, {"images": "others"}, "data: images"),
@@ -123,7 +123,7 @@ class TestReading:
 
         search = read_search(str(tmp_path / name), TrainOptions())
 
-        assert search == Search(trials=3, ranges={"epochs": Range(low=2, high=5)})
+        assert search == Search(trials=3, ranges={"epochs": OptionRange(low=2, high=5)})
         assert search.ranges["epochs"].whole
 
     def test_no_file(self):
@@ -133,8 +133,8 @@ class TestReading:
     @pytest.mark.parametrize(
         ("content", "reason"),
         [
-            ("{", "describes no search"),
-            ({"ranges": {}}, "varies nothing"),
+            ("{", "is not a search"),
+            ({"ranges": {}}, "has no ranges"),
             ({"ranges": {"epoch": {"low": 1, "high": 2}}}, "no option 'epoch'"),
             ({"ranges": {"epochs": {"low": 0, "high": 2}}}, "epochs is '0'"),
             ({"ranges": {"epochs": {"low": 3, "high": 2}}}, "low must be less"),

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from swath.training import train_step as module
-from swath.training.networks import in_float32
+from swath.training.networks import to_float32
 from tests.helpers.train_steps import SMALL, batch, train_step
 
 
@@ -42,7 +42,7 @@ class Pair(NamedTuple):
 def test_outputs_in_float32_keep_their_form():
     half, whole = torch.ones(2, dtype=torch.bfloat16), torch.ones(2, dtype=torch.int64)
 
-    found = in_float32([Pair(half, {"x": (half, None)}), whole])
+    found = to_float32([Pair(half, {"x": (half, None)}), whole])
 
     assert isinstance(found[0], Pair)
     assert found[0].a.dtype == found[0].b["x"][0].dtype == torch.float32

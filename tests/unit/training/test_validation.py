@@ -7,7 +7,7 @@ from swath.evaluation.metrics.curves import Curve
 from swath.labels.collection import Collection
 from swath.training.hard_negatives import mine_hard_negatives
 from swath.training.inputs import TrainInputs
-from swath.training.networks import build
+from swath.training.networks import build_network
 from swath.training.package_spec import package_spec, with_hyperparameters
 from swath.training.predict_scenes import ScenePredictor
 from swath.training.validation import MIN_SCORE, best_f1_threshold, create_validator
@@ -37,7 +37,7 @@ def predictor(squares, network, module, *, stop=lambda: False, **hyperparameters
     chosen = options(**{"network": network, "network.channels": "[4,4]"})
     data = collection(squares, "train")
     inputs = TrainInputs.from_collection(data, chosen)
-    built = build(network, bands=2, classes=1, size=64, channels=(4, 4))
+    built = build_network(network, bands=2, classes=1, size=64, channels=(4, 4))
     built.exported = lambda: module
     spec = package_spec(
         built, chosen, bands=inputs.bands, scaling=inputs.scaling, classes=data.classes

@@ -17,8 +17,8 @@ from swath.sagemaker.jobs.names import MAX_JOB_NAME_LENGTH, unique_name
 from swath.sagemaker.jobs.session import open_session
 from swath.training.contract import CHECKPOINT_FILE, LAUNCH_HYPERPARAMETER
 from swath.training.log_lines import METRIC_REGEXES
-from swath.training.options import OF_AUGMENTATION, OF_NETWORK
-from swath.training.search import text_of
+from swath.training.options import AUGMENT_PREFIX, NETWORK_PREFIX
+from swath.training.search import to_hyperparameter
 
 if TYPE_CHECKING:
     from swath.stack import Deployment
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 CONTAINER_CHECKPOINT_FOLDER = "/opt/ml/checkpoints"
 """Folder of the checkpoints in the container."""
-_NESTED_PREFIXES = {"network_options": OF_NETWORK, "augment": OF_AUGMENTATION}
+_NESTED_PREFIXES = {"network_options": NETWORK_PREFIX, "augment": AUGMENT_PREFIX}
 _SECONDS_PER_HOUR = 3600
 _SECONDS_PER_DAY = 24 * _SECONDS_PER_HOUR
 # The SDK appends a hyphen and the time in 14 digits.
@@ -197,7 +197,7 @@ def to_hyperparameters(options: TrainOptions) -> dict[str, str]:
             continue
         prefix = _NESTED_PREFIXES.get(name)
         flat |= {prefix + key: one for key, one in value.items()} if prefix else {name: value}
-    return {name: text_of(value) for name, value in flat.items()}
+    return {name: to_hyperparameter(value) for name, value in flat.items()}
 
 
 def upload_channels(job: TrainingJob, deployment: Deployment) -> list[Any]:

@@ -9,7 +9,7 @@ from swath.errors import InputError
 from swath.sagemaker.jobs.names import MAX_TUNING_NAME_LENGTH, unique_name
 from swath.sagemaker.jobs.train import check_training, make_trainer, upload_channels
 from swath.training.log_lines import METRIC_REGEXES
-from swath.training.search import text_of
+from swath.training.search import to_hyperparameter
 
 if TYPE_CHECKING:
     from swath.sagemaker.jobs.train import TrainingJob
@@ -97,9 +97,9 @@ def _ranges(search: Search) -> dict[str, Any]:
         scale = _LOG_SCALE if option_range.log else _LINEAR_SCALE
         if option_range.choices:
             parameters[name] = CategoricalParameter(
-                [text_of(choice) for choice in option_range.choices]
+                [to_hyperparameter(choice) for choice in option_range.choices]
             )
-        elif option_range.whole:
+        elif option_range.is_integer:
             parameters[name] = IntegerParameter(
                 int(option_range.low), int(option_range.high), scaling_type=scale
             )

@@ -19,15 +19,15 @@ from torch import Tensor
 class Assignment(NamedTuple):
     """Assignment of objects to the cells of one crop; cells are numbered row by row."""
 
-    place: Tensor
+    cells: Tensor
     """Indices of the positive cells, int64 (m,), increasing."""
-    object: Tensor
+    boxes: Tensor
     """Index of each positive cell's box, int64 (m,)."""
     ignored: Tensor
     """Mask of the cells, bool (cells,); True where the score has no loss."""
 
 
-def centres(rows: int, cols: int, stride: int, device: torch.device | None = None) -> Tensor:
+def cell_centers(rows: int, cols: int, stride: int, device: torch.device | None = None) -> Tensor:
     """Return the centers of a map's cells, float32 (rows * cols, 2): x, y in px of the tile.
 
     Args:
@@ -43,13 +43,13 @@ def centres(rows: int, cols: int, stride: int, device: torch.device | None = Non
     return grid
 
 
-def assign(
-    places: Tensor, boxes: Tensor, crowd: Tensor, valid: Tensor, radius: float
+def assign_objects(
+    centers: Tensor, boxes: Tensor, crowd: Tensor, valid: Tensor, radius: float
 ) -> Assignment:
     """Assign objects to the cells of one crop.
 
     Args:
-        places: Centers of the cells, (cells, 2): x, y in px.
+        centers: Centers of the cells, (cells, 2): x, y in px.
         boxes: Ground truth boxes, (n, 4): x_min, y_min, x_max, y_max in px. Boxes without area
             have no cells. Small boxes with a center outside of the map have none, either.
         crowd: Mask of the crowd regions among the boxes, bool (n,). Cells within them are ignored
@@ -60,25 +60,25 @@ def assign(
             box's width and height.
     """
     size = boxes[:, 2:] - boxes[:, :2]
-    ignored = ~valid | _within(places, boxes[crowd]).any(dim=1)
-    real = torch.nonzero(~crowd & (size > 0).all(dim=1))[:, 0]
-    if not len(real):
-        nothing = real.new_zeros(0)
-        return Assignment(nothing, nothing, ignored)
-    middle = (boxes[real, :2] + boxes[real, 2:]) / 2
-    away = (places[:, None] - middle).abs()
-    positive = (away <= radius * size[real]).all(dim=2)
-    nearest = away.square().sum(dim=2).argmin(dim=0)
-    inside = _within(middle, _extent(places))[:, 0]
-    area = size[real].prod(dim=1).expand_as(positive).clone()
+    ignored = ~valid | _within(centers, boxes[crowd]).any(dim=1)
+    objects = torch.nonzero(~crowd & (size > 0).all(dim=1))[:, 0]
+    if not len(objects):
+        none = objects.new_zeros(0)
+        return Assignment(none, none, ignored)
+    middle = (boxes[objects, :2] + boxes[objects, 2:]) / 2
+    distance = (centers[:, None] - middle).abs()
+    positive = (distance <= radius * size[objects]).all(dim=2)
+    nearest = distance.square().sum(dim=2).argmin(dim=0)
+    inside = _within(middle, _extent(centers))[:, 0]
+    area = size[objects].prod(dim=1).expand_as(positive).clone()
     area[~positive] = torch.inf
     # An object also competes for the cell nearest to its center; a smaller object can still have
     # that cell.
-    area[nearest[inside], torch.nonzero(inside)[:, 0]] = size[real[inside]].prod(dim=1)
+    area[nearest[inside], torch.nonzero(inside)[:, 0]] = size[objects[inside]].prod(dim=1)
     least, chosen = area.min(dim=1)
-    place = torch.nonzero(torch.isfinite(least) & valid)[:, 0]
-    ignored[place] = False
-    return Assignment(place, real[chosen[place]], ignored)
+    cells = torch.nonzero(torch.isfinite(least) & valid)[:, 0]
+    ignored[cells] = False
+    return Assignment(cells, objects[chosen[cells]], ignored)
 
 
 def _within(points: Tensor, boxes: Tensor) -> Tensor:
@@ -88,11 +88,11 @@ def _within(points: Tensor, boxes: Tensor) -> Tensor:
     return inside
 
 
-def _extent(places: Tensor) -> Tensor:
+def _extent(centers: Tensor) -> Tensor:
     """Return the box around all cells, (1, 4).
 
     The box extends half a stride beyond the centers. The stride is the distance from the first
     cell to the second.
     """
-    half = (places[1] - places[0]).abs().max() / 2 if len(places) > 1 else 0.5
-    return torch.cat([places.amin(dim=0) - half, places.amax(dim=0) + half])[None]
+    half = (centers[1] - centers[0]).abs().max() / 2 if len(centers) > 1 else 0.5
+    return torch.cat([centers.amin(dim=0) - half, centers.amax(dim=0) + half])[None]

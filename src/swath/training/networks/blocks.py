@@ -90,16 +90,16 @@ class Pyramid(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, inputs, rows, cols) to (batch, channels[0], rows / stride, cols / stride)."""
-        seen = [self.finest(self.stem(x))]
+        features = [self.finest(self.stem(x))]
         for down in self.down:
-            seen.append(down(seen[-1]))
-        decoded: Tensor = seen.pop()
+            features.append(down(features[-1]))
+        decoded: Tensor = features.pop()
         for up, smooth in zip(reversed(self.up), reversed(self.smooth), strict=True):
-            decoded = smooth(seen.pop() + interpolate(up(decoded), scale_factor=2.0))
+            decoded = smooth(features.pop() + interpolate(up(decoded), scale_factor=2.0))
         return decoded
 
 
-class Squash(nn.Module):
+class SignedLog(nn.Module):
     """A symmetric logarithm that spreads dark values and compresses bright outliers.
 
     Roofs, clouds and glint are far brighter than dark water. Without the logarithm, contrasts on
@@ -120,7 +120,7 @@ class Squash(nn.Module):
         return torch.sign(x) * torch.log1p(x.abs() * self.contrast)
 
 
-def folded(module: nn.Module) -> nn.Module:
+def fold_batch_norms(module: nn.Module) -> nn.Module:
     """Return a copy for inference, with normalizations folded into the convolutions."""
     module = copy.deepcopy(module).eval()
     for block in module.modules():

@@ -20,19 +20,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from swath.training.networks.assignment import assign, centres
-from swath.training.networks.blocks import ConvBlock, Pyramid, Squash
-from swath.training.networks.losses import iou_and_ciou, varifocal
+from swath.training.networks.assignment import assign_objects, cell_centers
+from swath.training.networks.blocks import ConvBlock, Pyramid, SignedLog
+from swath.training.networks.losses import iou_and_ciou, varifocal_loss
 from swath.training.networks.network import Targets
 
-_RARE = 0.01
+_INITIAL_SCORE = 0.01
 """Initial score of every cell, so that the many empty cells do not dominate the first steps
 (Lin et al. 2017, https://arxiv.org/abs/1708.02002)."""
-_FURTHEST = 8.0
+_MAX_LOG_DISTANCE = 8.0
 """Maximum logarithm of a distance in strides; e^8 strides are wider than any tile."""
 
 
-class Maps(NamedTuple):
+class DetectorOutput(NamedTuple):
     """Output of the detector for a batch."""
 
     logits: Tensor
@@ -42,7 +42,7 @@ class Maps(NamedTuple):
 
 
 class Detector(nn.Module):
-    """An encoder and decoder with scores and a box per cell; a member of `Detectors`."""
+    """An encoder and decoder with scores and a box per cell; a member of `DetectorEnsemble`."""
 
     weights: Tensor
     """Weight of each class in the loss, float32 (classes,)."""
@@ -74,45 +74,47 @@ class Detector(nn.Module):
             depth: Number of residual blocks per level.
             typical: Side of a typical object in px; the initial boxes have this size.
             radius: Distance from a box's center within which cells are positive, as a fraction of
-                the box's sides; see `assign`.
+                the box's sides; see `assign_objects`.
             class_weights: Weight of each class's objects in the loss; by default 1 for all.
             box_weight: Weight of the box loss relative to the score loss.
-            contrast: Contrast of dark values, as for `Squash`: about 1 with z-score scaling, 20 to
-                50 with min-max scaling.
+            contrast: Contrast of dark values, as for `SignedLog`: about 1 with z-score scaling, 20
+                to 50 with min-max scaling.
         """
         super().__init__()
         self.stride, self.radius, self.box_weight = stride, radius, box_weight
-        self.squash = Squash(contrast)
+        self.signed_log = SignedLog(contrast)
         self.pyramid = Pyramid(bands, channels, stride=stride, depth=depth)
         self.neck = ConvBlock(channels[0], 2 * channels[0])
         self.score = nn.Conv2d(2 * channels[0], classes, 1)
         self.sides = nn.Conv2d(2 * channels[0], 4, 1)
-        _begin_with(self.score, math.log(_RARE / (1 - _RARE)))
-        _begin_with(self.sides, math.log(typical / 2 / stride))
+        _set_bias(self.score, math.log(_INITIAL_SCORE / (1 - _INITIAL_SCORE)))
+        _set_bias(self.sides, math.log(typical / 2 / stride))
         nn.init.normal_(self.sides.weight, std=0.01)
         self.register_buffer(
             "weights", torch.tensor([float(weight) for weight in class_weights or [1.0] * classes])
         )
 
-    def forward(self, x: Tensor) -> Maps:
+    def forward(self, x: Tensor) -> DetectorOutput:
         """Return logits and boxes for scaled tiles (batch, bands, rows, cols)."""
-        logits, sides = self.maps(x)
-        middle = centres(logits.shape[2], logits.shape[3], self.stride, logits.device)
-        away = sides.exp().flatten(2).transpose(1, 2)
-        boxes = torch.cat([middle - away[..., :2], middle + away[..., 2:]], dim=-1)
-        return Maps(logits.flatten(2).transpose(1, 2), boxes)
+        logits, sides = self.predict_maps(x)
+        middle = cell_centers(logits.shape[2], logits.shape[3], self.stride, logits.device)
+        distances = sides.exp().flatten(2).transpose(1, 2)
+        boxes = torch.cat([middle - distances[..., :2], middle + distances[..., 2:]], dim=-1)
+        return DetectorOutput(logits.flatten(2).transpose(1, 2), boxes)
 
-    def maps(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def predict_maps(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits and distances for scaled tiles (batch, bands, rows, cols).
 
         The results are (batch, classes, rows / stride, cols / stride) and (batch, 4, rows / stride,
         cols / stride). The distances are logarithms of px, from the center of a cell to the left,
         upper, right and lower side of its box.
         """
-        seen = self.neck(self.pyramid(self.squash(x)))
-        return self.score(seen), self.sides(seen).clamp(max=_FURTHEST) + math.log(self.stride)
+        features = self.neck(self.pyramid(self.signed_log(x)))
+        return self.score(features), self.sides(features).clamp(max=_MAX_LOG_DISTANCE) + math.log(
+            self.stride
+        )
 
-    def loss(self, outputs: Maps, targets: Targets) -> dict[str, Tensor]:
+    def loss(self, outputs: DetectorOutput, targets: Targets) -> dict[str, Tensor]:
         """Return the losses `score` and `box`.
 
         Each is a sum over the batch's cells, divided by the sum of the positive cells' weights
@@ -120,29 +122,29 @@ class Detector(nn.Module):
         """
         middle = self.stride // 2
         valid = targets.valid[:, middle :: self.stride, middle :: self.stride]
-        places = centres(valid.shape[1], valid.shape[2], self.stride, valid.device)
+        centers = cell_centers(valid.shape[1], valid.shape[2], self.stride, valid.device)
         quality, counts = torch.zeros_like(outputs.logits), torch.ones_like(outputs.logits)
         boxes, truths, weights = [], [], []
         for number, truth in enumerate(targets.boxes):
-            crowd, there = targets.crowd[number], valid[number].flatten()
-            found = assign(places, truth, crowd, there, self.radius)
-            label = targets.classes[number][found.object]
-            boxes.append(outputs.boxes[number, found.place])
-            truths.append(truth[found.object])
+            crowd, is_valid = targets.crowd[number], valid[number].flatten()
+            assignment = assign_objects(centers, truth, crowd, is_valid, self.radius)
+            label = targets.classes[number][assignment.boxes]
+            boxes.append(outputs.boxes[number, assignment.cells])
+            truths.append(truth[assignment.boxes])
             weights.append(self.weights[label])
             iou, _ = iou_and_ciou(boxes[-1].detach(), truths[-1])
-            quality[number, found.place, label] = iou
-            counts[number, found.place, label] = weights[-1]
-            counts[number, found.ignored] = 0
+            quality[number, assignment.cells, label] = iou
+            counts[number, assignment.cells, label] = weights[-1]
+            counts[number, assignment.ignored] = 0
         weight = torch.cat(weights)
         _, ciou = iou_and_ciou(torch.cat(boxes), torch.cat(truths))
         total = weight.sum().clamp(min=1)
-        score = (varifocal(outputs.logits, quality) * counts).sum() / total
+        score = (varifocal_loss(outputs.logits, quality) * counts).sum() / total
         box = ((1 - ciou) * weight).sum() / total
         return {"score": score, "box": self.box_weight * box}
 
 
-def _begin_with(layer: nn.Conv2d, answer: float) -> None:
+def _set_bias(layer: nn.Conv2d, output: float) -> None:
     """Set a layer's bias to its initial output."""
     if layer.bias is not None:
-        nn.init.constant_(layer.bias, answer)
+        nn.init.constant_(layer.bias, output)

@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 from swath.errors import InputError
 from swath.packaging.write_mlm import PackageOutput
-from swath.training.networks.library import Source, load
-from swath.training.networks.network import Head, Network, Targets
+from swath.training.networks.network import HeadSpec, Network, Targets
+from swath.training.networks.transformers_models import LibraryModel, load_library_model
 
-_LEVELS = ["stage2", "stage3", "stage4"]
+_ENCODER_STAGES = ["stage2", "stage3", "stage4"]
 """Stages of the encoder whose features the decoder uses."""
-_STEPS = (8, 16, 32)
+_STRIDES = (8, 16, 32)
 """Strides of these stages in px."""
-_FEWEST_LAYERS = 2
+_MIN_LAYERS = 2
 """Minimum number of decoder layers."""
 
 
@@ -34,9 +34,9 @@ class Detr(Network):
 
     architecture: str
     """Name of the architecture in packages."""
-    source: tuple[str, str]
+    library_classes: tuple[str, str]
     """Names of the library's classes of the model and of its configuration."""
-    levels: tuple[int, int, int]
+    stage_channels: tuple[int, int, int]
     """Numbers of channels of the encoder's last three stages."""
 
     def __init__(
@@ -65,38 +65,40 @@ class Detr(Network):
             InputError: The pretrained weights cannot be read, or there are too few layers.
         """
         super().__init__()
-        if layers < _FEWEST_LAYERS:
-            raise InputError(f"layers is {layers}; a decoder has {_FEWEST_LAYERS} at least")
+        if layers < _MIN_LAYERS:
+            raise InputError(f"layers is {layers}; the minimum is {_MIN_LAYERS}")
         self.classes, self.size = classes, size
-        self.queries = min(queries, sum((size // step) ** 2 for step in _STEPS))
-        model, config = self.source
-        self.model = load(
-            Source(model, config, pretrained),
-            always={
+        self.queries = min(queries, sum((size // step) ** 2 for step in _STRIDES))
+        model, config = self.library_classes
+        self.model = load_library_model(
+            LibraryModel(model, config, pretrained),
+            config={
                 "num_labels": classes,
                 "num_queries": self.queries,
                 # Denoising queries come from the ground truth, so outputs would depend on it.
                 "num_denoising": 0,
                 "anchor_image_size": [size, size],
-                **self._backbone(bands, pretrained),
+                **self._backbone_options(bands, pretrained),
             },
             # Running statistics of random weights must not be frozen.
-            new={
+            random_config={
                 "decoder_layers": layers,
                 "freeze_backbone_batch_norms": False,
-                "encoder_in_channels": list(self.levels),
+                "encoder_in_channels": list(self.stage_channels),
             },
         )
 
-    def backbone(self, bands: int) -> Any:
+    def backbone_config(self, bands: int) -> Any:
         """Return the configuration of a small encoder for the given number of bands."""
         raise NotImplementedError
 
-    def _backbone(self, bands: int, pretrained: str | None) -> dict[str, Any]:
+    def _backbone_options(self, bands: int, pretrained: str | None) -> dict[str, Any]:
         if pretrained is None:
-            return {"backbone_config": self.backbone(bands)}
+            return {"backbone_config": self.backbone_config(bands)}
         library: Any = importlib.import_module("transformers")
-        config = getattr(library, self.source[1]).from_pretrained(pretrained, local_files_only=True)
+        config = getattr(library, self.library_classes[1]).from_pretrained(
+            pretrained, local_files_only=True
+        )
         config.backbone_config.num_channels = bands
         return {"backbone_config": config.backbone_config}
 
@@ -108,7 +110,7 @@ class Detr(Network):
         """Return the parts of the library's loss by name, each summed over all decoder layers."""
         size = targets.valid.shape[-1]
         labels = [
-            {"class_labels": classes[~crowd], "boxes": _normalised(boxes[~crowd], size)}
+            {"class_labels": classes[~crowd], "boxes": _normalize_boxes(boxes[~crowd], size)}
             for boxes, classes, crowd in zip(
                 targets.boxes, targets.classes, targets.crowd, strict=True
             )
@@ -133,10 +135,10 @@ class Detr(Network):
         return sums
 
     def exported(self) -> nn.Module:
-        """Return a copy for export, which maps tiles to logits and boxes; see `Queries`."""
-        return Queries(copy.deepcopy(self.model).eval())
+        """Return a copy for export, which maps tiles to logits and boxes; see `DetrExport`."""
+        return DetrExport(copy.deepcopy(self.model).eval())
 
-    def head(self) -> Head:
+    def head(self) -> HeadSpec:
         """Describe the exported outputs: sigmoid logits per class, normalized `cxcywh` boxes."""
         logits = PackageOutput(
             name="logits", shape=(-1, self.queries, self.classes), axes=("batch", "query", "class")
@@ -144,7 +146,7 @@ class Detr(Network):
         boxes = PackageOutput(
             name="boxes", shape=(-1, self.queries, 4), axes=("batch", "query", "coordinate")
         )
-        return Head(
+        return HeadSpec(
             architecture=self.architecture,
             task="object-detection",
             outputs=(logits, boxes),
@@ -161,10 +163,10 @@ class RtDetrV2(Detr):
     """RT-DETRv2 (Lv et al. 2024, https://arxiv.org/abs/2407.17140), on a ResNet-18."""
 
     architecture = "RT-DETRv2"
-    source = ("RTDetrV2ForObjectDetection", "RTDetrV2Config")
-    levels = (128, 256, 512)
+    library_classes = ("RTDetrV2ForObjectDetection", "RTDetrV2Config")
+    stage_channels = (128, 256, 512)
 
-    def backbone(self, bands: int) -> Any:
+    def backbone_config(self, bands: int) -> Any:
         """Return the configuration of a ResNet-18."""
         library: Any = importlib.import_module("transformers")
         return library.RTDetrResNetConfig(
@@ -172,7 +174,7 @@ class RtDetrV2(Detr):
             layer_type="basic",
             depths=[2, 2, 2, 2],
             hidden_sizes=[64, 128, 256, 512],
-            out_features=_LEVELS,
+            out_features=_ENCODER_STAGES,
         )
 
 
@@ -180,10 +182,10 @@ class DFine(Detr):
     """D-FINE (Peng et al. 2024, https://arxiv.org/abs/2410.13842), on an HGNetV2-B0."""
 
     architecture = "D-FINE"
-    source = ("DFineForObjectDetection", "DFineConfig")
-    levels = (256, 512, 1024)
+    library_classes = ("DFineForObjectDetection", "DFineConfig")
+    stage_channels = (256, 512, 1024)
 
-    def backbone(self, bands: int) -> Any:
+    def backbone_config(self, bands: int) -> Any:
         """Return the configuration of an HGNetV2-B0."""
         library: Any = importlib.import_module("transformers")
         return library.HGNetV2Config(
@@ -196,11 +198,11 @@ class DFine(Detr):
             stage_numb_of_layers=[3, 3, 3, 3],
             use_learnable_affine_block=True,
             hidden_sizes=[64, 256, 512, 1024],
-            out_features=_LEVELS,
+            out_features=_ENCODER_STAGES,
         )
 
 
-class Queries(nn.Module):
+class DetrExport(nn.Module):
     """Exported form of a detector."""
 
     strict = True
@@ -220,11 +222,11 @@ class Queries(nn.Module):
         The results are logits (batch, queries, classes) and boxes (batch, queries, 4): cx, cy, w, h
         as fractions of the tile size.
         """
-        answer = self.model(pixel_values=tiles)
-        return answer.logits, answer.pred_boxes
+        output = self.model(pixel_values=tiles)
+        return output.logits, output.pred_boxes
 
 
-def _normalised(boxes: Tensor, size: int) -> Tensor:
+def _normalize_boxes(boxes: Tensor, size: int) -> Tensor:
     """Convert boxes (n, 4) from corners in px to cx, cy, w, h as fractions of the tile size."""
     low, high = boxes[:, :2], boxes[:, 2:]
     shares: Tensor = torch.cat([(low + high) / 2, high - low], dim=1) / size

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-_TINY = 1e-7
+_EPSILON = 1e-7
 
 
 def iou_and_ciou(boxes: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
@@ -29,19 +29,21 @@ def iou_and_ciou(boxes: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
     high = torch.minimum(boxes[:, 2:], others[:, 2:])
     shared = (high - low).clamp(min=0).prod(dim=1)
     size, other = boxes[:, 2:] - boxes[:, :2], others[:, 2:] - others[:, :2]
-    iou = shared / (size.prod(dim=1) + other.prod(dim=1) - shared + _TINY)
+    iou = shared / (size.prod(dim=1) + other.prod(dim=1) - shared + _EPSILON)
     around = torch.maximum(boxes[:, 2:], others[:, 2:]) - torch.minimum(boxes[:, :2], others[:, :2])
     apart = (boxes[:, :2] + boxes[:, 2:] - others[:, :2] - others[:, 2:]).square().sum(dim=1) / 4
-    distance = apart / (around.square().sum(dim=1) + _TINY)
-    angle = torch.atan(size[:, 0] / (size[:, 1] + _TINY))
-    other_angle = torch.atan(other[:, 0] / (other[:, 1] + _TINY))
+    distance = apart / (around.square().sum(dim=1) + _EPSILON)
+    angle = torch.atan(size[:, 0] / (size[:, 1] + _EPSILON))
+    other_angle = torch.atan(other[:, 0] / (other[:, 1] + _EPSILON))
     shape = 4 / math.pi**2 * (angle - other_angle).square()
     with torch.no_grad():
-        weight = shape / (1 - iou + shape + _TINY)
+        weight = shape / (1 - iou + shape + _EPSILON)
     return iou, iou - distance - weight * shape
 
 
-def varifocal(logits: Tensor, quality: Tensor, alpha: float = 0.75, gamma: float = 2.0) -> Tensor:
+def varifocal_loss(
+    logits: Tensor, quality: Tensor, alpha: float = 0.75, gamma: float = 2.0
+) -> Tensor:
     """Return the varifocal loss: a weighted cross entropy of scores with a quality from 0 to 1.
 
     Empty cells, which have the quality 0, weigh more the higher their score is. Positive cells
@@ -63,7 +65,7 @@ def varifocal(logits: Tensor, quality: Tensor, alpha: float = 0.75, gamma: float
     return loss
 
 
-def soft_dice(scores: Tensor, truth: Tensor, counts: Tensor) -> Tensor:
+def soft_dice_loss(scores: Tensor, truth: Tensor, counts: Tensor) -> Tensor:
     """Return the soft Dice loss of each class: 1 minus the overlap of scores and ground truth.
 
     Unlike cross entropy, the loss does not grow with the area of the background (Milletari et al.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from swath.packaging.write_mlm import PackageOutput
 
 
-class Head(TypedDict):
+class HeadSpec(TypedDict):
     """Description of a network's exported outputs for their decoding: fields of `PackageSpec`."""
 
     architecture: str
@@ -32,7 +32,7 @@ class Head(TypedDict):
     """Hyperparameters of the decoding, such as the score threshold."""
 
 
-class Labelled(Protocol):
+class LabeledCrop(Protocol):
     """A crop of a labeled scene, with the properties that networks use."""
 
     @property
@@ -75,7 +75,7 @@ class Targets:
     """Class index of each pixel or NO_CLASS, int64 (batch, size, size); None without class maps."""
 
     @classmethod
-    def collate(cls, crops: Sequence[Labelled]) -> Targets:
+    def collate(cls, crops: Sequence[LabeledCrop]) -> Targets:
         """Create the ground truth of a batch from crops, in their order."""
         maps = [crop.labels for crop in crops if crop.labels is not None]
         return cls(
@@ -86,7 +86,7 @@ class Targets:
             labels=_tensor(np.stack(maps), np.int64) if len(maps) == len(crops) else None,
         )
 
-    def part(self, crops: slice) -> Targets:
+    def subset(self, crops: slice) -> Targets:
         """Return the ground truth of some of the crops."""
         return Targets(
             boxes=self.boxes[crops],
@@ -126,12 +126,12 @@ class Network(nn.Module):
         """
         raise NotImplementedError
 
-    def head(self) -> Head:
+    def head(self) -> HeadSpec:
         """Describe the outputs of the exported copy for their decoding."""
         raise NotImplementedError
 
 
-def in_float32(outputs: Any) -> Any:
+def to_float32(outputs: Any) -> Any:
     """Return a network's outputs with every floating-point tensor in float32.
 
     Args:
@@ -141,11 +141,11 @@ def in_float32(outputs: Any) -> Any:
     if isinstance(outputs, Tensor):
         return outputs.float() if outputs.is_floating_point() else outputs
     if isinstance(outputs, dict):
-        return type(outputs)(**{name: in_float32(value) for name, value in outputs.items()})
+        return type(outputs)(**{name: to_float32(value) for name, value in outputs.items()})
     if isinstance(outputs, tuple) and hasattr(outputs, "_fields"):
-        return type(outputs)(*map(in_float32, outputs))
+        return type(outputs)(*map(to_float32, outputs))
     if isinstance(outputs, list | tuple):
-        return type(outputs)(map(in_float32, outputs))
+        return type(outputs)(map(to_float32, outputs))
     return outputs
 
 

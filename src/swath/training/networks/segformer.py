@@ -9,8 +9,8 @@ import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from swath.training.networks.library import Source, load
 from swath.training.networks.segmentation import Segmenter
+from swath.training.networks.transformers_models import LibraryModel, load_library_model
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -64,13 +64,15 @@ class SegFormer(Segmenter):
             class_weights=class_weights,
             dice_weight=dice_weight,
         )
-        source = Source("SegformerForSemanticSegmentation", "SegformerConfig", pretrained)
+        source = LibraryModel("SegformerForSemanticSegmentation", "SegformerConfig", pretrained)
         shape = {
             "hidden_sizes": list(hidden_sizes),
             "depths": list(depths),
             "decoder_hidden_size": decoder_hidden_size,
         }
-        self.model = load(source, always={"num_channels": bands, "num_labels": classes}, new=shape)
+        self.model = load_library_model(
+            source, config={"num_channels": bands, "num_labels": classes}, random_config=shape
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map scaled tiles (batch, bands, rows, cols) to logits at a stride of 4 px.

@@ -14,8 +14,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, interpolate, o
 from swath.errors import InputError
 from swath.packaging.write_mlm import PackageOutput
 from swath.training.data.crop import NO_CLASS
-from swath.training.networks.losses import soft_dice
-from swath.training.networks.network import Head, Network, Targets
+from swath.training.networks.losses import soft_dice_loss
+from swath.training.networks.network import HeadSpec, Network, Targets
 
 
 class Segmenter(Network):
@@ -82,11 +82,11 @@ class Segmenter(Network):
         weight = counts * (1 + (weights - 1) * truth)
         each = binary_cross_entropy_with_logits(logits, truth, reduction="none") * weight
         pixel = each.sum() / weight.sum().clamp(min=1)
-        dice = soft_dice(logits.sigmoid(), truth, counts) * self.weights
+        dice = soft_dice_loss(logits.sigmoid(), truth, counts) * self.weights
         region = dice.sum() / self.weights.sum()
         return {"pixel": pixel, "region": self.dice_weight * region}
 
-    def head(self) -> Head:
+    def head(self) -> HeadSpec:
         """Describe the exported output: sigmoid logits per class at the stride."""
         side = self.size // self.stride
         logits = PackageOutput(
@@ -94,7 +94,7 @@ class Segmenter(Network):
             shape=(-1, self.classes, side, side),
             axes=("batch", "class", "height", "width"),
         )
-        return Head(
+        return HeadSpec(
             architecture=self.architecture,
             task="semantic-segmentation",
             outputs=(logits,),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from swath.training.networks.blocks import ConvBlock, Pyramid, Squash, folded
+from swath.training.networks.blocks import ConvBlock, Pyramid, SignedLog, fold_batch_norms
 from swath.training.networks.segmentation import Segmenter
 
 
@@ -47,8 +47,8 @@ class UNet(Segmenter):
             depth: Number of residual blocks per level.
             class_weights: Weight of each class's pixels in the loss; by default 1 for all.
             dice_weight: Weight of the Dice loss relative to the cross entropy of pixels.
-            contrast: Contrast of dark values, as for `Squash`: about 1 with z-score scaling, 20 to
-                50 with min-max scaling.
+            contrast: Contrast of dark values, as for `SignedLog`: about 1 with z-score scaling, 20
+                to 50 with min-max scaling.
         """
         super().__init__(
             classes=classes,
@@ -57,7 +57,7 @@ class UNet(Segmenter):
             class_weights=class_weights,
             dice_weight=dice_weight,
         )
-        self.squash = Squash(contrast)
+        self.signed_log = SignedLog(contrast)
         self.pyramid = Pyramid(bands, channels, stride=stride, depth=depth)
         self.neck = ConvBlock(channels[0], channels[0])
         self.score = nn.Conv2d(channels[0], classes, 1)
@@ -67,9 +67,9 @@ class UNet(Segmenter):
 
         The logits are (batch, classes, rows / stride, cols / stride).
         """
-        logits: Tensor = self.score(self.neck(self.pyramid(self.squash(x))))
+        logits: Tensor = self.score(self.neck(self.pyramid(self.signed_log(x))))
         return logits
 
     def exported(self) -> nn.Module:
         """Return a copy for export, with normalizations folded into the convolutions."""
-        return folded(self)
+        return fold_batch_norms(self)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from torch import Tensor
 
-COUNTS = (1, 2, 4, 8)
+VIEW_COUNTS = (1, 2, 4, 8)
 """Possible numbers of views."""
 _ROWS, _COLS = -2, -1
 
@@ -27,13 +27,13 @@ class View(NamedTuple):
     mirrored: bool
     """True if the columns are flipped."""
 
-    def of(self, tiles: Tensor) -> Tensor:
+    def apply(self, tiles: Tensor) -> Tensor:
         """Return the view of tiles (batch, bands, rows, cols)."""
         if self.swapped:
             tiles = tiles.transpose(_ROWS, _COLS)
         return tiles.flip(self._axes) if self._axes else tiles
 
-    def undone(self, sides: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+    def undo(self, sides: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
         """Return a detector's outputs for the view, mapped back to the original tile.
 
         Args:

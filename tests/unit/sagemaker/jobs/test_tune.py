@@ -9,13 +9,13 @@ from swath.sagemaker.jobs.train import TrainingJob
 from swath.sagemaker.jobs.tune import TuningJob, launch_tuning
 from swath.training.log_lines import METRIC_REGEXES
 from swath.training.options import TrainOptions
-from swath.training.search import Range, Search
+from swath.training.search import OptionRange, Search
 
 SEARCH = Search(
     ranges={
-        "learning_rate": Range(low=0.0001, high=0.01, log=True),
-        "epochs": Range(low=10, high=40),
-        "network.width": Range(choices=(16, 24, 32)),
+        "learning_rate": OptionRange(low=0.0001, high=0.01, log=True),
+        "epochs": OptionRange(low=10, high=40),
+        "network.width": OptionRange(choices=(16, 24, 32)),
     },
     trials=12,
     seed=3,

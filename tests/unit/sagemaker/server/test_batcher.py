@@ -103,11 +103,11 @@ def held(batched):
             assert self.model.entered.acquire(timeout=PATIENCE)
 
         def ask(self, *numbers, dtype=np.float32):
-            before = len(self.batcher._waiting)
+            before = len(self.batcher._queue)
             self.calls.append(submit(self.batcher, tiles(*numbers, dtype=dtype)))
             with self.batcher._changed:
                 assert self.batcher._changed.wait_for(
-                    lambda: len(self.batcher._waiting) >= before + len(numbers), PATIENCE
+                    lambda: len(self.batcher._queue) >= before + len(numbers), PATIENCE
                 )
 
         def answers(self):
@@ -303,4 +303,4 @@ def test_every_caller_gets_its_own_answers(calls, batch_size, workers):
     close(batcher)
 
     assert max(model.sizes) <= batch_size
-    assert not batcher._waiting
+    assert not batcher._queue

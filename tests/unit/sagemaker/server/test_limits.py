@@ -49,11 +49,11 @@ def test_the_first_in_line_is_not_overtaken():
     with ThreadPoolExecutor(2) as pool, budget.hold(5):
         pool.submit(hold, "large", 10)
         gates["large"].wait(PATIENCE)
-        while not budget._line:
+        while not budget._turns:
             pass
         pool.submit(hold, "small", 1)  # there would be room for it
         gates["small"].wait(PATIENCE)
-        while len(budget._line) < 2:
+        while len(budget._turns) < 2:
             pass
         assert order == []
     assert order == ["large", "small"]
@@ -103,11 +103,11 @@ def test_the_time_to_come_again_follows_the_jobs():
     jobs = [line.submit(gate.wait, PATIENCE) for _ in range(100)]
     line._seconds = 0.5
 
-    assert line._wait() == 25
+    assert line._expected_wait() == 25
     line._seconds = 100
-    assert line._wait() == 60
+    assert line._expected_wait() == 60
     line._seconds = 0.0001
-    assert line._wait() == 1
+    assert line._expected_wait() == 1
 
     gate.set()
     assert all(job.result(PATIENCE) for job in jobs)

@@ -2,21 +2,21 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swath.training.networks.assignment import assign, centres
+from swath.training.networks.assignment import assign_objects, cell_centers
 
 STRIDE, SIDE = 2, 32
-PLACES = centres(SIDE // STRIDE, SIDE // STRIDE, STRIDE)
+PLACES = cell_centers(SIDE // STRIDE, SIDE // STRIDE, STRIDE)
 EVERYWHERE = torch.ones(len(PLACES), dtype=torch.bool)
 
 
 def assigned(*boxes, crowd=None, valid=EVERYWHERE, radius=0.25):
     boxes = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
     crowd = torch.zeros(len(boxes), dtype=torch.bool) if crowd is None else torch.tensor(crowd)
-    return assign(PLACES, boxes, crowd, valid, radius)
+    return assign_objects(PLACES, boxes, crowd, valid, radius)
 
 
 def places_of(found, box):
-    return {tuple(PLACES[place].tolist()) for place in found.place[found.object == box]}
+    return {tuple(PLACES[place].tolist()) for place in found.cells[found.boxes == box]}
 
 
 def test_places_are_the_middles_of_the_steps():
@@ -26,7 +26,7 @@ def test_places_are_the_middles_of_the_steps():
 
 def test_without_objects_all_places_are_empty_and_count():
     found = assigned()
-    assert len(found.place) == len(found.object) == 0
+    assert len(found.cells) == len(found.boxes) == 0
     assert not found.ignored.any()
 
 
@@ -63,14 +63,14 @@ def test_an_object_whose_middle_is_outside_has_only_what_lies_in_it():
 
 def test_what_has_no_area_answers_nowhere():
     found = assigned([5, 5, 5, 9])
-    assert not len(found.place)
+    assert not len(found.cells)
 
 
 def test_nothing_is_learnt_in_a_crowd_but_of_other_objects():
     found = assigned([0, 0, 16, 16], [6, 6, 10, 10], crowd=[True, False])
     assert places_of(found, 1) == {(x, y) for x in (7, 9) for y in (7, 9)}
     assert found.ignored.sum() == 8 * 8 - 4
-    assert not found.ignored[found.place].any()
+    assert not found.ignored[found.cells].any()
 
 
 def test_nothing_is_learnt_where_there_is_no_scene():
@@ -88,8 +88,8 @@ BOXES = st.lists(
 @given(BOXES)
 def test_each_place_answers_once_and_every_lonely_object_has_one(boxes):
     found = assigned(*[(x, y, x + width, y + height) for x, y, width, height in boxes])
-    assert len(set(found.place.tolist())) == len(found.place)
-    assert (found.object < len(boxes)).all()
+    assert len(set(found.cells.tolist())) == len(found.cells)
+    assert (found.boxes < len(boxes)).all()
     middles = [(x + w / 2, y + h / 2) for x, y, w, h in boxes]
     if len(boxes) == 1 and all(0 <= side < SIDE for side in middles[0]):
-        assert len(found.place)
+        assert len(found.cells)

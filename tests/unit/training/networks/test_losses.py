@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swath.training.networks.losses import iou_and_ciou, soft_dice, varifocal
+from swath.training.networks.losses import iou_and_ciou, soft_dice_loss, varifocal_loss
 
 BOX = st.tuples(*[st.floats(0, 50, width=32)] * 2, *[st.floats(0.5, 30, width=32)] * 2)
 
@@ -43,28 +43,28 @@ def test_a_box_without_width_has_a_finite_gradient():
 
 
 def test_an_empty_place_is_heard_as_its_score_is_high():
-    low, high = varifocal(torch.tensor([-4.0, 2.0]), torch.zeros(2))
+    low, high = varifocal_loss(torch.tensor([-4.0, 2.0]), torch.zeros(2))
     assert low < 1e-4
     assert high > 1
 
 
 def test_the_loss_of_a_score_is_least_at_its_quality():
     logits = torch.linspace(-5, 5, 401)
-    loss = varifocal(logits, torch.full((401,), 0.7))
+    loss = varifocal_loss(logits, torch.full((401,), 0.7))
     assert logits[loss.argmin()].sigmoid().item() == pytest.approx(0.7, abs=0.01)
 
 
 def test_infinite_certainty_has_a_finite_gradient():
     logits = torch.tensor([80.0, -80.0], requires_grad=True)
-    varifocal(logits, torch.tensor([0.0, 0.9])).sum().backward()
+    varifocal_loss(logits, torch.tensor([0.0, 0.9])).sum().backward()
     assert torch.isfinite(logits.grad).all()
 
 
 def test_dice_is_0_for_the_truth_and_near_1_for_its_opposite():
     truth = (torch.arange(64).reshape(1, 1, 8, 8) % 3 == 0).float()
     counts = torch.ones(1, 1, 8, 8)
-    assert soft_dice(truth, truth, counts).item() == pytest.approx(0)
-    assert soft_dice(1 - truth, truth, counts).item() > 0.9
+    assert soft_dice_loss(truth, truth, counts).item() == pytest.approx(0)
+    assert soft_dice_loss(1 - truth, truth, counts).item() > 0.9
 
 
 def test_dice_does_not_see_what_does_not_count():
@@ -72,4 +72,4 @@ def test_dice_does_not_see_what_does_not_count():
     truth[..., :2, :] = 1
     counts = torch.zeros(1, 1, 4, 4)
     counts[..., :2, :] = 1
-    assert soft_dice(torch.ones(1, 1, 4, 4), truth, counts).item() == pytest.approx(0)
+    assert soft_dice_loss(torch.ones(1, 1, 4, 4), truth, counts).item() == pytest.approx(0)

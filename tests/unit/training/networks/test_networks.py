@@ -13,7 +13,7 @@ from swath.models.package import load_package
 from swath.models.runtimes.load import load_model
 from swath.raster.tiles import Grid
 from swath.training.export import export_package
-from swath.training.networks import Targets, build
+from swath.training.networks import Targets, build_network
 from swath.training.options import TrainOptions
 from swath.training.package_spec import package_spec, to_model_description
 from tests.helpers.synthetic import rectangles, tensor
@@ -210,7 +210,9 @@ def test_pretrained_weights_are_taken_but_for_what_does_not_fit(tmp_path):
     first = network("segformer")
     first.model.save_pretrained(tmp_path)
     torch.manual_seed(7)
-    taken = build("segformer", bands=5, classes=CLASSES, size=SIZE, pretrained=str(tmp_path))
+    taken = build_network(
+        "segformer", bands=5, classes=CLASSES, size=SIZE, pretrained=str(tmp_path)
+    )
     known, weights = first.model.state_dict(), taken.model.state_dict()
     differ = {name for name in known if known[name].shape != weights[name].shape}
     assert len(differ) == 1
@@ -230,17 +232,17 @@ def test_a_decoder_of_too_few_layers():
 
 def test_a_network_that_there_is_not():
     with pytest.raises(InputError, match="choose one of detector, unet, segformer"):
-        build("yolo", bands=3, classes=1, size=64)
+        build_network("yolo", bands=3, classes=1, size=64)
 
 
 def test_an_option_that_there_is_not():
     with pytest.raises(InputError, match=r"no option strides; it has .*stride"):
-        build("detector", bands=3, classes=1, size=64, strides=2)
+        build_network("detector", bands=3, classes=1, size=64, strides=2)
 
 
 @pytest.mark.parametrize(
     ("name", "options", "step"), [("segformer", {}, 32), ("unet", {"channels": (8, 8)}, 4)]
 )
 def test_tiles_that_cannot_be_halved_so_often(name, options, step):
-    with pytest.raises(InputError, match=f"take a multiple of {step}"):
-        build(name, bands=3, classes=1, size=50, **options)
+    with pytest.raises(InputError, match=f"needs a multiple of {step}"):
+        build_network(name, bands=3, classes=1, size=50, **options)

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from swath.errors import InputError
-from swath.training.networks import Targets, build
-from swath.training.networks.views import COUNTS, views
+from swath.training.networks import Targets, build_network
+from swath.training.networks.views import VIEW_COUNTS, views
 from tests.helpers.synthetic import rectangles, tensor
 
 SIZE = 32
@@ -15,7 +15,7 @@ SIZE = 32
 
 def detector(**options):
     torch.manual_seed(3)
-    net = build("detector", bands=2, classes=2, size=SIZE, channels=(4, 6, 8), **options)
+    net = build_network("detector", bands=2, classes=2, size=SIZE, channels=(4, 6, 8), **options)
     for weight in net.parameters():  # scores and boxes that differ from place to place
         torch.nn.init.normal_(weight, std=0.3)
     return net.eval()
@@ -27,10 +27,10 @@ def ordered(rows):
     return found[torch.argsort(found[:, 4] + 3 * found[:, 5])]
 
 
-@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("count", VIEW_COUNTS)
 def test_views_are_as_many_different_ones(count):
     tile = torch.arange(16.0).reshape(1, 1, 4, 4)
-    seen = [view.of(tile) for view in views(count)]
+    seen = [view.apply(tile) for view in views(count)]
     assert len(seen) == count
     assert torch.equal(seen[0], tile)
     assert all(not torch.equal(one, other) for one, other in itertools.combinations(seen, 2))
@@ -49,7 +49,7 @@ def test_what_is_seen_from_a_side_is_put_where_it_is(view):
         turned[0], turned[2] = turned[2], turned[0]
     there = torch.tensor(turned).reshape(1, 4, 1, 1).expand(1, 4, 5, 5)
 
-    found, scores = view.undone(there, view.of(tile))
+    found, scores = view.undo(there, view.apply(tile))
 
     assert torch.equal(scores, tile)
     assert torch.equal(found, box)

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from swath.errors import InputError
 
 
-class Source(NamedTuple):
-    """Source of a model's classes and weights."""
+class LibraryModel(NamedTuple):
+    """Classes of a model in the library, and the source of its weights."""
 
     model: str
     """Name of the library's class of the model."""
@@ -21,35 +21,37 @@ class Source(NamedTuple):
     """Folder with `config.json` and `model.safetensors`; None for random weights."""
 
 
-def load(source: Source, *, always: Mapping[str, Any], new: Mapping[str, Any]) -> Any:
+def load_library_model(
+    source: LibraryModel, *, config: Mapping[str, Any], random_config: Mapping[str, Any]
+) -> Any:
     """Return a model in training mode.
 
     Args:
-        source: Source of the model.
-        always: Configuration values for both pretrained and random weights.
-        new: Further configuration values for random weights only.
+        source: Classes and weights of the model.
+        config: Configuration values for both pretrained and random weights.
+        random_config: Further configuration values for random weights only.
 
     Raises:
         InputError: The pretrained weights cannot be read.
     """
     library = importlib.import_module("transformers")
-    kind, config = getattr(library, source.model), getattr(library, source.config)
+    model_class, config_class = getattr(library, source.model), getattr(library, source.config)
     if source.pretrained is None:
-        return kind(config(**always, **new)).train()
+        return model_class(config_class(**config, **random_config)).train()
     if not (Path(source.pretrained) / "config.json").is_file():
         raise InputError(
-            f"pretrained is {source.pretrained}, where there is no config.json: give a folder with "
-            "a model as transformers' save_pretrained writes it"
+            f"pretrained is {source.pretrained}, which has no config.json; give a folder that "
+            "save_pretrained of transformers wrote"
         )
     try:
         # Unpickling can run code, so weights are read only from safetensors.
-        model = kind.from_pretrained(
+        model = model_class.from_pretrained(
             source.pretrained,
             local_files_only=True,
             use_safetensors=True,
             ignore_mismatched_sizes=True,
-            **always,
+            **config,
         )
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{source.pretrained} is no {source.model}: {error}") from error
+        raise InputError(f"{source.pretrained} is not a {source.model}: {error}") from error
     return model.train()

@@ -19,14 +19,14 @@ from torch import Tensor, nn
 
 from swath.errors import InputError
 from swath.packaging.write_mlm import PackageOutput
-from swath.training.networks.assignment import centres
-from swath.training.networks.blocks import folded
-from swath.training.networks.detector import Detector, Maps
-from swath.training.networks.network import Head, Network, Targets
-from swath.training.networks.views import COUNTS, views
+from swath.training.networks.assignment import cell_centers
+from swath.training.networks.blocks import fold_batch_norms
+from swath.training.networks.detector import Detector, DetectorOutput
+from swath.training.networks.network import HeadSpec, Network, Targets
+from swath.training.networks.views import VIEW_COUNTS, views
 
 
-class Detectors(Network):
+class DetectorEnsemble(Network):
     """One or several detectors, trained on different crops and averaged at inference."""
 
     member = Detector
@@ -59,9 +59,9 @@ class Detectors(Network):
         """
         super().__init__()
         if members < 1:
-            raise InputError(f"members is {members}; there is at least 1")
-        if views not in COUNTS:
-            raise InputError(f"views is {views}; choose one of {', '.join(map(str, COUNTS))}")
+            raise InputError(f"members is {members}; the minimum is 1")
+        if views not in VIEW_COUNTS:
+            raise InputError(f"views is {views}; choose one of {', '.join(map(str, VIEW_COUNTS))}")
         self.classes, self.size, self.views = classes, size, views
         self.members = nn.ModuleList(
             Detector(bands=bands, classes=classes, **options) for _ in range(members)
@@ -72,49 +72,51 @@ class Detectors(Network):
         """Distance between cells in px."""
         return _detectors(self.members)[0].stride
 
-    def forward(self, x: Tensor) -> list[Maps]:
+    def forward(self, x: Tensor) -> list[DetectorOutput]:
         """Return each member's output for its share of scaled tiles (batch, bands, rows, cols)."""
-        parts = zip(self.members, self._shares(len(x)), strict=True)
+        parts = zip(self.members, self._split_batch(len(x)), strict=True)
         return [member(x[share]) for member, share in parts if len(x[share])]
 
-    def loss(self, outputs: list[Maps], targets: Targets) -> dict[str, Tensor]:
+    def loss(self, outputs: list[DetectorOutput], targets: Targets) -> dict[str, Tensor]:
         """Return the losses `score` and `box`.
 
         Each is a sum over the members, so each member trains as it would alone.
         """
         total: dict[str, Tensor] = {}
-        shares = self._shares(len(targets.boxes))
-        for member, said, share in zip(_detectors(self.members), outputs, shares, strict=False):
-            for name, value in member.loss(said, targets.part(share)).items():
+        shares = self._split_batch(len(targets.boxes))
+        for member, output, share in zip(_detectors(self.members), outputs, shares, strict=False):
+            for name, value in member.loss(output, targets.subset(share)).items():
                 total[name] = total[name] + value if name in total else value
         return total
 
     def exported(self) -> nn.Module:
-        """Return a copy for export, which maps tiles to boxes and scores; see `Rows`."""
-        return Rows([folded(member) for member in self.members], self.views, self.stride)
+        """Return a copy for export, which maps tiles to boxes and scores; see `EnsembleExport`."""
+        return EnsembleExport(
+            [fold_batch_norms(member) for member in self.members], self.views, self.stride
+        )
 
-    def head(self) -> Head:
+    def head(self) -> HeadSpec:
         """Describe the exported output: `cxcywh` boxes in px, and a score per class."""
-        places = (self.size // self.stride) ** 2
+        cells = (self.size // self.stride) ** 2
         rows = PackageOutput(
             name="rows",
-            shape=(-1, 4 + self.classes, places),
+            shape=(-1, 4 + self.classes, cells),
             axes=("batch", "channel", "candidate"),
         )
-        return Head(
+        return HeadSpec(
             architecture="swath-detector",
             task="object-detection",
             outputs=(rows,),
             hyperparameters={"box_format": "cxcywh", "score_threshold": 0.1, "iou_threshold": 0.3},
         )
 
-    def _shares(self, count: int) -> list[slice]:
+    def _split_batch(self, count: int) -> list[slice]:
         """Return each member's share of the crops of a batch."""
-        each = len(self.members)
-        return [slice(place, count, each) for place in range(each)]
+        members = len(self.members)
+        return [slice(first, count, members) for first in range(members)]
 
 
-class Rows(nn.Module):
+class EnsembleExport(nn.Module):
     """Exported form of an ensemble of detectors."""
 
     def __init__(self, members: Sequence[nn.Module], count: int, stride: int) -> None:
@@ -138,12 +140,12 @@ class Rows(nn.Module):
         Returns:
             (batch, 4 + classes, cells): cx, cy, w, h, and a score per class.
         """
-        seen = []
+        outputs = []
         for member, view in itertools.product(_detectors(self.members), self.views):
-            logits, sides = member.maps(view.of(tiles))
-            seen.append(torch.cat(view.undone(sides, logits.sigmoid()), dim=1))
-        mean = torch.stack(seen).mean(dim=0)
-        middle = centres(mean.shape[2], mean.shape[3], self.stride, tiles.device).T
+            logits, sides = member.predict_maps(view.apply(tiles))
+            outputs.append(torch.cat(view.undo(sides, logits.sigmoid()), dim=1))
+        mean = torch.stack(outputs).mean(dim=0)
+        middle = cell_centers(mean.shape[2], mean.shape[3], self.stride, tiles.device).T
         sides, scores = mean[:, :4].exp().flatten(2), mean[:, 4:].flatten(2)
         low, high = middle - sides[:, :2], middle + sides[:, 2:]
         return torch.cat([(low + high) / 2, high - low, scores], dim=1)
