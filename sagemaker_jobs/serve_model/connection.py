@@ -142,7 +142,7 @@ class _LingeringTransport:
         return getattr(self._transport, name)
 
     def is_closing(self) -> bool:
-        """Tell whether the transport is closing and sends no more data."""
+        """Return whether the transport is closing and sends no more data."""
         return self._closing or self._transport.is_closing()
 
     def write(self, data: bytes) -> None:

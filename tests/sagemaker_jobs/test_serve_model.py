@@ -227,7 +227,7 @@ REFUSED = {
         "application/json",
         400,
         "PayloadError",
-        "there is no readable plan at /none",
+        "there is no plan at /none",
     ),
     "much JSON": (b" " * 70_000, "application/json", 413, "TooLargeError", "65536"),
     "a pixel that the model cannot take": (
@@ -434,7 +434,7 @@ def test_a_request_beyond_the_queue_is_asked_to_retry(models):
     settings = ServeSettings(serve_waiting=2)
     service, gate = Service(models, settings), threading.Event()
     models.own._model = Gated(models.own._model, gate)
-    most = service._images._most
+    most = service._images._max_pending
     body = encoded(dots(1), "PNG")
 
     async def ask(client):

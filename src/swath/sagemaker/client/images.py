@@ -55,8 +55,10 @@ _MEDIA_TYPES = {
 # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-invoke.html
 _MAX_ATTEMPTS = 12
 _INITIAL_WAIT_SECONDS = 1.0
-"""Maximum first wait in s; the wait is random, on average half of it. The maximum doubles with
-each retry, up to `_MAX_WAIT_SECONDS`."""
+"""Maximum first wait in s; the wait is random, on average half of it.
+
+Each retry multiplies the maximum by 2, up to `_MAX_WAIT_SECONDS`.
+"""
 _MAX_WAIT_SECONDS = 30.0
 _INFERENCE_TIMEOUT_SECONDS = 3600
 """Timeout of an inference in s; the maximum that SageMaker allows."""

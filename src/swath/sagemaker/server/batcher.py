@@ -1,9 +1,9 @@
 """Batch the tiles of concurrent requests for one model.
 
-An idle device never waits for a batch to fill: a tile that finds it idle runs at once, alone if
-necessary. Tiles that arrive during a computation are queued. They run together when the device is
-free, or earlier as soon as they fill a batch. Batches therefore grow with the load, and batching
-adds no latency.
+An idle device never waits for a batch to fill: a tile that arrives while the device is idle runs at
+once, alone if necessary. Tiles that arrive during a computation are queued. They run together when
+the device is free, or earlier as soon as they fill a batch. Batches therefore grow with the load,
+and batching adds no latency.
 
 swath has its own batcher for two reasons. The batching of servers (TorchServe, Triton, Ray Serve)
 waits for a fixed time before each batch, and each server adds a process. With this batcher, sixteen

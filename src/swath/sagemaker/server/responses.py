@@ -43,15 +43,15 @@ class ModelIdentity:
         return {"name": self.name, "digest": self.digest}
 
 
-def to_geojson(found: SceneDetections, image: SceneInfo, source: ModelIdentity) -> bytes:
+def to_geojson(result: SceneDetections, image: SceneInfo, source: ModelIdentity) -> bytes:
     """Return a FeatureCollection; its properties are named as in a run's GeoParquet file.
 
     Args:
-        found: Detections in the image, with the counts of tiles and the warnings.
+        result: Detections in the image, with the counts of tiles and the warnings.
         image: Size and georeference of the image.
         source: Model that made the detections.
     """
-    rows, shapes, placed = found.detections, None, True
+    rows, shapes, placed = result.detections, None, True
     try:
         georeferencer = Georeferencer.from_info(image)
     except SceneError:
@@ -67,23 +67,23 @@ def to_geojson(found: SceneDetections, image: SceneInfo, source: ModelIdentity) 
         | {
             "features": to_features(rows, shapes, source.classes),
             "model": source.to_json(),
-            "tiles": found.tiles.to_json(),
-            "warnings": _warnings(found, image),
+            "tiles": result.tiles.to_json(),
+            "warnings": _warnings(result, image),
         }
     )
 
 
-def to_json(found: SceneDetections, image: SceneInfo, source: ModelIdentity) -> bytes:
+def to_json(result: SceneDetections, image: SceneInfo, source: ModelIdentity) -> bytes:
     """Return detections in pixels, whether the image is georeferenced or not.
 
     Boxes are (x0, y0, x1, y1) in px of the image; polygons are GeoJSON geometries in px.
 
     Args:
-        found: Detections in the image, with the counts of tiles and the warnings.
+        result: Detections in the image, with the counts of tiles and the warnings.
         image: Size of the image.
         source: Model that made the detections.
     """
-    rows = found.detections
+    rows = result.detections
     shapes = raw_geometries(_pixel_shapes(rows))
     columns = (rows.label.tolist(), decimal_scores(rows), rows.box.tolist(), shapes)
     return msgspec.json.encode(
@@ -91,8 +91,8 @@ def to_json(found: SceneDetections, image: SceneInfo, source: ModelIdentity) -> 
             "width": image.width,
             "height": image.height,
             "model": source.to_json(),
-            "tiles": found.tiles.to_json(),
-            "warnings": _warnings(found, image),
+            "tiles": result.tiles.to_json(),
+            "warnings": _warnings(result, image),
             "detections": [
                 {
                     "class": source.classes[label],
@@ -106,9 +106,9 @@ def to_json(found: SceneDetections, image: SceneInfo, source: ModelIdentity) -> 
     )
 
 
-def _warnings(found: SceneDetections, image: SceneInfo) -> list[str]:
+def _warnings(result: SceneDetections, image: SceneInfo) -> list[str]:
     """Return the warnings without the path of the image's file, which callers do not know."""
-    return [text.replace(image.uri, "the image") for text in found.warnings]
+    return [text.replace(image.uri, "the image") for text in result.warnings]
 
 
 def _pixel_shapes(rows: Detections) -> NDArray[np.object_]:

@@ -112,7 +112,7 @@ def test_any_array_of_numbers(tmp_path_factory, data):
 @pytest.mark.parametrize(
     ("array", "told"),
     [
-        (np.zeros((3, 4, 5), np.int64), "type int64; it can have one of uint8"),
+        (np.zeros((3, 4, 5), np.int64), "type int64; use one of uint8"),
         (np.zeros((3, 4, 5), np.float16), "type float16"),
         (np.zeros((3, 4, 5), np.bool_), "type bool"),
         (np.zeros((3, 4, 5), np.complex64), "type complex64"),
