@@ -87,7 +87,7 @@ def _compare(outputs: Any, description: Any, case: cases.Case) -> tuple[str, str
         right = label == expected and abs(score - chance) < 1e-3
         return "equal" if right else "wrong", f"class {label} {score:.4f}, {expected} {chance:.4f}"
     grid = Grid(width=size, height=size, size=size, overlap=0)
-    found = decode_detections(outputs, description, grid.tile(0)).ordered()
+    found = decode_detections(outputs, description, grid.tile(0)).sorted_by_tile()
     return _compare_objects(found, case)
 
 
