@@ -68,7 +68,7 @@ def check_detections(path, labels, probability):
     expected = sorted(
         (CLASSES[label], shapely.normalize(outline).wkt, total / area)
         for label, outline, total, area in zip(
-            regions.label, regions.outline, regions.total, regions.area, strict=True
+            regions.label, regions.outline, regions.weight_sum, regions.area, strict=True
         )
     )
     rows = pq.read_table(path, columns=["class", "geometry", "score"]).to_pylist()
