@@ -463,7 +463,7 @@ def test_images_and_pings_get_responses_while_a_shard_runs(models, make_plan, ma
     gate = threading.Event()
 
     class Others(ContainerModels):
-        def of(self, _):
+        def load_for(self, _):
             return self.description, Gated(self.own._model, gate)
 
     held = Others(digest=models.digest, description=models.description, own=models.own)
