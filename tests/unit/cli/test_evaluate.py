@@ -147,7 +147,7 @@ def test_here_it_needs_a_folder(package, labels, tmp_path):
     result = CliRunner().invoke(app, given)
 
     assert result.exit_code == EXIT_INPUT
-    assert "give --out, the folder to write to" in result.stderr
+    assert "--out is missing; give an output folder" in result.stderr
 
 
 class TestOnSageMaker:

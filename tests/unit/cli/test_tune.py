@@ -71,7 +71,7 @@ def test_here_it_needs_a_folder(search):
     result = tune(search, "--local")
 
     assert result.exit_code == 2
-    assert "give --out" in result.output
+    assert "--out is missing" in result.output
 
 
 FEW = {"epochs": "1", "crops": "8", "network.channels": "[4,4]"}
