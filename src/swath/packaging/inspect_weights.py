@@ -223,11 +223,11 @@ def _open_onnx(path: Path) -> _Opened:
     check_float32(path, inputs[0].type)
     names = [output.name for output in session.get_outputs()]
 
-    answering = importlib.import_module("swath.models.runtimes.onnx_session").answering
+    run_options = importlib.import_module("swath.models.runtimes.onnx_session").run_options
     limit = TimeLimit.from_env(path)
 
     def call(tiles: NDArray[np.float32]) -> _Answer:
-        with answering(limit) as options:
+        with run_options(limit) as options:
             answers = session.run(names, {inputs[0].name: tiles}, options)
         return list(zip(names, answers, strict=True))
 
