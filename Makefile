@@ -1,4 +1,4 @@
-# What one does with this repository. Every target sets up what it needs; the second time is quick.
+# Targets for developers. Each target installs its requirements; later runs skip that.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
@@ -7,20 +7,20 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 UV_VERSION := 0.13.8
 UV := .cache/uv-$(UV_VERSION)/bin/uv
-# The environment, which every target adds to. The gate has one for each target, so that none can
-# rely on what another one has installed.
+# The environment, to which every target adds packages. The gate has one for each target, so that no
+# target can rely on the packages of another.
 VENV ?= .venv
 BIN := $(VENV)/bin
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 SYNC := $(UV) sync --quiet --frozen --inexact --no-default-groups
-# uv installs sources only: where nothing may be kept, each process would compile torch anew.
+# uv installs no bytecode: with this variable, each process would compile torch again.
 unexport PYTHONDONTWRITEBYTECODE
 # The oldest major version of Node that the CDK runs on, and the oldest that is still maintained.
-NODE_LEAST := 20
-NODE_KEPT := 22
-# tools/check_node says in one line what jsii says in ten; the CDK also reports home.
+MIN_NODE := 20
+MIN_MAINTAINED_NODE := 22
+# tools/check_node prints one line instead of jsii's ten. The CDK's telemetry is off.
 export JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION := 1
-export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := $(NODE_LEAST)
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := $(MIN_NODE)
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 export CDK_DISABLE_CLI_TELEMETRY := true
 say = @printf '• %s\n'
@@ -43,8 +43,8 @@ test: $(VENV)/.test node_modules/.installed postgis ## All tests; ARGS="-k merge
 	@$(BIN)/pytest --numprocesses 2 --dist loadgroup $(ARGS)
 
 .PHONY: fuzz
-fuzz: $(VENV)/.test ## Changed inputs of every kind for ten minutes; ARGS="--fuzz-seed 2 --only packages" for others
-	$(say) "changing scenes, packages, labels, images and messages"
+fuzz: $(VENV)/.test ## Fuzz every kind of input for ten minutes; ARGS="--fuzz-seed 2 --only packages" for others
+	$(say) "fuzzing scenes, packages, labels, images and messages"
 	@SWATH_FUZZ=1 $(BIN)/pytest tests/fuzz --numprocesses 0 --timeout 0 --capture no --quiet $(ARGS)
 
 .PHONY: properties
@@ -59,18 +59,18 @@ errors: $(VENV)/.test node_modules/.installed postgis ## Provoke each error that
 
 .PHONY: chaos
 chaos: $(VENV)/.test node_modules/.installed postgis ## 200 seeded scenarios of faults in the local cloud; ARGS="--seed 17" for one of them
-	$(say) "playing scenarios of faults"
+	$(say) "running scenarios of faults"
 	@SWATH_FUZZ=1 $(BIN)/pytest tests/integration/chaos --numprocesses 0 -p no:randomly $(ARGS)
 
 .PHONY: mutate
-mutate: $(VENV)/.test node_modules/.installed postgis ## Change the critical modules, one thing at a time: do the tests notice? ARGS="--seed 2 merging"
+mutate: $(VENV)/.test node_modules/.installed postgis ## Mutate the critical modules, to check that the tests notice each change; ARGS="--seed 2 merging"
 	@$(BIN)/python -m mutation $(ARGS)
 
-# Apart from the others: torch with CUDA, which torchvision's package on PyPI is built for.
+# An environment of its own: torch with CUDA, which torchvision's package on PyPI requires.
 EXPORTS := .cache/exports
 .PHONY: test-exports
 test-exports: $(EXPORTS)/.installed ## Real exports of four libraries against the libraries themselves; 5 GB
-	$(say) "exporting networks and comparing what is found in a tile"
+	$(say) "exporting networks and comparing the detections in a tile"
 	@PYTHONPATH=src $(EXPORTS)/bin/python tools/real_exports/compare.py $(ARGS)
 
 .PHONY: lint
@@ -88,11 +88,11 @@ lint: $(VENV)/.lint node_modules/.installed ## Every check of the source, the te
 	@$(BIN)/python tools/check_subjects
 
 .PHONY: bench
-bench: $(VENV)/.bench ## Measure against the limit and the peers; ARGS="reading merge" for some
+bench: $(VENV)/.bench ## Measure against limits and peer libraries; ARGS="reading merge" for some
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: format
-format: $(VENV)/.format ## Mend what ruff can mend
+format: $(VENV)/.format ## Fix what ruff can fix, and format
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
@@ -103,7 +103,7 @@ setup: $(VENV)/.demo $(VENV)/.test $(VENV)/.lint $(VENV)/.bench node_modules/.in
 clean: ## Delete what was built, but not what was installed
 	@rm -rf build dist cdk.out htmlcov .coverage* .hypothesis .*_cache
 
-# Stamps stand inside what they vouch for, so that they go when it goes.
+# Stamp files are in the folder that they describe, so deleting the folder resets them.
 
 $(UV):
 	$(say) "getting uv $(UV_VERSION), which installs the rest"
@@ -149,9 +149,9 @@ node_modules/.installed: package-lock.json | node
 
 .PHONY: node
 node:
-	@tools/check_node $(NODE_LEAST) $(NODE_KEPT)
+	@tools/check_node $(MIN_NODE) $(MIN_MAINTAINED_NODE)
 
-# After the first environment, whichever it is: Python has to be there.
+# This target runs after the first environment is installed, since it needs Python.
 .PHONY: postgis
 postgis: | $(VENV)/.demo
 	@$(BIN)/python -m local_cloud.postgis

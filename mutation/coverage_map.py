@@ -12,29 +12,29 @@ from pathlib import Path
 
 from mutation.mutants import Mutant
 from mutation.recording import Recording
-from mutation.targets import LEFT_OUT, TESTS, Target, find_targets
+from mutation.targets import EXCLUDED_TESTS, TESTS, Target, list_targets
 
 
 @dataclass(frozen=True)
 class CoverageMap:
-    """The recordings of a tree.
+    """Recordings of a copy of the repository.
 
     Attributes:
-        root: the tree.
-        folder: holds the recordings.
+        root: Folder of the copy.
+        folder: Folder of the recordings.
     """
 
     root: Path
     folder: Path
 
-    def update(self, *, again: bool = False) -> None:
+    def update(self, *, record_again: bool = False) -> None:
         """Record the test files that are new or changed.
 
         Args:
-            again: record all of them, which takes minutes.
+            record_again: Whether to record all test files again, which takes minutes.
         """
         tests = {path: _digest(self.root / path) for path in self._test_files()}
-        if again:
+        if record_again:
             shutil.rmtree(self.folder, ignore_errors=True)
         known = self._read_index()
         changed = [
@@ -42,12 +42,12 @@ class CoverageMap:
         ]
         if changed:
             name = f"{max((int(entry['recording']) for entry in known.values()), default=0) + 1}"
-            modules = [target.module for target in find_targets(self.root)]
+            modules = [target.module for target in list_targets(self.root)]
             Recording.make(self.folder / name, self.root, modules, changed)
             known |= {path: {"digest": tests[path], "recording": name} for path in changed}
             self._index.write_text(json.dumps(known))
 
-    def covering(self, mutant: Mutant, target: Target) -> dict[str, float]:
+    def covering_tests(self, mutant: Mutant, target: Target) -> dict[str, float]:
         """Return the tests that reach a mutant, best first, and their durations in seconds.
 
         First come those of the module's own test file, then all others, the quickest first. What
@@ -73,7 +73,7 @@ class CoverageMap:
                     # The fixture may be shared with the rest of the file.
                     file = test.partition("::")[0]
                     tests.update(self._by_file.get((name, file), ()))
-                elif self._owner.get(test) == name:
+                elif self._recording_of_test.get(test) == name:
                     tests.add(test)
         return tests
 
@@ -83,25 +83,25 @@ class CoverageMap:
             test: seconds
             for name, recording in self._recordings.items()
             for test, seconds in recording.durations.items()
-            if self._owner.get(test) == name
+            if self._recording_of_test.get(test) == name
         }
 
     @cached_property
-    def _owner(self) -> dict[str, str]:
-        """The recording of each test: the latest of its file."""
+    def _recording_of_test(self) -> dict[str, str]:
+        """Latest recording of each test's file, by test."""
         return {test: name for (name, _), tests in self._by_file.items() for test in tests}
 
     @cached_property
     def _by_file(self) -> dict[tuple[str, str], list[str]]:
-        """The tests of each file, by the file's latest recording."""
-        found: dict[tuple[str, str], list[str]] = {}
+        """Tests of each file, by the file's latest recording."""
+        files: dict[tuple[str, str], list[str]] = {}
         latest = {path: entry["recording"] for path, entry in self._read_index().items()}
         for name, recording in self._recordings.items():
             for test in recording.durations:
                 file = test.partition("::")[0]
                 if latest.get(file) == name:
-                    found.setdefault((name, file), []).append(test)
-        return found
+                    files.setdefault((name, file), []).append(test)
+        return files
 
     @cached_property
     def _recordings(self) -> dict[str, Recording]:
@@ -110,9 +110,9 @@ class CoverageMap:
 
     def _test_files(self) -> list[str]:
         """Return the test files to record, from the root of the tree."""
-        found = {path for place in TESTS for path in _python_files(self.root / place)}
-        names = sorted(path.relative_to(self.root).as_posix() for path in found)
-        return [name for name in names if not name.startswith(LEFT_OUT)]
+        files = {file for path in TESTS for file in _python_files(self.root / path)}
+        names = sorted(file.relative_to(self.root).as_posix() for file in files)
+        return [name for name in names if not name.startswith(EXCLUDED_TESTS)]
 
     def _read_index(self) -> dict[str, dict[str, str]]:
         if not self._index.exists():
@@ -129,5 +129,5 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
-def _python_files(place: Path) -> list[Path]:
-    return [place] if place.is_file() else list(place.rglob("test_*.py"))
+def _python_files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else list(path.rglob("test_*.py"))

@@ -1,4 +1,4 @@
-"""The mutants of a module: each a change of one node, named by its content and not by its line."""
+"""List and apply the mutants of a module, each a change of one node, identified by its content."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from mutation.operators import OPERATORS
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _CLAUSES = (ast.stmt, ast.ExceptHandler, ast.match_case)
-_LOGGERS = {"logger", "logging", "log", "warnings"}
-"""Names whose calls say something to people only."""
-_TYPES = {"TypeVar", "NewType", "cast", "Literal", "TypeAlias"}
+_LOGGER_NAMES = {"logger", "logging", "log", "warnings"}
+"""Names whose calls have no effect on results."""
+_TYPE_FUNCTIONS = {"TypeVar", "NewType", "cast", "Literal", "TypeAlias"}
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change of one module.
+    """Change of one node of a module.
 
     Attributes:
         module: path of the module from the root of the repository.
@@ -46,19 +46,19 @@ class Mutant:
 
     @property
     def id(self) -> str:
-        """Digest of the content: the same wherever in the module the clause stands."""
+        """Digest of the content, which does not depend on the position in the module."""
         parts = (self.module, self.scope, self.before, self.after, str(self.occurrence))
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
     @property
     def title(self) -> str:
-        """The change as people read it."""
+        """Description of the change for people."""
         return f"{self.module}:{self.lines[0]} {self.scope} [{self.operator}]"
 
 
 @dataclass(frozen=True)
 class _Position:
-    """A node and what stands around it."""
+    """Node with its surroundings."""
 
     parent: ast.AST
     name: str
@@ -73,50 +73,50 @@ def read_source(path: Path) -> str:
     return ast.unparse(ast.parse(path.read_text()))
 
 
-def find_mutants(root: Path, module: str) -> list[Mutant]:
+def list_mutants(root: Path, module: str) -> list[Mutant]:
     """Return all mutants of a module, in the order of its source."""
     tree = ast.parse((root / module).read_text())
-    return [mutant for mutant, _, _ in _walk(tree, module)]
+    return [mutant for mutant, _, _ in _iter_mutants(tree, module)]
 
 
 def mutate(root: Path, mutant: Mutant) -> str:
     """Return the source of a mutant's module with its change.
 
     Raises:
-        LookupError: the module has no such mutant any more.
+        LookupError: The module no longer has this mutant.
     """
     tree = ast.parse((root / mutant.module).read_text())
-    for other, position, node in _walk(tree, mutant.module):
-        if other.id == mutant.id:
+    for mutated, position, node in _iter_mutants(tree, mutant.module):
+        if mutated.id == mutant.id:
             _set(position, node)
             return ast.unparse(ast.fix_missing_locations(tree))
     raise LookupError(f"{mutant.module} has no mutant {mutant.id}")
 
 
-def _walk(tree: ast.Module, module: str) -> Iterator[tuple[Mutant, _Position, ast.AST]]:
-    seen: Counter[tuple[str, str, str]] = Counter()
+def _iter_mutants(tree: ast.Module, module: str) -> Iterator[tuple[Mutant, _Position, ast.AST]]:
+    occurrences: Counter[tuple[str, str, str]] = Counter()
     for position in list(_positions(tree, tree, (), is_message=False)):
         node = _get(position)
         for name, operator in OPERATORS.items():
             if position.is_message and name in {"constant", "arithmetic", "elements"}:
                 continue
-            for other in operator(node):
-                mutant = _describe(position, name, module, ast.fix_missing_locations(other))
+            for mutated in operator(node):
+                mutant = _build_mutant(position, name, module, ast.fix_missing_locations(mutated))
                 content = (mutant.scope, mutant.before, mutant.after)
-                yield replace(mutant, occurrence=seen[content]), position, other
-                seen[content] += 1
+                yield replace(mutant, occurrence=occurrences[content]), position, mutated
+                occurrences[content] += 1
 
 
-def _describe(position: _Position, operator: str, module: str, other: ast.AST) -> Mutant:
+def _build_mutant(position: _Position, operator: str, module: str, mutated: ast.AST) -> Mutant:
     node, clause = _get(position), position.clause
-    before = _header(clause)
-    _set(position, other)
+    before = _clause_header(clause)
+    _set(position, mutated)
     try:
-        after = _header(other if node is clause else clause)
+        after = _clause_header(mutated if node is clause else clause)
     finally:
         _set(position, node)
     if before == after:
-        before, after = ast.unparse(node), ast.unparse(other)
+        before, after = ast.unparse(node), ast.unparse(mutated)
     scopes = position.scopes
     return Mutant(
         module=module,
@@ -137,29 +137,29 @@ def _positions(
             continue
         children = value if isinstance(value, list) else [value]
         for index, child in enumerate(children):
-            if not isinstance(child, ast.AST) or _is_left_alone(child):
+            if not isinstance(child, ast.AST) or _is_excluded(child):
                 continue
-            inner = child if isinstance(child, _CLAUSES) else clause
-            says = is_message or isinstance(child, ast.Raise)
-            place = index if isinstance(value, list) else None
-            yield _Position(node, name, place, inner, scopes, says)
-            deeper = (*scopes, child) if isinstance(child, _SCOPES) else scopes
-            yield from _positions(child, inner, deeper, is_message=says)
+            child_clause = child if isinstance(child, _CLAUSES) else clause
+            is_in_message = is_message or isinstance(child, ast.Raise)
+            child_index = index if isinstance(value, list) else None
+            yield _Position(node, name, child_index, child_clause, scopes, is_in_message)
+            child_scopes = (*scopes, child) if isinstance(child, _SCOPES) else scopes
+            yield from _positions(child, child_clause, child_scopes, is_message=is_in_message)
 
 
-def _is_left_alone(node: ast.AST) -> bool:
-    """Tell whether no test could notice a change here: types, texts for people, imports."""
+def _is_excluded(node: ast.AST) -> bool:
+    """Return whether no test could notice a change: types, texts for people, imports."""
     match node:
         case ast.Expr(value=ast.Constant()) | ast.Import() | ast.ImportFrom() | ast.JoinedStr():
             return True
         case ast.If(test=ast.Name(id="TYPE_CHECKING")):
             return True
-        case ast.Call(func=ast.Name(id=name)) if name in _TYPES:
+        case ast.Call(func=ast.Name(id=name)) if name in _TYPE_FUNCTIONS:
             return True
         case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name)))):
-            return name in _LOGGERS
+            return name in _LOGGER_NAMES
         case ast.Assign(targets=[ast.Name(id=name)], value=value):
-            # Aliases of types: `Floats = NDArray[np.float64]`, `Way = A | B`.
+            # Aliases of types: `Floats = NDArray[np.float64]`, `Result = A | B`.
             is_alias = name.lstrip("_")[:1].isupper() and not name.isupper()
             return name == "__all__" or (is_alias and isinstance(value, ast.Subscript | ast.BinOp))
     return False
@@ -178,7 +178,7 @@ def _set(position: _Position, node: ast.AST) -> None:
         getattr(position.parent, position.name)[position.index] = node
 
 
-def _header(clause: ast.AST) -> str:
+def _clause_header(clause: ast.AST) -> str:
     """Return a clause without the blocks inside it."""
     shallow = copy.copy(clause)
     for name in _BLOCKS:
@@ -204,6 +204,6 @@ def _lines(clause: ast.AST) -> tuple[int, int]:
 
 
 def _runs_at_import(clause: ast.AST, scopes: tuple[ast.AST, ...]) -> bool:
-    """Tell whether a clause runs at import, as the defaults of arguments do."""
-    around = scopes[:-1] if scopes and clause is scopes[-1] else scopes
-    return not around or isinstance(around[-1], ast.ClassDef)
+    """Return whether a clause runs at import, as the defaults of arguments do."""
+    outer_scopes = scopes[:-1] if scopes and clause is scopes[-1] else scopes
+    return not outer_scopes or isinstance(outer_scopes[-1], ast.ClassDef)

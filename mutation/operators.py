@@ -1,6 +1,6 @@
-"""Mutation operators: what can be changed at one node of a syntax tree.
+"""Define the mutation operators, which change one node of a syntax tree.
 
-Each operator yields nodes to put in place of the one that it is given; the tree is left alone.
+Each operator yields replacements of a node, and does not change the tree.
 """
 
 from __future__ import annotations
@@ -60,16 +60,16 @@ def comparison(node: ast.AST) -> Iterator[ast.AST]:
     """Move the bound of a comparison by one, or negate it."""
     if isinstance(node, ast.Compare):
         for index, kind in enumerate(node.ops):
-            yield _changed(node, ops=_with(node.ops, index, _COMPARISONS[type(kind)]()))
+            yield _with_fields(node, ops=_replace_item(node.ops, index, _COMPARISONS[type(kind)]()))
 
 
 def boolean(node: ast.AST) -> Iterator[ast.AST]:
     """Swap `and` and `or`, drop one of their terms, or drop a `not`."""
     match node:
         case ast.BoolOp(op=op, values=values):
-            yield _changed(node, op=ast.Or() if isinstance(op, ast.And) else ast.And())
+            yield _with_fields(node, op=ast.Or() if isinstance(op, ast.And) else ast.And())
             for index in range(len(values)):
-                yield _changed(node, values=_without(values, index))
+                yield _with_fields(node, values=_remove_item(values, index))
         case ast.UnaryOp(op=ast.Not() | ast.Invert(), operand=operand):
             yield operand
 
@@ -78,10 +78,10 @@ def arithmetic(node: ast.AST) -> Iterator[ast.AST]:
     """Exchange an arithmetic operator, or drop a sign."""
     match node:
         case ast.BinOp(left=left, right=right, op=op) if type(op) in _ARITHMETIC:
-            if not any(isinstance(side, ast.JoinedStr) or _is_text(side) for side in (left, right)):
-                yield _changed(node, op=_ARITHMETIC[type(op)]())
+            if not any(map(_is_string, (left, right))):
+                yield _with_fields(node, op=_ARITHMETIC[type(op)]())
         case ast.AugAssign(op=op) if type(op) in _ARITHMETIC:
-            yield _changed(node, op=_ARITHMETIC[type(op)]())
+            yield _with_fields(node, op=_ARITHMETIC[type(op)]())
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             yield operand
 
@@ -105,12 +105,12 @@ def sql(node: ast.AST) -> Iterator[ast.AST]:
         return
     text = node.value
     if _SQL.search(text):
-        for found in re.finditer(r"(?<= )(<>|<=|>=|<|>)(?= )", text):
-            other = _SQL_COMPARISONS[found[0]]
-            yield ast.Constant(text[: found.start()] + other + text[found.end() :])
-        for found in re.finditer(r" AND (?:(?! AND | RETURNING | LIMIT |%|\)).)+", text):
-            if "%" not in text[found.end() : found.end() + 2]:
-                yield ast.Constant(text[: found.start()] + text[found.end() :])
+        for match_ in re.finditer(r"(?<= )(<>|<=|>=|<|>)(?= )", text):
+            changed = _SQL_COMPARISONS[match_[0]]
+            yield ast.Constant(text[: match_.start()] + changed + text[match_.end() :])
+        for match_ in re.finditer(r" AND (?:(?! AND | RETURNING | LIMIT |%|\)).)+", text):
+            if "%" not in text[match_.end() : match_.end() + 2]:
+                yield ast.Constant(text[: match_.start()] + text[match_.end() :])
 
 
 def slices(node: ast.AST) -> Iterator[ast.AST]:
@@ -118,7 +118,7 @@ def slices(node: ast.AST) -> Iterator[ast.AST]:
     if isinstance(node, ast.Slice):
         for name in ("lower", "upper", "step"):
             if getattr(node, name) is not None:
-                yield _changed(node, **{name: None})
+                yield _with_fields(node, **{name: None})
 
 
 def branch(node: ast.AST) -> Iterator[ast.AST]:
@@ -128,18 +128,18 @@ def branch(node: ast.AST) -> Iterator[ast.AST]:
             yield body
             yield orelse
         case ast.If():
-            yield _changed(node, test=ast.Constant(value=True))
-            yield _changed(node, test=ast.Constant(value=False))
+            yield _with_fields(node, test=ast.Constant(value=True))
+            yield _with_fields(node, test=ast.Constant(value=False))
         case ast.While(test=test) if not isinstance(test, ast.Constant):
-            yield _changed(node, test=ast.Constant(value=False))
+            yield _with_fields(node, test=ast.Constant(value=False))
         case ast.comprehension(ifs=[_, *_] as conditions):
             for index in range(len(conditions)):
-                yield _changed(node, ifs=_without(conditions, index))
+                yield _with_fields(node, ifs=_remove_item(conditions, index))
         case ast.match_case(guard=ast.expr()):
-            yield _changed(node, guard=None)
+            yield _with_fields(node, guard=None)
         case ast.Match(cases=[_, _, *_] as cases):
             for index in range(len(cases)):
-                yield _changed(node, cases=_without(cases, index))
+                yield _with_fields(node, cases=_remove_item(cases, index))
 
 
 def statement(node: ast.AST) -> Iterator[ast.AST]:
@@ -157,7 +157,7 @@ def statement(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def raising(node: ast.AST) -> Iterator[ast.AST]:
-    """Go on where an error is raised."""
+    """Continue instead of raising an error."""
     if isinstance(node, ast.Raise):
         yield ast.Pass()
 
@@ -167,10 +167,10 @@ def catching(node: ast.AST) -> Iterator[ast.AST]:
     match node:
         case ast.ExceptHandler(type=ast.Tuple(elts=[_, _, *_] as kinds)):
             for index in range(len(kinds)):
-                rest = ast.Tuple(_without(kinds, index), ast.Load())
-                yield _changed(node, type=rest)
+                rest = ast.Tuple(_remove_item(kinds, index), ast.Load())
+                yield _with_fields(node, type=rest)
         case ast.ExceptHandler(type=ast.expr()):
-            yield _changed(node, type=ast.Tuple([], ast.Load()))
+            yield _with_fields(node, type=ast.Tuple([], ast.Load()))
 
 
 def context(node: ast.AST) -> Iterator[ast.AST]:
@@ -178,9 +178,9 @@ def context(node: ast.AST) -> Iterator[ast.AST]:
     if isinstance(node, ast.With):
         for index, item in enumerate(node.items):
             if item.optional_vars is None:
-                rest = _without(node.items, index)
+                rest = _remove_item(node.items, index)
                 yield (
-                    _changed(node, items=rest)
+                    _with_fields(node, items=rest)
                     if rest
                     else ast.If(ast.Constant(value=True), node.body, [])
                 )
@@ -192,7 +192,7 @@ def returning(node: ast.AST) -> Iterator[ast.AST]:
         case ast.Return(value=ast.Constant(value=None | bool())) | ast.Return(value=None):
             return
         case ast.Return():
-            yield _changed(node, value=ast.Constant(None))
+            yield _with_fields(node, value=ast.Constant(None))
 
 
 def arguments(node: ast.AST) -> Iterator[ast.AST]:
@@ -202,20 +202,20 @@ def arguments(node: ast.AST) -> Iterator[ast.AST]:
     for index, keyword in enumerate(node.keywords):
         # `zip(…, strict=True)` is an assertion, which only a mistake elsewhere can fail.
         if keyword.arg not in {None, "strict"}:
-            yield _changed(node, keywords=_without(node.keywords, index))
-    for index, (one, other) in enumerate(zip(node.args, node.args[1:], strict=False)):
-        if ast.dump(one) != ast.dump(other) and not isinstance(one, ast.Starred):
-            swapped = [*node.args[:index], other, one, *node.args[index + 2 :]]
-            yield _changed(node, args=swapped)
+            yield _with_fields(node, keywords=_remove_item(node.keywords, index))
+    for index, (one, changed) in enumerate(zip(node.args, node.args[1:], strict=False)):
+        if ast.dump(one) != ast.dump(changed) and not isinstance(one, ast.Starred):
+            swapped = [*node.args[:index], changed, one, *node.args[index + 2 :]]
+            yield _with_fields(node, args=swapped)
 
 
 def opposite(node: ast.AST) -> Iterator[ast.AST]:
     """Call the opposite of a function: `max` for `min`, `all` for `any`."""
     match node:
         case ast.Call(func=ast.Name(id=name) as function) if name in _OPPOSITES:
-            yield _changed(node, func=_changed(function, id=_OPPOSITES[name]))
+            yield _with_fields(node, func=_with_fields(function, id=_OPPOSITES[name]))
         case ast.Call(func=ast.Attribute(attr=name) as function) if name in _OPPOSITES:
-            yield _changed(node, func=_changed(function, attr=_OPPOSITES[name]))
+            yield _with_fields(node, func=_with_fields(function, attr=_OPPOSITES[name]))
 
 
 def elements(node: ast.AST) -> Iterator[ast.AST]:
@@ -223,10 +223,12 @@ def elements(node: ast.AST) -> Iterator[ast.AST]:
     match node:
         case ast.List(elts=[_, _, *_] as items, ctx=ast.Load()) | ast.Set(elts=[_, _, *_] as items):
             for index in range(len(items)):
-                yield _changed(node, elts=_without(items, index))
+                yield _with_fields(node, elts=_remove_item(items, index))
         case ast.Dict(keys=keys, values=values):
             for index in range(len(keys)):
-                yield _changed(node, keys=_without(keys, index), values=_without(values, index))
+                yield _with_fields(
+                    node, keys=_remove_item(keys, index), values=_remove_item(values, index)
+                )
 
 
 OPERATORS: dict[str, Operator] = {
@@ -251,20 +253,21 @@ OPERATORS: dict[str, Operator] = {
 }
 
 
-def _is_text(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+def _is_string(node: ast.expr) -> bool:
+    is_literal = isinstance(node, ast.Constant) and isinstance(node.value, str)
+    return is_literal or isinstance(node, ast.JoinedStr)
 
 
-def _changed(node: ast.AST, **fields: object) -> ast.AST:
-    other = copy.copy(node)
+def _with_fields(node: ast.AST, **fields: object) -> ast.AST:
+    changed = copy.copy(node)
     for name, value in fields.items():
-        setattr(other, name, value)
-    return other
+        setattr(changed, name, value)
+    return changed
 
 
-def _with(items: list[ast.cmpop], index: int, item: ast.cmpop) -> list[ast.cmpop]:
+def _replace_item(items: list[ast.cmpop], index: int, item: ast.cmpop) -> list[ast.cmpop]:
     return [*items[:index], item, *items[index + 1 :]]
 
 
-def _without(items: list[Any], index: int) -> list[Any]:
+def _remove_item(items: list[Any], index: int) -> list[Any]:
     return [*items[:index], *items[index + 1 :]]

@@ -1,4 +1,4 @@
-"""The plugin of pytest that records how long tests take, and that which runs some of them first."""
+"""Define pytest plugins that record the durations of tests and select tests."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-DURATIONS = "SWATH_MUTATION_DURATIONS"
-"""Environment variable: the file to write durations to, by the process that reports."""
-_LEAST_TIMEOUT_S = 20
-_SLOWER = 10
-"""A test hangs when it takes so many times as long as it took unmutated."""
+DURATIONS_VARIABLE = "SWATH_MUTATION_DURATIONS"
+"""Environment variable with the path of the file to which the main process writes durations."""
+_MIN_TIMEOUT_SECONDS = 20
+_TIMEOUT_FACTOR = 10
+"""Timeout of a test as a multiple of its duration without a mutant."""
 _durations: dict[str, float] = defaultdict(float)
 
 
@@ -25,7 +25,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the durations, in the process that all tests report to."""
-    path = os.environ.get(DURATIONS)
+    path = os.environ.get(DURATIONS_VARIABLE)
     if path and not hasattr(session.config, "workerinput"):
         Path(path).write_text(json.dumps(_durations))
 
@@ -48,7 +48,7 @@ class Selection:
     _failures: list[str] = field(default_factory=list)
 
     def pytest_configure(self) -> None:
-        """Look for no smaller counterexample: one is enough."""
+        """Disable the search for smaller counterexamples: one is enough."""
         # Not before pytest has had the chance to rewrite its assertions.
         import hypothesis  # noqa: PLC0415
 
@@ -64,11 +64,11 @@ class Selection:
         chosen = {item.nodeid: item for item in items if item.nodeid in self.durations}
         items[:] = [chosen[name] for name in self.durations if name in chosen]
         for item in items:
-            limit = max(_LEAST_TIMEOUT_S, _SLOWER * self.durations[item.nodeid])
+            limit = max(_MIN_TIMEOUT_SECONDS, _TIMEOUT_FACTOR * self.durations[item.nodeid])
             item.add_marker(pytest.mark.timeout(limit, method="signal"), append=False)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Take a module that cannot be imported for a test that failed."""
+        """Count a module that cannot be imported as a failed test."""
         if report.failed:
             self._fail(report.nodeid, report.longreprtext)
 

@@ -1,4 +1,4 @@
-"""A PostGIS for all workers, in a process of its own: to start it imports swath."""
+"""Run a PostGIS for all workers in its own process, since starting it imports swath."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 
 @contextmanager
 def postgis() -> Iterator[str]:
-    """Keep a server inside the block; how to connect to it."""
+    """Run a server during the block, and yield its DSN."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     server = context.Process(target=serve, args=(theirs,))
@@ -22,7 +22,7 @@ def postgis() -> Iterator[str]:
 
 
 def serve(connection: Connection) -> None:
-    """Run a server, send how to connect to it, and stop when the other end is closed."""
+    """Run a server, send its DSN, and stop when the other end of the connection is closed."""
     from local_cloud.postgis.server import PostgisServer  # noqa: PLC0415 - imports swath
 
     with PostgisServer() as server:

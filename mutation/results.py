@@ -1,4 +1,4 @@
-"""Results on disk, one line each, and what they come to."""
+"""Store results as lines of a file, and summarize them in a report."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from typing import Self
 from mutation.mutants import Mutant, read_source
 from mutation.trial import Outcome
 
-EQUIVALENT = Path(__file__).with_name("equivalent.toml")
+EQUIVALENT_PATH = Path(__file__).with_name("equivalent.toml")
 
 
 @dataclass(frozen=True)
 class Result:
-    """The outcome of a mutant.
+    """Result of a mutant.
 
     Attributes:
-        id: of the mutant.
-        module: its path.
-        title: the place and the operator.
-        before: the clause as it is.
-        after: the clause with the change.
-        outcome: what the tests did; `equivalent` when it is argued that none can fail.
-        covering: how many tests reach the mutant.
-        source: digest of the module.
-        tests: digest of the test file that failed, or of all that passed.
-        why: the argument for an equivalent mutant.
+        id: Id of the mutant.
+        module: Path of the module.
+        title: Line and operator of the mutant.
+        before: Clause before the change.
+        after: Clause with the change.
+        outcome: Outcome of the tests; `equivalent` if no test can fail.
+        covering: Number of tests that reach the mutant.
+        source: Digest of the module.
+        tests: Digest of the test file that failed, or of all test files that passed.
+        why: Reason why the mutant is equivalent.
     """
 
     id: str
@@ -46,7 +46,7 @@ class Result:
     why: str = ""
 
     @classmethod
-    def of(
+    def from_outcome(
         cls,
         root: Path,
         mutant: Mutant,
@@ -55,7 +55,7 @@ class Result:
         *,
         why: str = "",
     ) -> Self:
-        """Return the result of a mutant, with the digests of what it was found with."""
+        """Create the result of a mutant, with digests of the module and of the tests."""
         names = list(covering)
         return cls(
             id=mutant.id,
@@ -72,39 +72,39 @@ class Result:
 
 
 class Results:
-    """The results so far, which a later run takes over where neither code nor tests changed."""
+    """Stored results, which a later run reuses if neither code nor tests have changed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._known: dict[str, Result] = {}
+        self._results: dict[str, Result] = {}
         if path.exists():
             for line in path.read_text().splitlines():
                 fields = json.loads(line)
                 result = Result(**{**fields, "outcome": Outcome(**fields["outcome"])})
-                self._known[result.id] = result
+                self._results[result.id] = result
 
-    def find(self, root: Path, mutant: Mutant, covering: dict[str, float]) -> Result | None:
+    def find_valid(self, root: Path, mutant: Mutant, covering: dict[str, float]) -> Result | None:
         """Return a mutant's result if it still holds."""
-        known = self._known.get(mutant.id)
-        if known is None or known.source != digest_source(root / mutant.module):
+        result = self._results.get(mutant.id)
+        if result is None or result.source != digest_source(root / mutant.module):
             return None
-        tests = [known.outcome.by] if known.outcome.by else covering
-        return known if known.tests == digest_tests(root, tests) else None
+        tests = [result.outcome.by] if result.outcome.by else covering
+        return result if result.tests == digest_tests(root, tests) else None
 
     def add(self, result: Result) -> None:
         """Append a result to the file."""
-        self._known[result.id] = result
+        self._results[result.id] = result
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a") as file:
             file.write(json.dumps(asdict(result)) + "\n")
 
 
-def read_equivalents(path: Path = EQUIVALENT) -> dict[tuple[str, str, str], str]:
-    """Return the mutants that no test can kill: (module, before, after) → why."""
-    found: dict[tuple[str, str, str], str] = {}
+def read_equivalents(path: Path = EQUIVALENT_PATH) -> dict[tuple[str, str, str], str]:
+    """Return the mutants that no test can kill: (module, before, after) → reason."""
+    equivalents: dict[tuple[str, str, str], str] = {}
     for entry in tomllib.loads(path.read_text()).get("mutant", []):
-        found[entry["module"], entry["before"], entry["after"]] = entry["why"]
-    return found
+        equivalents[entry["module"], entry["before"], entry["after"]] = entry["why"]
+    return equivalents
 
 
 def digest_source(path: Path) -> str:
@@ -121,7 +121,7 @@ def digest_tests(root: Path, names: Iterable[str]) -> str:
     return digest.hexdigest()[:16]
 
 
-def report(results: list[Result]) -> str:
+def format_report(results: list[Result]) -> str:
     """Return a table of the modules, and each survivor by name."""
     kinds = ("killed", "timeout", "equivalent", "survived", "uncovered")
     counts: dict[str, Counter[str]] = defaultdict(Counter)
@@ -134,8 +134,8 @@ def report(results: list[Result]) -> str:
         cells = [module, str(count.total()), *(str(count[kind]) for kind in kinds)]
         lines.append(f"| {' | '.join(cells)} |")
     for kind in ("survived", "uncovered", "timeout"):
-        found = [result for result in results if result.outcome.status == kind]
-        lines += ["", f"{kind}: {len(found)}", *map(_describe, found)]
+        equivalents = [result for result in results if result.outcome.status == kind]
+        lines += ["", f"{kind}: {len(equivalents)}", *map(_describe, equivalents)]
     good = whole.total() - whole["survived"] - whole["uncovered"]
     rate = good / (whole.total() or 1)
     return "\n".join([*lines, "", f"killed or equivalent: {good} of {whole.total()}, {rate:.1%}"])

@@ -1,4 +1,4 @@
-"""The modules that are mutated, the tests that may notice, and which mutants are drawn."""
+"""Define the mutated modules and their tests, and draw mutants."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mutation.mutants import Mutant, find_mutants
+from mutation.mutants import Mutant, list_mutants
 
 TESTS = (
     "tests/unit",
@@ -18,17 +18,17 @@ TESTS = (
     "tests/infra",
     "tests/sagemaker_jobs/test_serve_model.py",
 )
-"""Tests whose coverage is recorded. The local cloud's run in processes that see no mutant."""
-LEFT_OUT = (
+"""Tests whose coverage is recorded. Those of the local cloud run in processes without mutants."""
+EXCLUDED_TESTS = (
     "tests/unit/training",
     "tests/unit/sagemaker/jobs",
     "tests/unit/labels",
     "tests/unit/evaluation",
     "tests/infra/test_check.py",
 )
-"""Tests that reach the modules below only on their way to something else, and slowly."""
+"""Slow tests that reach the modules below only indirectly."""
 
-_RUN = (
+_RUN_MODULES = (
     "src/swath/messages/execution_events.py",
     "src/swath/pipeline/start.py",
     "src/swath/pipeline/executions.py",
@@ -46,9 +46,9 @@ _RUN = (
     "src/swath/database/load.py",
     "src/swath/database/failures.py",
 )
-"""The modules that decide which rows a scene has. They get more mutants than their size says."""
+"""Modules that determine which rows a scene has. They get additional mutants."""
 _MODULES = (
-    *_RUN,
+    *_RUN_MODULES,
     "src/swath/detection/engine.py",
     "src/swath/raster/georeference.py",
     "src/swath/raster/polygons.py",
@@ -75,13 +75,13 @@ _MODULES = (
 
 @dataclass(frozen=True)
 class Target:
-    """A module that is mutated.
+    """Module that is mutated.
 
     Attributes:
-        module: its path from the root of the repository.
-        weight: its share of the mutants, beside the size of the module.
-        tests: folders whose tests all see the module, whatever the coverage says: a fixture of the
-            session runs it once for all of them.
+        module: Path of the module from the root of the repository.
+        weight: Factor of the number of mutants, besides the size of the module.
+        tests: Folders whose tests all depend on the module, whatever the coverage is: a session
+            fixture runs the module once for all of them.
     """
 
     module: str
@@ -89,7 +89,7 @@ class Target:
     tests: tuple[str, ...] = ()
 
 
-def find_targets(root: Path) -> list[Target]:
+def list_targets(root: Path) -> list[Target]:
     """Return the modules that are mutated."""
     paths = [path for pattern in _MODULES for path in sorted(root.glob(pattern))]
     modules = [path.relative_to(root).as_posix() for path in paths if path.name != "__init__.py"]
@@ -100,43 +100,47 @@ def _target(module: str) -> Target:
     if module.startswith("infra/"):
         # Each mutant needs a synthesis of its own, half a minute.
         return Target(module, weight=0.4, tests=("tests/infra",))
-    return Target(module, weight=1.8 if module in _RUN else 1)
+    return Target(module, weight=1.8 if module in _RUN_MODULES else 1)
 
 
-def is_named(module: str, names: Sequence[str]) -> bool:
-    """Tell whether a module's path contains one of the names; True without names."""
+def matches_names(module: str, names: Sequence[str]) -> bool:
+    """Return whether a module's path contains one of the names; True without names."""
     return not names or any(name in module for name in names)
 
 
-def draw(root: Path, targets: list[Target], *, seed: str, count: int) -> list[Mutant]:
-    """Draw about so many mutants: more from large modules, and of each operator alike.
+def draw_mutants(root: Path, targets: list[Target], *, seed: str, count: int) -> list[Mutant]:
+    """Draw about `count` mutants: more of large modules, and equally many of each operator.
 
     The order of a mutant in the draw depends on the seed and its content, so that a change
     elsewhere in the module leaves it in the draw.
     """
-    found = {target.module: find_mutants(root, target.module) for target in targets}
-    shares = {
-        target.module: target.weight * math.sqrt(len(found[target.module])) for target in targets
+    mutants_by_module = {target.module: list_mutants(root, target.module) for target in targets}
+    weights = {
+        target.module: target.weight * math.sqrt(len(mutants_by_module[target.module]))
+        for target in targets
     }
-    whole = sum(shares.values()) or 1
+    total_weight = sum(weights.values()) or 1
     drawn: list[Mutant] = []
     for target in targets:
-        wanted = max(1, math.ceil(count * shares[target.module] / whole))
-        drawn += _draw(found[target.module], seed, wanted)
+        target_count = max(1, math.ceil(count * weights[target.module] / total_weight))
+        drawn += _draw_module(mutants_by_module[target.module], seed, target_count)
     return drawn
 
 
-def _draw(mutants: list[Mutant], seed: str, count: int) -> list[Mutant]:
-    kinds: dict[str, list[Mutant]] = defaultdict(list)
-    for mutant in sorted(mutants, key=lambda mutant: _rank(seed, mutant.id)):
-        kinds[mutant.operator].append(mutant)
-    order = sorted(kinds, key=lambda kind: _rank(seed, mutants[0].module, kind))
-    rounds = max(map(len, kinds.values()), default=0)
-    dealt = [
-        kinds[kind][turn] for turn in range(rounds) for kind in order if turn < len(kinds[kind])
+def _draw_module(mutants: list[Mutant], seed: str, count: int) -> list[Mutant]:
+    by_operator: dict[str, list[Mutant]] = defaultdict(list)
+    for mutant in sorted(mutants, key=lambda mutant: _random_key(seed, mutant.id)):
+        by_operator[mutant.operator].append(mutant)
+    order = sorted(by_operator, key=lambda kind: _random_key(seed, mutants[0].module, kind))
+    rounds = max(map(len, by_operator.values()), default=0)
+    drawn = [
+        by_operator[kind][turn]
+        for turn in range(rounds)
+        for kind in order
+        if turn < len(by_operator[kind])
     ]
-    return dealt[:count]
+    return drawn[:count]
 
 
-def _rank(*parts: str) -> str:
+def _random_key(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -4,9 +4,9 @@ import ast
 
 import pytest
 
-from mutation.mutants import find_mutants, mutate
-from mutation.results import Result, Results, digest_source, read_equivalents, report
-from mutation.targets import Target, draw, find_targets, is_named
+from mutation.mutants import list_mutants, mutate
+from mutation.results import Result, Results, digest_source, format_report, read_equivalents
+from mutation.targets import Target, draw_mutants, list_targets, matches_names
 from mutation.trial import Outcome
 from tests.test_makefile import ROOT
 
@@ -36,7 +36,7 @@ def root(tmp_path):
 
 
 def test_what_is_for_people_and_types_is_left_alone(root):
-    changes = {(mutant.operator, mutant.after) for mutant in find_mutants(root, MODULE)}
+    changes = {(mutant.operator, mutant.after) for mutant in list_mutants(root, MODULE)}
 
     assert changes == {
         ("constant", "def least(numbers: Numbers | None, most: int=10) -> int:"),
@@ -51,7 +51,7 @@ def test_what_is_for_people_and_types_is_left_alone(root):
 
 
 def test_a_mutant_is_its_module_with_one_change(root):
-    mutants = {mutant.after: mutant for mutant in find_mutants(root, MODULE)}
+    mutants = {mutant.after: mutant for mutant in list_mutants(root, MODULE)}
     chosen = mutants["return max(*numbers, most)"]
 
     lines = mutate(root, chosen).splitlines()
@@ -65,15 +65,15 @@ def test_a_mutant_is_its_module_with_one_change(root):
 
 
 def test_a_mutant_has_its_name_wherever_the_code_stands(root):
-    before = [mutant.id for mutant in find_mutants(root, MODULE)]
+    before = [mutant.id for mutant in list_mutants(root, MODULE)]
     (root / MODULE).write_text(SOURCE.replace("\n\n\n", "\n\n\n# A remark.\n\n\n"))
 
-    assert [mutant.id for mutant in find_mutants(root, MODULE)] == before
+    assert [mutant.id for mutant in list_mutants(root, MODULE)] == before
     assert len(set(before)) == len(before)
 
 
 def test_a_mutant_that_is_gone_is_said_to_be(root):
-    chosen = find_mutants(root, MODULE)[-1]
+    chosen = list_mutants(root, MODULE)[-1]
     (root / MODULE).write_text("a = 1\n")
 
     with pytest.raises(LookupError, match=chosen.id):
@@ -81,8 +81,10 @@ def test_a_mutant_that_is_gone_is_said_to_be(root):
 
 
 def test_a_seed_draws_the_same_and_another_one_others():
-    targets = [target for target in find_targets(ROOT) if is_named(target.module, ["stitching/"])]
-    one, again, other = (draw(ROOT, targets, seed=seed, count=40) for seed in "112")
+    targets = [
+        target for target in list_targets(ROOT) if matches_names(target.module, ["stitching/"])
+    ]
+    one, again, other = (draw_mutants(ROOT, targets, seed=seed, count=40) for seed in "112")
 
     assert one == again
     assert {m.id for m in one} != {m.id for m in other}
@@ -92,9 +94,9 @@ def test_a_seed_draws_the_same_and_another_one_others():
 
 
 def test_all_that_a_module_has_may_be_drawn(root):
-    drawn = draw(root, [Target(MODULE)], seed="1", count=1000)
+    drawn = draw_mutants(root, [Target(MODULE)], seed="1", count=1000)
 
-    assert sorted(m.id for m in drawn) == sorted(m.id for m in find_mutants(root, MODULE))
+    assert sorted(m.id for m in drawn) == sorted(m.id for m in list_mutants(root, MODULE))
 
 
 def result_of(mutant, root, status, **fields):
@@ -111,15 +113,17 @@ def result_of(mutant, root, status, **fields):
 
 
 def test_a_result_holds_until_code_or_tests_change(root):
-    mutant, *_ = find_mutants(root, MODULE)
+    mutant, *_ = list_mutants(root, MODULE)
     test = "test_small.py::test_one"
     (root / "test_small.py").write_text("1")
     Results(root / "results.jsonl").add(
-        Result.of(root, mutant, Outcome("killed", by=test), {test: 1.0, "test_other.py::a": 1.0})
+        Result.from_outcome(
+            root, mutant, Outcome("killed", by=test), {test: 1.0, "test_other.py::a": 1.0}
+        )
     )
 
     def found():
-        return Results(root / "results.jsonl").find(root, mutant, {test: 1.0})
+        return Results(root / "results.jsonl").find_valid(root, mutant, {test: 1.0})
 
     assert found().outcome.by == test
     (root / MODULE).write_text(SOURCE.replace('"""A module."""', '"""A module."""  # Said.'))
@@ -132,11 +136,11 @@ def test_a_result_holds_until_code_or_tests_change(root):
 
 
 def test_the_report_counts_and_names_the_survivors(root):
-    mutants = find_mutants(root, MODULE)
+    mutants = list_mutants(root, MODULE)
     kinds = ["survived", "killed", "timeout", "equivalent"]
     results = [result_of(m, root, kind) for m, kind in zip(mutants, kinds, strict=False)]
 
-    text = report(results)
+    text = format_report(results)
 
     assert "| small.py | 4 | 1 | 1 | 1 | 1 | 0 |" in text
     assert f"survived: 1\n{mutants[0].title}" in text
@@ -147,6 +151,6 @@ def test_every_equivalent_mutant_is_one_of_its_module_and_has_a_reason():
     known = {}
     for (module, before, after), why in read_equivalents().items():
         if module not in known:
-            known[module] = {(m.before, m.after) for m in find_mutants(ROOT, module)}
+            known[module] = {(m.before, m.after) for m in list_mutants(ROOT, module)}
         assert (before, after) in known[module], f"{module} has no such mutant any more: {after}"
         assert len(why) > 20

@@ -9,7 +9,7 @@ import pytest
 
 from mutation import coverage_map
 from mutation.coverage_map import CoverageMap
-from mutation.mutants import find_mutants
+from mutation.mutants import list_mutants
 from mutation.recording import Recording
 from mutation.targets import Target
 
@@ -75,7 +75,7 @@ def test_lines_that_changed_are_reached_by_who_reached_what_stood_there(recordin
 
 def test_only_test_files_that_changed_are_recorded_again(root, tmp_path, monkeypatch):
     monkeypatch.setattr(coverage_map, "TESTS", ("tests",))
-    monkeypatch.setattr(coverage_map, "find_targets", lambda _: [Target(MODULE)])
+    monkeypatch.setattr(coverage_map, "list_targets", lambda _: [Target(MODULE)])
     recordings = tmp_path / "recordings"
     made, make = [], Recording.make
     monkeypatch.setattr(Recording, "make", lambda *args: (made.append(args[-1]), make(*args))[1])
@@ -83,8 +83,8 @@ def test_only_test_files_that_changed_are_recorded_again(root, tmp_path, monkeyp
     def covering(after):
         known = CoverageMap(root, recordings)
         known.update()
-        (mutant,) = [m for m in find_mutants(root, MODULE) if m.after == after]
-        return list(known.covering(mutant, Target(MODULE)))
+        (mutant,) = [m for m in list_mutants(root, MODULE) if m.after == after]
+        return list(known.covering_tests(mutant, Target(MODULE)))
 
     assert covering("return A - 1") == [ONE]
     assert covering("return A - 2") == []

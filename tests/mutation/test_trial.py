@@ -4,8 +4,8 @@ import subprocess
 
 import pytest
 
-from mutation.mutants import find_mutants
-from mutation.trial import Tree
+from mutation.mutants import list_mutants
+from mutation.trial import RepositoryCopy
 
 FILES = {
     "pyproject.toml": '[tool.pytest.ini_options]\naddopts = ["--import-mode=importlib"]\n'
@@ -28,14 +28,14 @@ def tree(tmp_path, monkeypatch):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(content)
     subprocess.run(["git", "init", "-q"], cwd=root, check=True)
-    tree = Tree(root, tmp_path / "copy")
+    tree = RepositoryCopy(root, tmp_path / "copy")
     tree.refresh()
     monkeypatch.chdir(tree.folder)
     return tree
 
 
 def mutant_of(tree, after):
-    (mutant,) = [m for m in find_mutants(tree.root, MODULE) if m.after == after]
+    (mutant,) = [m for m in list_mutants(tree.root, MODULE) if m.after == after]
     return mutant
 
 
@@ -60,7 +60,7 @@ def test_a_mutant_that_no_test_notices_survives(tree):
 
 
 def test_a_mutant_that_hangs_is_stopped(tree, monkeypatch):
-    monkeypatch.setattr("mutation.plugin._LEAST_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("mutation.plugin._MIN_TIMEOUT_SECONDS", 0.5)
 
     outcome = try_mutant(tree, "mark += 1", "test_too_much", seconds=0.01)
 
@@ -68,7 +68,7 @@ def test_a_mutant_that_hangs_is_stopped(tree, monkeypatch):
 
 
 def test_a_child_that_hangs_outside_a_test_is_stopped(tree, monkeypatch):
-    monkeypatch.setattr("mutation.trial._START_S", 0.5)
+    monkeypatch.setattr("mutation.trial._START_SECONDS", 0.5)
     (tree.folder / "conftest.py").write_text("while True:\n    pass\n")
 
     assert try_mutant(tree, "mark += 1", "test_much", seconds=0.01).status == "timeout"

@@ -95,10 +95,10 @@ def test_a_failure_is_recorded_though_what_it_needs_is_away_for_hours(
     assert retrier.max_delay <= 300, "a database that is back is soon noticed"
 
 
-def test_what_waiting_cannot_mend_is_set_aside_within_minutes(recording: dict[str, Any]):
+def test_errors_that_waiting_cannot_fix_fail_within_minutes(recording: dict[str, Any]):
     last = recording["Retry"][-1]
     assert last["ErrorEquals"] == ["States.TaskFailed"]
-    retrier = Retrier.of(last)
+    retrier = Retrier.from_entry(last)
 
     assert sum(map(retrier.upper_bound, range(retrier.max_attempts))) < 10 * 60
     # Redriving starts at the state that failed, which a Catch would not be.
