@@ -58,7 +58,7 @@ def test_a_box_at_the_border_answers_from_its_middle():
 
 
 def test_an_object_whose_middle_is_outside_has_only_what_lies_in_it():
-    assert not len(assigned([-40, 10, 4, 14]).place)
+    assert not len(assigned([-40, 10, 4, 14]).cells)
 
 
 def test_what_has_no_area_answers_nowhere():
