@@ -46,8 +46,8 @@ _MAX_CAUSE_CHARACTERS = 500
 _MAX_QUEUED_BATCHES = 2
 """Number of batches that wait for a worker, or are done and not yet returned."""
 MIN_TILES_PER_YIELD = 8
-"""Least number of tiles whose detections are sorted out and returned together. Each call has a cost
-of its own; for a single tile it is a hundredth of a small model's run time."""
+"""Minimum number of tiles whose detections are yielded together. Each call of `Task.keep_owned` has
+a cost; for a single tile it is a hundredth of a small model's run time."""
 _MAX_EMPTY_TILES = 256
 """Number of skipped or failed tiles after which a batch is passed on, to report progress."""
 

@@ -178,10 +178,10 @@ def _soft_nms_scores(
     undecided = np.ones(len(scores), dtype=np.bool_)
     while len(a):
         outranked = (scores[a] > scores[b]) | ((scores[a] == scores[b]) & (a < b))
-        settled = undecided.copy()
-        settled[b[outranked]] = False
-        undecided &= ~settled
-        affected = settled[a]
+        processed = undecided.copy()
+        processed[b[outranked]] = False
+        undecided &= ~processed
+        affected = processed[a]
         np.multiply.at(scores, b[affected], decay[affected])
         undecided &= scores >= threshold
         both = undecided[a] & undecided[b]

@@ -64,13 +64,13 @@ class BoxesOrPolygons:
 
 
 def union(outlines: Polygons, *, is_oriented: bool) -> shapely.Geometry:
-    """Return the union of outlines; for oriented boxes, the least oriented box around them."""
+    """Return the union of outlines; for oriented boxes, its minimum-area rotated rectangle."""
     joined = shapely.union_all(outlines)
     return min_area_rotated_rect(joined) if is_oriented else joined
 
 
 def min_area_rotated_rect(outline: shapely.Geometry) -> shapely.Geometry:
-    """Return the least oriented box around an outline.
+    """Return the minimum-area rotated rectangle around an outline.
 
     Shapely may return a sliver if vertices lie within a rounding error of one another, as those of
     a union do. Such vertices are dropped first.

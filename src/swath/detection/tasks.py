@@ -63,7 +63,7 @@ class Task(Protocol):
         """
 
     def stitch(self, flagged: Detections) -> Detections:
-        """Join the parts and decide the doubtful among the flagged detections of all tiles.
+        """Join truncated detections and resolve ambiguous ones, given those of all tiles.
 
         Args:
             flagged: Detections that `keep_owned` flagged, in any order.
@@ -101,7 +101,7 @@ class _StitchedTask:
         return self.stitcher.stitch_interior(flagged, inside)
 
     def stitch(self, flagged: Detections) -> Detections:
-        """Join the parts and decide the doubtful detections."""
+        """Join truncated detections and resolve ambiguous ones."""
         return self.stitcher.stitch(flagged)
 
 

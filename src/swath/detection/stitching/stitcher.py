@@ -16,7 +16,7 @@ Two whole views are paired if they overlap by the package's threshold. Any other
 they agree in the region that the windows of their tiles share. Each view keeps its best match in
 each other tile if the choice is mutual; each connected component is one object. The owner's view is
 reported for the object. Without an owner's view, the parts are joined. If each tile assigned the
-object to another tile, the best view is reported. A lone guest, which its owner did not report, is
+object to another tile, the best view is reported. A lone view that its owner did not report is
 dropped.
 
 The strategy of `Matching` does not change the stitching: it applies to rival candidates of one
