@@ -10,7 +10,7 @@ from constructs import Construct
 from infra.constructs.function import BYTES_PER_GIB, Function
 from infra.constructs.model_catalog import ModelCatalog
 from infra.grants import read_objects, write_objects
-from swath.models.packing import MAX_BYTES
+from swath.models.packing import MAX_PACKAGE_BYTES
 
 LAMBDA_MEMORY_MIB = 3008
 """Memory of the function in MiB: a new account's maximum, which comes with nearly two CPUs."""
@@ -37,7 +37,7 @@ class InferShard(Function):
             memory_mib=LAMBDA_MEMORY_MIB,
             timeout=Duration.minutes(15),
             # The disk must hold a package's archive, its unpacked files and the shard's results.
-            storage_gib=2 * MAX_BYTES // BYTES_PER_GIB + 2,
+            storage_gib=2 * MAX_PACKAGE_BYTES // BYTES_PER_GIB + 2,
             log_retention=log_retention,
         )
         models.grant_read_packages(self.role)

@@ -11,7 +11,7 @@ from infra.constructs.function import BYTES_PER_GIB, Function
 from infra.constructs.infer_shard import LAMBDA_MEMORY_MIB
 from infra.constructs.model_catalog import ModelCatalog
 from infra.grants import read_objects, write_objects
-from swath.models.packing import MAX_BYTES
+from swath.models.packing import MAX_PACKAGE_BYTES
 from swath.settings import EndpointKind, PlanSettings
 
 
@@ -46,7 +46,7 @@ class PlanScene(Function):
             memory_mib=2048,
             timeout=Duration.minutes(15),
             # The disk must hold a package's archive, which may be slightly larger than its files.
-            storage_gib=MAX_BYTES // BYTES_PER_GIB + 1,
+            storage_gib=MAX_PACKAGE_BYTES // BYTES_PER_GIB + 1,
             log_retention=log_retention,
         )
         models.grant_read_packages(self.role)

@@ -27,7 +27,7 @@ from swath.evaluation.assess import assess, parse_bounds, parse_label_format, re
 from swath.evaluation.evaluate import DEFAULT_SCORE_FLOOR
 from swath.evaluation.gate import GateResult
 from swath.labels.renaming import parse_class_map
-from swath.models.packing import DESCRIPTION
+from swath.models.packing import DESCRIPTION_FILE
 from swath.observability.jobs import log_to_stderr, run_job
 from swath.sagemaker.jobs.reason import write_reason
 
@@ -127,7 +127,7 @@ def _in_use(folder: Path) -> str | None:
     if not folder.is_dir():
         return None
     evaluations = sorted(folder.glob("*.json"))
-    known = len(evaluations) == 1 and evaluations[0].name != DESCRIPTION
+    known = len(evaluations) == 1 and evaluations[0].name != DESCRIPTION_FILE
     return str(evaluations[0]) if known else _package(folder)
 
 
@@ -137,12 +137,12 @@ def _package(folder: Path) -> str:
     Raises:
         InputError: The folder holds neither, or several archives.
     """
-    if (folder / DESCRIPTION).is_file():
+    if (folder / DESCRIPTION_FILE).is_file():
         return str(folder)
     archives = sorted(folder.glob("*.tar.gz"))
     if len(archives) != 1:
         raise InputError(
-            f"{folder} has neither {DESCRIPTION} nor exactly one .tar.gz, but "
+            f"{folder} has neither {DESCRIPTION_FILE} nor exactly one .tar.gz, but "
             f"{[path.name for path in archives]}; give the job one package as its input model"
         )
     return str(archives[0])

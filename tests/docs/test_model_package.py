@@ -8,7 +8,7 @@ import pytest
 from stac_model.schema import MLModelProperties
 
 from swath.models.mlm import parse_description
-from swath.models.nms_options import Matching
+from swath.models.nms_options import NmsOptions
 from swath.raster.band_units import Unit
 from tests.helpers.packages import description
 
@@ -19,7 +19,7 @@ WHOLE = [fragment for fragment in FRAGMENTS if "mlm:output" in fragment]
 OF_BANDS = [fragment for fragment in FRAGMENTS if "bands" in fragment]
 
 
-def item_of(fragment):
+def build_item(fragment):
     """A whole `mlm.json` with that fragment, of tiles of 512 px."""
 
     def change(item):
@@ -32,7 +32,7 @@ def item_of(fragment):
 
 @pytest.mark.parametrize("fragment", WHOLE, ids=lambda f: f["mlm:output"][0]["tasks"][0])
 def test_each_fragment_describes_a_model(fragment):
-    item = item_of(fragment)
+    item = build_item(fragment)
 
     model = parse_description(json.dumps(item).encode())
 
@@ -46,7 +46,7 @@ def test_each_fragment_describes_a_model(fragment):
 def test_every_task_and_head_has_a_fragment():
     found = {
         (model.task, model.head)
-        for model in (parse_description(json.dumps(item_of(f)).encode()) for f in WHOLE)
+        for model in (parse_description(json.dumps(build_item(f)).encode()) for f in WHOLE)
     }
 
     assert found == {
@@ -63,12 +63,12 @@ def test_every_task_and_head_has_a_fragment():
 
 def test_the_fragment_on_doubles():
     (options,) = (f["mlm:hyperparameters"] for f in FRAGMENTS if f not in WHOLE + OF_BANDS)
-    plain = item_of(WHOLE[0])
+    plain = build_item(WHOLE[0])
     plain["properties"]["mlm:hyperparameters"].update(options)
 
     model = parse_description(json.dumps(plain).encode())
 
-    assert model.matching == Matching(strategy="nmm", metric="ios", threshold=0.5)
+    assert model.matching == NmsOptions(strategy="nmm", metric="ios", threshold=0.5)
 
 
 def test_the_fragment_on_units():

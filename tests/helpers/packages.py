@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from swath import storage
 from swath.messages import Backend, ModelRef, RunOptions, RunRequest, SceneRef
 from swath.models import packing
-from swath.models.mlm_output import Hyperparameters, Output, read_answer
+from swath.models.mlm_output import Hyperparameters, MlmOutput, parse_output_spec
 from swath.models.package import describe_package
 from swath.pipeline.planning import plan_run
 from swath.settings import PlanSettings
@@ -158,8 +158,8 @@ def output_entries(task, shapes, classes) -> list[dict]:
 def answer_of(task, shapes, *, classes=("a", "b"), **options):
     """What the package of such a model says of its outputs."""
     options = {"overlap": 4, "score_threshold": 0.5} | options
-    return read_answer(
-        msgspec.convert(output_entries(task, shapes, classes), list[Output]),
+    return parse_output_spec(
+        msgspec.convert(output_entries(task, shapes, classes), list[MlmOutput]),
         msgspec.convert(options, Hyperparameters),
     )
 

@@ -96,23 +96,23 @@ def check(
     report = check_package(model, images=scene or [], tiles=tiles, tolerance=max_difference)
     _print_trials(report)
     if not report.passed:
-        for fault in report.faults[1:]:
+        for fault in report.failures[1:]:
             print_line(f"also failed: {fault}")
-        print_error(report.faults[0])
+        print_error(report.failures[0])
         raise typer.Exit(EXIT_FAILED)
 
 
 @app.command("show", cls=Command, epilog=examples("swath model show models/ships"))
 def show(model: inputs.Model) -> None:
     """Show the description of a model package."""
-    from swath.packaging.summary import facts_of
+    from swath.packaging.summary import summarize_package
 
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     group = ""
-    for fact in facts_of(model):
+    for fact in summarize_package(model):
         shown = "" if fact.group == group else fact.group
         table.add_row(shown, Text(fact.name), Text(fact.value))
         group = fact.group
@@ -163,9 +163,9 @@ def optimize(
     The scenes calibrate the smaller weights. With --val-labels, the loss is measured as AP or
     mIoU. Without them, it is the fraction of the results on these scenes that change.
     """
-    from swath.packaging.optimize import optimise_package
+    from swath.packaging.optimize import optimize_package
 
-    result = optimise_package(
+    result = optimize_package(
         model,
         out,
         precision,
@@ -215,7 +215,7 @@ def publish(
             labels=_read_validation_labels(val_labels, val_scenes),
             evaluation=evaluation,
             tolerance=tolerance,
-            closed=gate,
+            is_required=gate,
         ),
     )
     published = (f"{result.name} {result.digest[:12]}: {folder}" for folder in result.places)
@@ -235,7 +235,7 @@ def _print_trials(report: CheckReport) -> None:
             trial.batch,
             "" if trial.milliseconds is None else f"{trial.milliseconds:.1f}",
             "" if trial.difference is None else f"{trial.difference:.1e}",
-            "failed" if trial.fault else "passed",
+            "failed" if trial.failure else "passed",
         )
     print_table(table)
     print_line(

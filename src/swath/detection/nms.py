@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from swath._types import Boxes, Floats, Ints, Mask, Polygons
 from swath.detection.boxes import overlapping_pairs, overlapping_pairs_between
 from swath.detection.overlap import BoxesOrPolygons, min_area_rotated_rect, union
-from swath.models.nms_options import Matching, Metric
+from swath.models.nms_options import NmsOptions, OverlapMetric
 
 Scores = NDArray[np.float32]
 Labels = NDArray[np.int16]
@@ -34,7 +34,7 @@ def apply_nms(
     boxes: Boxes,
     score: Scores,
     label: Labels,
-    matching: Matching,
+    matching: NmsOptions,
     *,
     outline: Polygons | None = None,
     is_oriented: bool = False,
@@ -73,7 +73,9 @@ def apply_nms(
     return shapes.box, score[kept], label[kept], shapes.outline
 
 
-def nms_assign(shapes: BoxesOrPolygons, label: Labels, metric: Metric, threshold: float) -> Ints:
+def nms_assign(
+    shapes: BoxesOrPolygons, label: Labels, metric: OverlapMetric, threshold: float
+) -> Ints:
     """Return the row of each candidate's leader in greedy NMS, (n,).
 
     A kept candidate leads itself.
@@ -135,7 +137,7 @@ def greedy_suppress(count: int, winner: Ints, loser: Ints) -> Mask:
 
 
 def _overlapping_in_class(
-    shapes: BoxesOrPolygons, label: Labels, rows: Ints, metric: Metric, threshold: float
+    shapes: BoxesOrPolygons, label: Labels, rows: Ints, metric: OverlapMetric, threshold: float
 ) -> tuple[Ints, Ints]:
     """Return pairs of `rows` with one class and an overlap above the threshold, the better first.
 
@@ -146,7 +148,12 @@ def _overlapping_in_class(
 
 
 def _select_matches(
-    shapes: BoxesOrPolygons, label: Labels, a: Ints, b: Ints, metric: Metric, threshold: float
+    shapes: BoxesOrPolygons,
+    label: Labels,
+    a: Ints,
+    b: Ints,
+    metric: OverlapMetric,
+    threshold: float,
 ) -> tuple[Ints, Ints]:
     same = label[a] == label[b]
     a, b = a[same], b[same]
@@ -163,7 +170,7 @@ def _assign_leaders(leader: Ints, better: Ints, worse: Ints) -> None:
 
 
 def _soft_nms_scores(
-    shapes: BoxesOrPolygons, score: Scores, label: Labels, matching: Matching, threshold: float
+    shapes: BoxesOrPolygons, score: Scores, label: Labels, matching: NmsOptions, threshold: float
 ) -> Scores:
     """Return the scores (n,) after soft-NMS with a Gaussian (Bodla et al., 2017).
 
@@ -190,7 +197,7 @@ def _soft_nms_scores(
 
 
 def _merge_groups(
-    shapes: BoxesOrPolygons, score: Scores, leader: Ints, matching: Matching, *, is_oriented: bool
+    shapes: BoxesOrPolygons, score: Scores, leader: Ints, matching: NmsOptions, *, is_oriented: bool
 ) -> BoxesOrPolygons:
     """Return shapes whose leaders are combined by the strategy; other rows are undefined."""
     if matching.strategy == "nmm":

@@ -9,7 +9,7 @@ import shapely
 
 from swath._types import Boxes, Floats, Ints, Polygons
 from swath.detection.boxes import area, intersection_area, ratio
-from swath.models.nms_options import Metric
+from swath.models.nms_options import OverlapMetric
 
 _SIMPLIFY_TOLERANCE_PX = 1e-6
 """Distance in px below which vertices count as rounding errors."""
@@ -31,7 +31,7 @@ class BoxesOrPolygons:
         """Return the given rows."""
         return BoxesOrPolygons(self.box[rows], None if self.outline is None else self.outline[rows])
 
-    def overlap(self, better: Ints, worse: Ints, metric: Metric) -> Floats:
+    def overlap(self, better: Ints, worse: Ints, metric: OverlapMetric) -> Floats:
         """Return the overlap of pairs: shared area over the union, or over the worse's area.
 
         Args:
@@ -44,7 +44,7 @@ class BoxesOrPolygons:
             intersection, of_better + of_worse - intersection if metric == "iou" else of_worse
         )
 
-    def symmetric_overlap(self, a: Ints, b: Ints, metric: Metric) -> Floats:
+    def symmetric_overlap(self, a: Ints, b: Ints, metric: OverlapMetric) -> Floats:
         """Return the overlap of pairs without a better one, (pairs,).
 
         The divisor is the union for `iou`, else the area of the larger shape.

@@ -12,7 +12,7 @@ from swath.detection.decode import detr, torchvision, yolo, yolo_masks
 from swath.detection.detections import Detections
 from swath.detection.nms import apply_nms, nms_assign
 from swath.detection.overlap import BoxesOrPolygons
-from swath.models.nms_options import Matching
+from swath.models.nms_options import NmsOptions
 
 if TYPE_CHECKING:
     from swath._types import Polygons
@@ -33,7 +33,7 @@ _OUTLINE_TRACERS: dict[HeadName, Callable[[Outputs, OutputSpec, int, Candidates]
     "torchvision": torchvision.trace_outlines,
     "prototypes": yolo_masks.trace_outlines,
 }
-_NO_NMS = Matching(strategy="none")
+_NO_NMS = NmsOptions(strategy="none")
 _COLLECTION = shapely.GeometryType.GEOMETRYCOLLECTION
 
 
@@ -69,7 +69,7 @@ def decode_detections(outputs: Outputs, output_spec: OutputSpec, tile: Tile) -> 
     return _to_scene(Detections.from_tile(box, score, label, tile.index, outline), tile)
 
 
-def _nms_by_boxes(candidates: Candidates, matching: Matching) -> Candidates:
+def _nms_by_boxes(candidates: Candidates, matching: NmsOptions) -> Candidates:
     """Return the candidates that NMS by boxes keeps, best first."""
     candidates = candidates.take(np.argsort(-candidates.score, kind="stable"))
     leader = nms_assign(

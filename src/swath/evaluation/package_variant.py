@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from swath.models.packing import DESCRIPTION
+from swath.models.packing import DESCRIPTION_FILE
 
 if TYPE_CHECKING:
     from swath.models.package import ModelPackage
@@ -31,11 +31,11 @@ def write_variant(package: ModelPackage, target: Path, **hyperparameters: Any) -
         hyperparameters: Entries of `mlm:hyperparameters` to replace.
     """
     shutil.copytree(package.folder, target, copy_function=_link_or_copy)
-    item = json.loads((package.folder / DESCRIPTION).read_bytes())
+    item = json.loads((package.folder / DESCRIPTION_FILE).read_bytes())
     item["properties"][_HYPERPARAMETERS] |= hyperparameters
     # Write a new file, since writing to the hard link would change the original package.
-    (target / DESCRIPTION).unlink()
-    (target / DESCRIPTION).write_text(json.dumps(item))
+    (target / DESCRIPTION_FILE).unlink()
+    (target / DESCRIPTION_FILE).write_text(json.dumps(item))
     return target
 
 

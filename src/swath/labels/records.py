@@ -11,7 +11,7 @@ import numpy as np
 from swath.errors import LabelsError
 from swath.labels.collection import LabeledScene
 from swath.labels.objects import Objects
-from swath.models.class_names import fault_of
+from swath.models.class_names import invalid_name_reason
 from swath.raster.scene_info import SceneInfo
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def check_class_names(classes: Sequence[str], source: str) -> None:
         LabelsError: A name is empty, too long or has a control character, or two names look the
             same.
     """
-    if fault := fault_of(classes):
+    if fault := invalid_name_reason(classes):
         raise LabelsError(f"{source} names the class {fault}; rename it")
 
 

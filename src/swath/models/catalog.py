@@ -35,10 +35,12 @@ def load_catalog(uri: str) -> dict[str, ModelRef]:
     try:
         entries = msgspec.json.decode(storage.read_bytes(uri), type=dict[str, _CatalogEntry])
     except FileNotFoundError:
-        raise SettingsError(f"there is no model catalog at {uri}; deploy the stack anew") from None
+        raise SettingsError(
+            f"the model catalog {uri} does not exist; deploy the stack again"
+        ) from None
     except msgspec.DecodeError as error:
         raise SettingsError(
-            f"{uri} is not a model catalog: {error}; deploy the stack anew"
+            f"{uri} is not a model catalog: {error}; deploy the stack again"
         ) from None
     return {
         name: ModelRef(name=name, uri=_absolute_uri(entry.uri, uri), digest=entry.digest)

@@ -17,34 +17,37 @@ import msgspec
 from msgspec import Meta
 
 from swath.errors import PackageError
-from swath.models.class_names import fault_of
+from swath.models.class_names import invalid_name_reason
 from swath.models.mlm_output import (
     Hyperparameters,
-    Named,
-    Output,
+    MlmOutput,
+    NamedEntry,
     Precision,
     Structure,
     check_tasks,
-    read_answer,
+    parse_output_spec,
 )
 from swath.models.output_spec import OutputSpec
 from swath.models.scaling import Scaling, finite_range, is_degenerate
 from swath.raster.band_units import Unit, Units
-from swath.raster.radiometry.comparison import TrainingStatistics
+from swath.raster.radiometry.comparison import Expected
 from swath.storage.encoding import to_utf8
 
 WeightsFormat = Literal["onnx", "torchscript", "pt2"]
 
 MAX_BANDS = 1024
-MAX_HREF_LETTERS = 1024
+MAX_HREF_CHARACTERS = 1024
 """Maximum length in characters of a weights file's name, including its folders."""
 INPUT_AXES = ["batch", "bands", "height", "width"]
 MODEL_ROLE = "mlm:model"
-EXPECTED = "swath:statistics"
+STATISTICS_PROPERTY = "swath:statistics"
 """Property that holds the band statistics of the training scenes."""
-FORMATS: dict[str, WeightsFormat] = {".onnx": "onnx", ".pt": "torchscript", ".pt2": "pt2"}
-_REMEDY = "correct it by the STAC extension MLM 1.6, or make it anew with `swath model init`"
-_ORDINARY = (-(1 << 15), (1 << 16) - 1)
+FORMAT_BY_SUFFIX: dict[str, WeightsFormat] = {".onnx": "onnx", ".pt": "torchscript", ".pt2": "pt2"}
+_REMEDY = (
+    "correct the file by the STAC extension MLM 1.6, or create the package again with "
+    "`swath model init`"
+)
+_SIXTEEN_BITS = (-(1 << 15), (1 << 16) - 1)
 """Range of signed and unsigned 16-bit integers. Each scaling must keep it finite in float32."""
 _SHA256_MULTIHASH = re.compile("1220[0-9a-f]{64}")  # function 0x12 (SHA2-256), 0x20 bytes
 
@@ -70,7 +73,7 @@ class ModelDescription(OutputSpec, frozen=True, kw_only=True):
     """Value scaling of each band; None leaves the band unscaled."""
     units: Units
     """Unit of each band, before scaling; None if `mlm.json` gives none."""
-    expected: TrainingStatistics | None
+    expected: Expected | None
     """Band statistics of the training scenes, in `units`."""
     tile_size: int
     """Tile size in px; tiles are square."""
@@ -91,7 +94,7 @@ class ModelDescription(OutputSpec, frozen=True, kw_only=True):
 
 
 class _Input(msgspec.Struct):
-    bands: list[str | Named]
+    bands: list[str | NamedEntry]
     input: Structure
     value_scaling: list[Scaling | None] | None = None
 
@@ -111,13 +114,13 @@ class _Band(msgspec.Struct):
 class _Properties(msgspec.Struct):
     name: str = msgspec.field(name="mlm:name")
     inputs: list[_Input] = msgspec.field(name="mlm:input")
-    outputs: list[Output] = msgspec.field(name="mlm:output")
+    outputs: list[MlmOutput] = msgspec.field(name="mlm:output")
     hyperparameters: Hyperparameters = msgspec.field(name="mlm:hyperparameters")
     batch_size: Annotated[int, Meta(gt=0)] = msgspec.field(
         name="mlm:batch_size_suggestion", default=8
     )
     bands: list[_Band] = msgspec.field(default_factory=list)
-    expected: TrainingStatistics | None = msgspec.field(name=EXPECTED, default=None)
+    expected: Expected | None = msgspec.field(name=STATISTICS_PROPERTY, default=None)
     tasks: list[str] = msgspec.field(name="mlm:tasks", default_factory=list)
 
 
@@ -147,103 +150,105 @@ def parse_description(text: bytes) -> ModelDescription:
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise PackageError(f"mlm.json: {error}; {_REMEDY}") from None
     properties = item.properties
-    if properties.name and (fault := fault_of([properties.name])):
-        raise PackageError(f"mlm:name is {fault}; rename the model")
+    if properties.name and (reason := invalid_name_reason([properties.name])):
+        raise PackageError(f"mlm:name is {reason}; rename the model")
     if properties.tasks:
         check_tasks("mlm:tasks", properties.tasks)
-    source, options = _only_input(properties), properties.hyperparameters
+    source, options = _single_input(properties), properties.hyperparameters
     bands = tuple(band if isinstance(band, str) else band.name for band in source.bands)
     _check_bands(bands)
     size = _tile_size(source.input, bands, options)
-    spec = read_answer(properties.outputs, options)
+    spec = parse_output_spec(properties.outputs, options)
     return ModelDescription(
         **{name: getattr(spec, name) for name in spec.__struct_fields__},
         name=properties.name,
         bands=bands,
-        scaling=_scaling(source, bands, options.fill_value),
-        units=_units(properties.bands, bands),
-        expected=_expected(properties.expected, bands),
+        scaling=_parse_scaling(source, bands, options.fill_value),
+        units=_parse_units(properties.bands, bands),
+        expected=_check_statistics(properties.expected, bands),
         tile_size=size,
         overlap=_overlap(options.overlap, size),
         batch_size=properties.batch_size,
         fill_value=options.fill_value,
         precision=options.precision,
-        weights=_weights(item.assets),
+        weights=_parse_weights(item.assets),
     )
 
 
 def _check_bands(bands: tuple[str, ...]) -> None:
     if len(bands) > MAX_BANDS:
         raise PackageError(
-            f"mlm:input names {len(bands)} bands; swath feeds {MAX_BANDS} at most: leave out those "
+            f"mlm:input names {len(bands)} bands; the maximum is {MAX_BANDS}: leave out the bands "
             "that the model does not need"
         )
     # A band may have no name, and two bands may share a name.
-    if fault := next((fault for name in bands if name and (fault := fault_of([name]))), None):
-        raise PackageError(f"mlm:input bands names {fault}; rename it")
+    if reason := next(
+        (reason for name in bands if name and (reason := invalid_name_reason([name]))), None
+    ):
+        raise PackageError(f"mlm:input bands names {reason}; rename it")
 
 
-def _only_input(properties: _Properties) -> _Input:
+def _single_input(properties: _Properties) -> _Input:
     if len(properties.inputs) != 1:
-        raise PackageError(f"mlm:input has {len(properties.inputs)} entries; swath runs one input")
+        raise PackageError(
+            f"mlm:input has {len(properties.inputs)} entries; swath runs models with one input"
+        )
     return properties.inputs[0]
 
 
-def _scaling(
+def _parse_scaling(
     source: _Input, bands: tuple[str, ...], fill_value: float
 ) -> tuple[Scaling | None, ...]:
-    given = source.value_scaling or [None]
-    if len(given) not in {1, len(bands)}:
+    scalings = source.value_scaling or [None]
+    if len(scalings) not in {1, len(bands)}:
         raise PackageError(
-            f"mlm:input has {len(bands)} bands ({', '.join(bands)}) and {len(given)} value_scaling "
-            "entries; give one for all bands, or one for each"
+            f"mlm:input has {len(bands)} bands ({', '.join(bands)}) and {len(scalings)} "
+            "value_scaling entries; give one for all bands, or one for each"
         )
-    if wrong := next((s for s in given if is_degenerate(s)), None):
+    if degenerate := next((s for s in scalings if is_degenerate(s)), None):
         raise PackageError(
-            f"mlm:input value_scaling {wrong} divides by zero or reverses its range; give other "
-            "numbers"
+            f"mlm:input value_scaling {degenerate} divides by zero or reverses its range; correct "
+            "its numbers"
         )
-    for scaling in given:
+    for scaling in scalings:
         low, high = finite_range([scaling]).common
-        if not low <= _ORDINARY[0] <= _ORDINARY[1] <= high:
+        if not low <= _SIXTEEN_BITS[0] <= _SIXTEEN_BITS[1] <= high:
             raise PackageError(
-                f"mlm:input value_scaling {scaling} brings numbers of 16 bits beyond float32; give "
-                "the minimum, maximum, mean or stddev of the scene's own numbers"
+                f"mlm:input value_scaling {scaling} scales 16-bit values beyond float32; give the "
+                "minimum, maximum, mean or stddev of the scene's own values"
             )
         if not low <= fill_value <= high:
             raise PackageError(
-                f"mlm:hyperparameters fill_value {fill_value:g} is beyond float32 once {scaling} "
-                "has scaled it; give a number such as the scenes have"
+                f"mlm:hyperparameters fill_value {fill_value:g} exceeds float32 once {scaling} is "
+                "applied; give a value in the range of the scenes"
             )
-    return tuple(given) if len(given) == len(bands) else tuple(given) * len(bands)
+    return tuple(scalings) if len(scalings) == len(bands) else tuple(scalings) * len(bands)
 
 
-def _units(described: list[_Band], bands: tuple[str, ...]) -> Units:
+def _parse_units(described: list[_Band], bands: tuple[str, ...]) -> Units:
     """Return the unit of each input band, from the entry of the same name in the Item's `bands`."""
     known = {band.name: band for band in described}
-    return tuple(_unit(known[name]) if name in known else None for name in bands)
+    return tuple(_parse_unit(known[name]) if name in known else None for name in bands)
 
 
-def _unit(band: _Band) -> Unit | None:
+def _parse_unit(band: _Band) -> Unit | None:
     if band.unit is None and band.scale is None and band.offset is None:
         return None
     scale = 1.0 if band.scale is None else band.scale
     unit = Unit(name=band.unit or "", scale=scale, offset=band.offset or 0.0)
-    if not unit.is_invertible:
+    if not unit.is_possible:
         raise PackageError(
             f"bands: {band.name} has the raster:scale {unit.scale} and the raster:offset "
-            f"{unit.offset}, which make no number"
+            f"{unit.offset}; both must be finite, and the scale not 0"
         )
     return unit
 
 
-def _expected(
-    expected: TrainingStatistics | None, bands: tuple[str, ...]
-) -> TrainingStatistics | None:
-    if expected is not None and not expected.is_complete_for(len(bands)):
+def _check_statistics(expected: Expected | None, bands: tuple[str, ...]) -> Expected | None:
+    if expected is not None and not expected.fits(len(bands)):
         raise PackageError(
-            f"{EXPECTED} is incomplete, or not of {len(bands)} bands ({', '.join(bands)}); make it "
-            "anew with `swath model statistics`"
+            f"{STATISTICS_PROPERTY} is incomplete, or not of {len(bands)} bands "
+            f"({', '.join(bands)}); compute it again with `swath model statistics`"
         )
     return expected
 
@@ -265,31 +270,35 @@ def _tile_size(source: Structure, bands: tuple[str, ...], options: Hyperparamete
     if size is None or size < 1 or options.tile_size not in {None, size}:
         raise PackageError(
             f"mlm:input is {width} px wide and mlm:hyperparameters tile_size is "
-            f"{options.tile_size}; one of them must give the size of a tile"
+            f"{options.tile_size}; give the tile size in one of them"
         )
     return size
 
 
 def _overlap(overlap: int, size: int) -> int:
     if overlap >= size:
-        raise PackageError(f"tiles of {size} px cannot overlap by {overlap} px; give fewer px")
+        raise PackageError(
+            f"tiles of {size} px cannot overlap by {overlap} px; give a smaller overlap"
+        )
     return overlap
 
 
-def _weights(assets: dict[str, _Asset]) -> tuple[WeightsAsset, ...]:
-    found = tuple(_weight(asset) for asset in assets.values() if MODEL_ROLE in asset.roles)
-    if not found:
+def _parse_weights(assets: dict[str, _Asset]) -> tuple[WeightsAsset, ...]:
+    weights = tuple(
+        _parse_weights_asset(asset) for asset in assets.values() if MODEL_ROLE in asset.roles
+    )
+    if not weights:
         raise PackageError(
-            f"mlm.json has no asset with the role {MODEL_ROLE}; give it to the weights"
+            f"mlm.json has no asset with the role {MODEL_ROLE}; add the role to the weights"
         )
-    return found
+    return weights
 
 
-def _weight(asset: _Asset) -> WeightsAsset:
-    if len(asset.href) > MAX_HREF_LETTERS:
+def _parse_weights_asset(asset: _Asset) -> WeightsAsset:
+    if len(asset.href) > MAX_HREF_CHARACTERS:
         raise PackageError(
-            f"mlm.json: the href of an asset has {len(asset.href)} letters; it may have "
-            f"{MAX_HREF_LETTERS}: shorten the name of the file"
+            f"mlm.json: the href of an asset has {len(asset.href)} characters; the maximum is "
+            f"{MAX_HREF_CHARACTERS}: shorten the name of the file"
         )
     path = PurePosixPath(asset.href)
     if "://" in asset.href or path.is_absolute() or ".." in path.parts:
@@ -297,19 +306,19 @@ def _weight(asset: _Asset) -> WeightsAsset:
             f"mlm.json: the weights {asset.href} must lie inside the package; copy them "
             "there, and correct the href"
         )
-    if path.suffix not in FORMATS:
+    if path.suffix not in FORMAT_BY_SUFFIX:
         raise PackageError(
-            f"mlm.json: {asset.href} is of no format that swath runs; use .onnx, .pt (TorchScript) "
-            "or .pt2 (torch.export)"
+            f"mlm.json: {asset.href} has a format that swath cannot run; use .onnx, .pt "
+            "(TorchScript) or .pt2 (torch.export)"
         )
     checksum = asset.checksum
     if checksum is not None and not _SHA256_MULTIHASH.fullmatch(checksum):
         raise PackageError(
-            f"mlm.json: file:checksum of {asset.href} is no SHA2-256 multihash; leave it out, "
-            "or make the package anew with `swath model init`"
+            f"mlm.json: file:checksum of {asset.href} is not a SHA2-256 multihash; remove it, "
+            "or create the package again with `swath model init`"
         )
     return WeightsAsset(
         name=path.as_posix(),
-        format=FORMATS[path.suffix],
+        format=FORMAT_BY_SUFFIX[path.suffix],
         sha256=checksum.removeprefix("1220") if checksum else None,
     )

@@ -13,19 +13,19 @@ import msgspec
 from msgspec import Meta
 
 from swath.errors import PackageError
-from swath.models.class_names import fault_of
+from swath.models.class_names import invalid_name_reason
 from swath.models.mlm_shapes import check_shapes
-from swath.models.nms_options import Matching
+from swath.models.nms_options import NmsOptions
 from swath.models.output_spec import (
-    ACTIVATIONS,
-    BOX_FORMATS,
-    COLUMNS,
-    HEADS,
-    OF_BOXES,
-    READ_BY,
-    ROLES,
+    BOX_COLUMNS,
+    BOX_TASKS,
+    DEFAULT_BOX_FORMATS,
+    HEAD_ACTIVATIONS,
+    HEAD_ROLES,
+    OPTION_READERS,
+    TASK_HEADS,
     Activation,
-    AnglePlace,
+    AnglePosition,
     BoxFormat,
     BoxUnits,
     HeadName,
@@ -36,7 +36,7 @@ from swath.models.output_spec import (
 )
 
 Precision = Literal["float32", "float16", "bfloat16"]
-Share = Annotated[float, Meta(ge=0, le=1)]
+UnitInterval = Annotated[float, Meta(ge=0, le=1)]
 
 # In order of preference, since an output may name several tasks.
 _MLM_TASKS: dict[str, TaskName] = {
@@ -49,7 +49,7 @@ _MLM_TASKS: dict[str, TaskName] = {
     "classification": "classification",
 }
 MAX_CLASSES = 10_000
-_MOST_PIXEL_CLASSES = 255
+_MAX_PIXEL_CLASSES = 255
 """Maximum number of segmentation classes: a mask is uint8, and one value means "no class"."""
 
 
@@ -64,20 +64,20 @@ class Hyperparameters(msgspec.Struct, frozen=True, kw_only=True):
     """Value of invalid pixels, in the scene's numbers, before scaling."""
     precision: Precision = "float32"
     """Precision that a GPU may compute in."""
-    score_threshold: Share | None = None
+    score_threshold: UnitInterval | None = None
     """Lowest score that is reported, 0 to 1."""
-    iou_threshold: Share = 0.5
+    iou_threshold: UnitInterval = 0.5
     """Overlap above which two detections are duplicates; the default of `merge`."""
     merge: dict[str, Any] | None = None
-    """Fields of `Matching`."""
+    """Fields of `NmsOptions`."""
     head: HeadName | None = None
     box_format: BoxFormat | None = None
     box_units: BoxUnits | None = None
     output_layout: OutputLayout | None = None
-    angle: AnglePlace | None = None
+    angle: AnglePosition | None = None
     score_activation: Activation | None = None
     first_label: Literal[0, 1] | None = None
-    mask_threshold: Share | None = None
+    mask_threshold: UnitInterval | None = None
     background: str | None = None
     ignore_label: int | None = None
     min_area: Annotated[float, Meta(ge=0)] | None = None
@@ -85,7 +85,7 @@ class Hyperparameters(msgspec.Struct, frozen=True, kw_only=True):
     mask: bool | None = None
 
 
-class Named(msgspec.Struct):
+class NamedEntry(msgspec.Struct):
     """Object with a name, such as a band or a class."""
 
     name: str
@@ -99,13 +99,13 @@ class Structure(msgspec.Struct):
     data_type: str
 
 
-class Output(msgspec.Struct):
+class MlmOutput(msgspec.Struct):
     """Entry of `mlm:output`, which describes one output of the model."""
 
     tasks: list[str]
     result: Structure
     name: str = ""
-    classes: list[Named] = msgspec.field(name="classification:classes", default_factory=list)
+    classes: list[NamedEntry] = msgspec.field(name="classification:classes", default_factory=list)
 
     @property
     def swath_tasks(self) -> set[TaskName]:
@@ -113,7 +113,7 @@ class Output(msgspec.Struct):
         return {_MLM_TASKS[name] for name in self.tasks if name in _MLM_TASKS}
 
 
-def read_answer(entries: Sequence[Output], options: Hyperparameters) -> OutputSpec:
+def parse_output_spec(entries: Sequence[MlmOutput], options: Hyperparameters) -> OutputSpec:
     """Return the description of a model's outputs.
 
     Args:
@@ -125,20 +125,20 @@ def read_answer(entries: Sequence[Output], options: Hyperparameters) -> OutputSp
             The message names the field.
     """
     mlm_task = _task(entries)
-    task = _oriented(mlm_task, options)
+    task = _resolve_orientation(mlm_task, options)
     head = _head(task, options)
     _check_options(task, head, options)
-    found = [entry for entry in entries if mlm_task in entry.swath_tasks]
-    roles = _roles(task, head, found)
-    classes = _classes(found, task)
+    task_entries = [entry for entry in entries if mlm_task in entry.swath_tasks]
+    roles = _roles(task, head, task_entries)
+    classes = _classes(task_entries, task)
     spec = OutputSpec(
         task=task,
         head=head,
-        outputs=_places(entries, mlm_task, roles),
+        outputs=_roles_by_index(entries, mlm_task, roles),
         batched=True,
         classes=classes,
         score_threshold=_score_threshold(head, options),
-        matching=_matching(options),
+        matching=_nms_options(options),
         box_format=_box_format(task, head, options),
         box_units=options.box_units or ("normalised" if head == "detr" else "px"),
         output_layout=options.output_layout or "channels_first",
@@ -151,7 +151,7 @@ def read_answer(entries: Sequence[Output], options: Hyperparameters) -> OutputSp
         min_area=options.min_area or 0.0,
         mask=bool(options.mask),
     )
-    shapes = dict(zip(roles, (entry.result.shape for entry in found), strict=True))
+    shapes = dict(zip(roles, (entry.result.shape for entry in task_entries), strict=True))
     return msgspec.structs.replace(spec, batched=check_shapes(shapes, spec))
 
 
@@ -173,18 +173,20 @@ def check_tasks(field: str, names: Sequence[str]) -> None:
         )
 
 
-def _task(entries: Sequence[Output]) -> TaskName:
+def _task(entries: Sequence[MlmOutput]) -> TaskName:
     check_tasks("mlm:output", sorted({task for entry in entries for task in entry.tasks}))
     named = {task for entry in entries for task in entry.swath_tasks}
     return next(task for task in _MLM_TASKS.values() if task in named)
 
 
-def _oriented(task: TaskName, options: Hyperparameters) -> TaskName:
+def _resolve_orientation(task: TaskName, options: Hyperparameters) -> TaskName:
     """Return `oriented-detection` instead of `detection` if the box format is an oriented one.
 
     The MLM extension has no task for oriented detection, so the box format decides.
     """
-    oriented = options.box_format is not None and COLUMNS[options.box_format] > COLUMNS["xyxy"]
+    oriented = (
+        options.box_format is not None and BOX_COLUMNS[options.box_format] > BOX_COLUMNS["xyxy"]
+    )
     if oriented and task == "instance-segmentation":
         raise PackageError(
             f"mlm:hyperparameters box_format is {options.box_format}; the boxes of "
@@ -194,52 +196,54 @@ def _oriented(task: TaskName, options: Hyperparameters) -> TaskName:
 
 
 def _head(task: TaskName, options: Hyperparameters) -> HeadName:
-    head = options.head or HEADS[task][0]
-    if head not in HEADS[task]:
+    head = options.head or TASK_HEADS[task][0]
+    if head not in TASK_HEADS[task]:
         raise PackageError(
-            f"mlm:hyperparameters head is {head}; for {task} it is {' or '.join(HEADS[task])}"
+            f"mlm:hyperparameters head is {head}; for {task} it is {' or '.join(TASK_HEADS[task])}"
         )
     return head
 
 
 def _check_options(task: TaskName, head: HeadName, options: Hyperparameters) -> None:
-    for name, readers in READ_BY.items():
+    for name, readers in OPTION_READERS.items():
         value = getattr(options, name)
         if value is not None and not readers & {task, head}:
             raise PackageError(
-                f"mlm:hyperparameters {name} is {value!r}, which means nothing for {task} with the "
+                f"mlm:hyperparameters {name} is {value!r}, which has no effect for {task} with the "
                 f"head {head} (it is for {', '.join(sorted(readers))}): leave it out"
             )
 
 
-def _roles(task: TaskName, head: HeadName, found: Sequence[Output]) -> tuple[Role, ...]:
+def _roles(task: TaskName, head: HeadName, task_entries: Sequence[MlmOutput]) -> tuple[Role, ...]:
     """Return the role of each entry: by name if the names are exactly the roles, else by order."""
     masks = task == "instance-segmentation" and head == "torchvision"
-    roles: tuple[Role, ...] = (*ROLES[head], "masks") if masks else ROLES[head]
-    if head == "torchvision" and any(entry.name == "count" for entry in found):
+    roles: tuple[Role, ...] = (*HEAD_ROLES[head], "masks") if masks else HEAD_ROLES[head]
+    if head == "torchvision" and any(entry.name == "count" for entry in task_entries):
         roles = (*roles, "count")
-    if len(found) != len(roles):
+    if len(task_entries) != len(roles):
         raise PackageError(
-            f"mlm:output has {len(found)} entries for {task}; the head {head} reads {len(roles)} "
-            f"({', '.join(roles)}): describe each in an entry, in this order"
+            f"mlm:output has {len(task_entries)} entries for {task}; the head {head} reads "
+            f"{len(roles)} ({', '.join(roles)}): describe each in an entry, in this order"
         )
     # torchvision's detectors differ in the order of labels and scores, so names come first.
     by_name = {str(role): role for role in roles}
-    named = tuple(by_name[entry.name] for entry in found if entry.name in by_name)
+    named = tuple(by_name[entry.name] for entry in task_entries if entry.name in by_name)
     return named if {*named} == {*roles} else roles
 
 
-def _places(
-    entries: Sequence[Output], task: TaskName, roles: Sequence[Role]
+def _roles_by_index(
+    entries: Sequence[MlmOutput], task: TaskName, roles: Sequence[Role]
 ) -> tuple[Role | None, ...]:
     """Return the role of each output in the model's order; None for an output of another task."""
-    places = [place for place, entry in enumerate(entries) if task in entry.swath_tasks]
-    role_at = dict(zip(places, roles, strict=True))
-    return tuple(role_at.get(place) for place in range(places[-1] + 1))
+    indices = [index for index, entry in enumerate(entries) if task in entry.swath_tasks]
+    role_at = dict(zip(indices, roles, strict=True))
+    return tuple(role_at.get(index) for index in range(indices[-1] + 1))
 
 
-def _classes(found: Sequence[Output], task: TaskName) -> tuple[str, ...]:
-    named = [tuple(entry.name for entry in output.classes) for output in found if output.classes]
+def _classes(task_entries: Sequence[MlmOutput], task: TaskName) -> tuple[str, ...]:
+    named = [
+        tuple(entry.name for entry in output.classes) for output in task_entries if output.classes
+    ]
     classes = named[0] if named else ()
     if not classes or len(set(classes)) != len(classes) or any(n != classes for n in named):
         raise PackageError(
@@ -249,14 +253,14 @@ def _classes(found: Sequence[Output], task: TaskName) -> tuple[str, ...]:
     if len(classes) > MAX_CLASSES:
         raise PackageError(
             f"mlm:output classification:classes names {len(classes)} classes; swath takes "
-            f"{MAX_CLASSES} at most: leave out those that the model does not tell apart"
+            f"{MAX_CLASSES} at most: leave out the classes that the model does not distinguish"
         )
-    if fault := fault_of(classes):
-        raise PackageError(f"mlm:output classification:classes names {fault}; rename it")
-    if task == "segmentation" and len(classes) > _MOST_PIXEL_CLASSES:
+    if reason := invalid_name_reason(classes):
+        raise PackageError(f"mlm:output classification:classes names {reason}; rename it")
+    if task == "segmentation" and len(classes) > _MAX_PIXEL_CLASSES:
         raise PackageError(
             f"mlm:output classification:classes names {len(classes)} classes; "
-            f"swath segments into {_MOST_PIXEL_CLASSES} at most"
+            f"swath segments into {_MAX_PIXEL_CLASSES} at most"
         )
     return classes
 
@@ -264,32 +268,32 @@ def _classes(found: Sequence[Output], task: TaskName) -> tuple[str, ...]:
 def _score_threshold(head: HeadName, options: Hyperparameters) -> float:
     if options.score_threshold is None and head != "labels":
         raise PackageError(
-            "mlm:hyperparameters has no score_threshold: say from which score on, 0 to 1, "
-            "an answer counts"
+            "mlm:hyperparameters has no score_threshold: give the lowest score, 0 to 1, that "
+            "swath reports"
         )
     return options.score_threshold or 0.0
 
 
-def _matching(options: Hyperparameters) -> Matching:
+def _nms_options(options: Hyperparameters) -> NmsOptions:
     chosen = {"threshold": options.iou_threshold} | (options.merge or {})
     try:
-        return msgspec.convert(chosen, Matching)
+        return msgspec.convert(chosen, NmsOptions)
     except msgspec.ValidationError as error:
         raise PackageError(f"mlm:hyperparameters merge is {options.merge}: {error}") from None
 
 
 def _box_format(task: TaskName, head: HeadName, options: Hyperparameters) -> BoxFormat:
-    chosen = options.box_format or BOX_FORMATS.get(head)
-    if chosen is None and task in OF_BOXES:
+    chosen = options.box_format or DEFAULT_BOX_FORMATS.get(head)
+    if chosen is None and task in BOX_TASKS:
         raise PackageError(
             f"mlm:hyperparameters has no box_format; the head {head} needs one: "
-            f"{' or '.join(COLUMNS)}"
+            f"{' or '.join(BOX_COLUMNS)}"
         )
     return chosen or "xyxy"
 
 
 def _activation(head: HeadName, options: Hyperparameters, classes: tuple[str, ...]) -> Activation:
-    offered = ACTIVATIONS.get(head, ("none",))
+    offered = HEAD_ACTIVATIONS.get(head, ("none",))
     chosen = options.score_activation or offered[0]
     if chosen not in offered:
         raise PackageError(
@@ -319,6 +323,6 @@ def _background(options: Hyperparameters, classes: tuple[str, ...]) -> int | Non
     if options.background not in classes:
         raise PackageError(
             f"mlm:hyperparameters background is {options.background!r}, "
-            f"which is none of the classes {list(classes)}"
+            f"which is not one of the classes {list(classes)}"
         )
     return classes.index(options.background)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from swath.errors import PackageError
-from swath.models.output_spec import COLUMNS, OutputSpec, Role
+from swath.models.output_spec import BOX_COLUMNS, OutputSpec, Role
 
 Shape = tuple[int, ...]
 """Shape of an array; -1 means any length."""
@@ -18,7 +18,7 @@ class _AllowedShapes:
     """Shapes allowed for one output, without the batch axis, and their meaning for a message."""
 
     shapes: tuple[Shape, ...]
-    words: str
+    meaning: str
 
 
 def check_shapes(shapes: Mapping[Role, list[int]], spec: OutputSpec) -> bool:
@@ -40,7 +40,7 @@ def check_shapes(shapes: Mapping[Role, list[int]], spec: OutputSpec) -> bool:
             offered = " or ".join(str(["batch", *allowed]) for allowed in expected[role].shapes)
             raise PackageError(
                 f"mlm:output has shape {shape} for {role}; the head {spec.head} reads "
-                f"{offered.replace(str(_ANY), 'any')}: {expected[role].words}"
+                f"{offered.replace(str(_ANY), 'any')}: {expected[role].meaning}"
             )
     return batched
 
@@ -56,7 +56,7 @@ def _expected(role: Role, shapes: Mapping[Role, list[int]], spec: OutputSpec) ->
         return _rows(shapes, spec)
     if spec.head == "scores":
         return _scores(spec)
-    columns, classes = COLUMNS[spec.box_format], len(spec.classes)
+    columns, classes = BOX_COLUMNS[spec.box_format], len(spec.classes)
     no_object = int(spec.activation == "softmax")
     # If the model applies the softmax itself, the column for "no object" may still be there.
     widths = [classes, classes + 1] if spec.activation == "none" else [classes + no_object]
@@ -86,19 +86,19 @@ def _scores(spec: OutputSpec) -> _AllowedShapes:
 
 
 def _rows(shapes: Mapping[Role, list[int]], spec: OutputSpec) -> _AllowedShapes:
-    columns, classes = COLUMNS[spec.box_format], len(spec.classes)
-    words = f"{columns} numbers of a {spec.box_format} box"
+    columns, classes = BOX_COLUMNS[spec.box_format], len(spec.classes)
+    meaning = f"{columns} numbers of a {spec.box_format} box"
     match spec.head:
         case "labelled":
-            channels, more = columns + 2, ", a score and a class"
+            channels, rest = columns + 2, ", a score and a class"
         case "objectness":
-            channels, more = columns + 1 + classes, f", an objectness and {classes} scores"
+            channels, rest = columns + 1 + classes, f", an objectness and {classes} scores"
         case "prototypes":
-            mixed = dict(enumerate(reversed(shapes["prototypes"]))).get(2, _ANY)
-            channels = _ANY if mixed == _ANY else columns + classes + mixed
-            more = f", {classes} scores and a share of each prototype"
+            prototypes = dict(enumerate(reversed(shapes["prototypes"]))).get(2, _ANY)
+            channels = _ANY if prototypes == _ANY else columns + classes + prototypes
+            rest = f", {classes} scores and a share of each prototype"
         case _:
-            channels, more = columns + classes, f" and {classes} scores"
+            channels, rest = columns + classes, f" and {classes} scores"
     last = spec.output_layout == "channels_last"
     shape = (_ANY, channels) if last else (channels, _ANY)
-    return _AllowedShapes((shape,), f"{words}{more} ({spec.output_layout})")
+    return _AllowedShapes((shape,), f"{meaning}{rest} ({spec.output_layout})")

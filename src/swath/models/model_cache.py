@@ -65,5 +65,5 @@ def _shared() -> Path:
     shared.mkdir(mode=0o700, exist_ok=True)
     status = shared.lstat()
     if status.st_uid != os.getuid() or status.st_mode & 0o022:
-        raise PackageError(f"{shared} can be written by other users; remove it")
+        raise PackageError(f"{shared} is writable by other users; remove it")
     return shared

@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-Strategy = Literal["none", "nms", "soft-nms", "nmm", "wbf"]
-Metric = Literal["iou", "ios"]
+NmsStrategy = Literal["none", "nms", "soft-nms", "nmm", "wbf"]
+OverlapMetric = Literal["iou", "ios"]
 
 
-class Matching(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NmsOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Rule for duplicates: when two detections of one class are duplicates, and which are kept."""
 
-    strategy: Strategy = "nms"
+    strategy: NmsStrategy = "nms"
     """Treatment of duplicates.
 
     - `none`: keep all.
@@ -23,7 +23,7 @@ class Matching(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     - `nmm`: keep the detection with the highest score, enlarged to contain the others.
     - `wbf`: replace them by their mean, weighted by score.
     """
-    metric: Metric = "iou"
+    metric: OverlapMetric = "iou"
     """Measure of overlap: `iou` is intersection over union. `ios` is the intersection over the area
     of the detection with the lower score. With `ios`, a fragment can be a duplicate of a whole
     object with a higher score, but a whole object is no duplicate of a fragment."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from swath.models.nms_options import Matching
+from swath.models.nms_options import NmsOptions
 
 TaskName = Literal[
     "detection", "oriented-detection", "instance-segmentation", "segmentation", "classification"
@@ -19,12 +19,12 @@ BoxFormat = Literal["xyxy", "xywh", "cxcywh", "cxcywhr", "xyxyxyxy"]
 BoxUnits = Literal["px", "normalised"]
 OutputLayout = Literal["channels_first", "channels_last"]
 Activation = Literal["none", "sigmoid", "softmax"]
-AnglePlace = Literal["after_box", "last"]
+AnglePosition = Literal["after_box", "last"]
 
-COLUMNS: dict[BoxFormat, int] = {"xyxy": 4, "xywh": 4, "cxcywh": 4, "cxcywhr": 5, "xyxyxyxy": 8}
+BOX_COLUMNS: dict[BoxFormat, int] = {"xyxy": 4, "xywh": 4, "cxcywh": 4, "cxcywhr": 5, "xyxyxyxy": 8}
 """Number of values per box for each format."""
 
-HEADS: dict[TaskName, tuple[HeadName, ...]] = {
+TASK_HEADS: dict[TaskName, tuple[HeadName, ...]] = {
     "detection": ("rows", "objectness", "labelled", "detr", "torchvision"),
     "oriented-detection": ("rows", "objectness", "labelled", "detr"),
     "instance-segmentation": ("torchvision", "prototypes"),
@@ -32,7 +32,7 @@ HEADS: dict[TaskName, tuple[HeadName, ...]] = {
     "classification": ("scores",),
 }
 """Heads that each task may have; the first is the default."""
-ROLES: dict[HeadName, tuple[Role, ...]] = {
+HEAD_ROLES: dict[HeadName, tuple[Role, ...]] = {
     "rows": ("rows",),
     "objectness": ("rows",),
     "labelled": ("rows",),
@@ -44,7 +44,7 @@ ROLES: dict[HeadName, tuple[Role, ...]] = {
 }
 """Outputs that each head decodes, in order. For instance segmentation, `torchvision` also decodes
 `masks`. If an output is named `count`, `torchvision` also decodes the number of objects."""
-ACTIVATIONS: dict[HeadName, tuple[Activation, ...]] = {
+HEAD_ACTIVATIONS: dict[HeadName, tuple[Activation, ...]] = {
     "rows": ("none", "sigmoid"),
     "objectness": ("none", "sigmoid"),
     "prototypes": ("none", "sigmoid"),
@@ -53,18 +53,18 @@ ACTIVATIONS: dict[HeadName, tuple[Activation, ...]] = {
 }
 """Activations that each head may apply to scores; the first is the default. A head that is not
 listed applies none."""
-BOX_FORMATS: dict[HeadName, BoxFormat] = {"detr": "cxcywh", "torchvision": "xyxy"}
-OF_ROWS = {"rows", "objectness", "labelled", "prototypes"}
-OF_BOXES = {"detection", "oriented-detection", "instance-segmentation"}
-READ_BY: dict[str, set[str]] = {
-    "box_format": OF_BOXES,
-    "box_units": OF_BOXES,
-    "output_layout": OF_ROWS,
+DEFAULT_BOX_FORMATS: dict[HeadName, BoxFormat] = {"detr": "cxcywh", "torchvision": "xyxy"}
+ROW_HEADS = {"rows", "objectness", "labelled", "prototypes"}
+BOX_TASKS = {"detection", "oriented-detection", "instance-segmentation"}
+OPTION_READERS: dict[str, set[str]] = {
+    "box_format": BOX_TASKS,
+    "box_units": BOX_TASKS,
+    "output_layout": ROW_HEADS,
     "angle": {"oriented-detection"},
-    "score_activation": set(ACTIVATIONS),
+    "score_activation": set(HEAD_ACTIVATIONS),
     "first_label": {"labelled", "torchvision", "labels"},
     "mask_threshold": {"instance-segmentation"},
-    "merge": OF_BOXES,
+    "merge": BOX_TASKS,
     "background": {"segmentation", "classification"},
     "ignore_label": {"labels"},
     "min_area": {"segmentation"},
@@ -88,7 +88,7 @@ class OutputSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Names of the classes, in the order of the model's labels."""
     score_threshold: float
     """Lowest score that is reported, 0 to 1."""
-    matching: Matching
+    matching: NmsOptions
     """Rule for duplicate detections."""
     box_format: BoxFormat
     box_units: BoxUnits
@@ -96,7 +96,7 @@ class OutputSpec(msgspec.Struct, frozen=True, kw_only=True):
     output_layout: OutputLayout
     """Axis order of rows: `channels_first` is (channels, candidates), `channels_last` is
     (candidates, channels)."""
-    angle: AnglePlace
+    angle: AnglePosition
     """Position of the angle of `cxcywhr` among a row's channels."""
     activation: Activation
     """Function that turns the model's values into scores."""

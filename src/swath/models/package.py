@@ -12,7 +12,7 @@ from swath import storage
 from swath.errors import PackageError
 from swath.models import model_cache, packing
 from swath.models.mlm import ModelDescription, WeightsAsset, WeightsFormat, parse_description
-from swath.models.weights import check_weights_file
+from swath.models.weights_format import check_weights_file
 
 _MAX_REASON_CHARACTERS = 1000
 """Maximum length in characters of the reason in an error about `mlm.json`. The reason quotes the
@@ -59,16 +59,16 @@ def describe_package(uri: str | Path) -> PackageInfo:
     """
     uri = str(uri)
     if not storage.is_s3(uri) and Path(uri).is_dir():
-        description = _description(Path(uri), uri)
+        description = _read_description(Path(uri), uri)
         return PackageInfo(description=description, digest=packing.package_digest(Path(uri)))
     try:
         with storage.reading(uri) as archive:
             digest, text = packing.scan(archive)
     except FileNotFoundError:
-        raise PackageError(packing.absent(uri)) from None
+        raise PackageError(packing.missing_package(uri)) from None
     if text is None:
-        raise PackageError(packing.undescribed(uri))
-    return PackageInfo(description=_named(uri, text), digest=digest)
+        raise PackageError(packing.missing_description(uri))
+    return PackageInfo(description=_parse(uri, text), digest=digest)
 
 
 def load_package(uri: str | Path, *, digest: str | None = None) -> ModelPackage:
@@ -86,45 +86,45 @@ def load_package(uri: str | Path, *, digest: str | None = None) -> ModelPackage:
     """
     uri = str(uri)
     if not storage.is_s3(uri) and Path(uri).is_dir():
-        folder, found = Path(uri), packing.package_digest(Path(uri))
+        folder, actual = Path(uri), packing.package_digest(Path(uri))
     else:
-        folder, found = _unpacked(uri, digest)
-    if digest not in {None, found}:
+        folder, actual = _unpack_to_cache(uri, digest)
+    if digest not in {None, actual}:
         raise PackageError(
-            f"{uri} has the digest {found}, not {digest}: it was replaced since the run began; "
+            f"{uri} has the digest {actual}, not {digest}: it was replaced since the run began; "
             "drop the scene again"
         )
-    description = _description(folder, uri)
+    description = _read_description(folder, uri)
     return ModelPackage(
         folder=folder,
-        digest=found,
+        digest=actual,
         description=description,
-        weights=tuple(_verified(folder, asset, uri) for asset in description.weights),
+        weights=tuple(_verify_weights(folder, asset, uri) for asset in description.weights),
     )
 
 
-def _description(folder: Path, uri: str) -> ModelDescription:
-    path = folder / packing.DESCRIPTION
+def _read_description(folder: Path, uri: str) -> ModelDescription:
+    path = folder / packing.DESCRIPTION_FILE
     if not path.is_file():
-        raise PackageError(packing.undescribed(uri))
+        raise PackageError(packing.missing_description(uri))
     packing.check_description_size(uri, path.stat().st_size)
-    return _named(uri, path.read_bytes())
+    return _parse(uri, path.read_bytes())
 
 
-def _named(uri: str, text: bytes) -> ModelDescription:
+def _parse(uri: str, text: bytes) -> ModelDescription:
     try:
         return parse_description(text)
     except PackageError as error:
         reason = str(error)
-        cut = (
+        short_reason = (
             f"{reason[:_MAX_REASON_CHARACTERS]} …"
             if len(reason) > _MAX_REASON_CHARACTERS
             else reason
         )
-        raise PackageError(f"{uri}: {cut}") from None
+        raise PackageError(f"{uri}: {short_reason}") from None
 
 
-def _unpacked(uri: str, digest: str | None) -> tuple[Path, str]:
+def _unpack_to_cache(uri: str, digest: str | None) -> tuple[Path, str]:
     """Unpack an archive into the cache unless it is there already; return its folder and digest."""
     cache = model_cache.folder()
     if digest and (cache / digest).is_dir():
@@ -148,14 +148,14 @@ def _unpack(uri: str, cache: Path) -> tuple[Path, str]:
             storage.reading(uri) as archive,
             tempfile.TemporaryDirectory(dir=cache, ignore_cleanup_errors=True) as temporary,
         ):
-            found = packing.unpack(archive, Path(temporary, "package"))
-            _move(Path(temporary, "package"), cache / found)
+            actual = packing.unpack(archive, Path(temporary, "package"))
+            _rename_if_absent(Path(temporary, "package"), cache / actual)
     except FileNotFoundError:
-        raise PackageError(packing.absent(uri)) from None
-    return cache / found, found
+        raise PackageError(packing.missing_package(uri)) from None
+    return cache / actual, actual
 
 
-def _move(source: Path, target: Path) -> None:
+def _rename_if_absent(source: Path, target: Path) -> None:
     """Rename a folder, unless another process has already created the target.
 
     The target's name is the digest, so both have the same content.
@@ -168,7 +168,7 @@ def _move(source: Path, target: Path) -> None:
         shutil.rmtree(source)
 
 
-def _verified(folder: Path, asset: WeightsAsset, uri: str) -> Weights:
+def _verify_weights(folder: Path, asset: WeightsAsset, uri: str) -> Weights:
     """Return a weights file after checking its checksum and its format.
 
     Args:
@@ -182,10 +182,10 @@ def _verified(folder: Path, asset: WeightsAsset, uri: str) -> Weights:
             f"{uri} has no {asset.name}, which its mlm.json names: copy it there, or correct "
             "the asset's href"
         )
-    if asset.sha256 and (found := packing.sha256(path)) != asset.sha256:
+    if asset.sha256 and (actual := packing.sha256(path)) != asset.sha256:
         raise PackageError(
-            f"{uri}: {asset.name} has the SHA-256 {found}; mlm.json's file:checksum says "
-            f"{asset.sha256}: copy the package again, or make it anew with `swath model init`"
+            f"{uri}: {asset.name} has the SHA-256 {actual}; mlm.json's file:checksum says "
+            f"{asset.sha256}: copy the package again, or create it again with `swath model init`"
         )
     check_weights_file(path, asset.format)
     return Weights(path=path, format=asset.format)

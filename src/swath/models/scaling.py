@@ -1,7 +1,7 @@
 """Scale a scene's pixels for a model, band by band, with the value scalings of STAC MLM.
 
 Each formula is a sequence of elementary float32 operations. The formula gives the operations by
-name, so that every device runs the same ones and rounds in the same way. They are not combined into
+name, so that every device runs the same ones and rounds alike. They are not combined into
 one multiplication, which would save little time and change the last bit.
 """
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from swath.models.mlm import ModelDescription
 
 
-def with_score_threshold(description: ModelDescription, wanted: float) -> ModelDescription:
+def with_score_threshold(description: ModelDescription, threshold: float) -> ModelDescription:
     """Return the description with another score threshold.
 
     A threshold can only be raised. The weights may apply a threshold of their own, and the
@@ -20,16 +20,16 @@ def with_score_threshold(description: ModelDescription, wanted: float) -> ModelD
 
     Args:
         description: Description of the model package.
-        wanted: Lowest score that is reported, 0 to 1.
+        threshold: Lowest score that is reported, 0 to 1.
 
     Raises:
         SettingsError: The threshold is below that of the package.
     """
-    own = description.score_threshold
-    if wanted < own:
+    minimum = description.score_threshold
+    if threshold < minimum:
         raise SettingsError(
-            f"the score threshold {wanted:g} is below that of the model package "
-            f"{description.name}, which reports scores from {own:g} on; give {own:g} or more, or "
-            "lower score_threshold in the package's mlm:hyperparameters"
+            f"the score threshold {threshold:g} is below that of the model package "
+            f"{description.name}, which reports scores from {minimum:g} on; give {minimum:g} or "
+            "more, or lower score_threshold in the package's mlm:hyperparameters"
         )
-    return msgspec.structs.replace(description, score_threshold=wanted)
+    return msgspec.structs.replace(description, score_threshold=threshold)

@@ -26,7 +26,7 @@ from swath.models.runtimes.device import runs_on_gpu
 from swath.models.runtimes.load import load_model
 from swath.packaging import sample_tiles
 from swath.packaging.compare_outputs import difference, read_answer
-from swath.packaging.coverage import warnings_of
+from swath.packaging.coverage import coverage_warnings
 
 if TYPE_CHECKING:
     from swath.models.mlm import WeightsFormat
@@ -147,10 +147,10 @@ def _warnings(
 ) -> Iterator[str]:
     """Yield warnings about the first weights' outputs for empty tiles and for tiles of scenes."""
     description = package.description
-    yield from warnings_of("black and noise", answers[:empty], description, empty=True)
+    yield from coverage_warnings("black and noise", answers[:empty], description, empty=True)
     at = empty
     for uri, cut in scenes:
-        yield from warnings_of(uri, answers[at : at + len(cut)], description)
+        yield from coverage_warnings(uri, answers[at : at + len(cut)], description)
         at += len(cut)
 
 
@@ -261,9 +261,9 @@ def _tolerance(package: ModelPackage) -> float:
 
 
 def _properties(package: ModelPackage) -> dict[str, Any]:
-    properties: dict[str, Any] = json.loads((package.folder / packing.DESCRIPTION).read_bytes())[
-        "properties"
-    ]
+    properties: dict[str, Any] = json.loads(
+        (package.folder / packing.DESCRIPTION_FILE).read_bytes()
+    )["properties"]
     return properties
 
 

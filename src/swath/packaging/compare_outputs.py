@@ -163,7 +163,7 @@ def _relative(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     return float(np.abs(one - other).max() / max(1.0, np.abs(one).max()))
 
 
-def mean_agreement(
+def total_agreement(
     one: Sequence[Outputs], other: Sequence[Outputs], description: ModelDescription
 ) -> Agreement:
     """Sum the agreement of two models over several tiles."""

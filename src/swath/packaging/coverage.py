@@ -48,7 +48,7 @@ def reported_class(outputs: Outputs, description: ModelDescription) -> int | Non
     return label if reported else None
 
 
-def warnings_of(
+def coverage_warnings(
     where: str,
     answers: Sequence[Outputs],
     description: ModelDescription,

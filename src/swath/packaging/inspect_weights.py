@@ -15,7 +15,7 @@ from swath.errors import ModelTimeoutError, PackageError
 from swath.errors.extras import missing_module_message
 from swath.models.runtimes.base import check_float32, weights_load_error
 from swath.models.runtimes.time_limit import TimeLimit
-from swath.models.weights import check_weights_file, kind_of
+from swath.models.weights_format import check_weights_file, detect_format
 from swath.packaging.exporter_notes import (
     count_parameters,
     files_beside,
@@ -95,7 +95,7 @@ def format_of(path: Path) -> WeightsFormat:
     """
     if not path.is_file():
         raise PackageError(f"there are no weights at {path}; check the path")
-    kind = kind_of(path)
+    kind = detect_format(path)
     if kind in SUFFIXES:
         return kind
     by_suffix = {suffix: name for name, suffix in SUFFIXES.items()}

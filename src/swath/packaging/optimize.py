@@ -16,9 +16,9 @@ from swath.models.runtimes.base import Model
 from swath.models.runtimes.load import load_model
 from swath.packaging import sample_tiles
 from swath.packaging.check import OPTIMISED, check_package, milliseconds
-from swath.packaging.compare_outputs import Agreement, mean_agreement
+from swath.packaging.compare_outputs import Agreement, total_agreement
 from swath.packaging.quantize import Precision, to_float16, to_int8
-from swath.packaging.write_mlm import assets_of, write_item
+from swath.packaging.write_mlm import build_assets, write_item
 from swath.storage.output_folder import work_folder
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Optimised:
         return 1 - self.agreement.share
 
 
-def optimise_package(
+def optimize_package(
     uri: str | Path,
     out: Path,
     precision: Precision,
@@ -169,10 +169,10 @@ def _describe(
     found: Optimised | None = None,
 ) -> None:
     """Write the original's description with the new weights and, if known, their loss."""
-    item: dict[str, Any] = json.loads((original / packing.DESCRIPTION).read_bytes())
+    item: dict[str, Any] = json.loads((original / packing.DESCRIPTION_FILE).read_bytes())
     properties = item["properties"]
     properties["mlm:name"] = item["id"] = f"{package.description.name}-{precision}"
-    item["assets"] = assets_of(folder, [_WEIGHTS])
+    item["assets"] = build_assets(folder, [_WEIGHTS])
     properties[OPTIMISED] = {"from": package.digest, "precision": precision}
     if found:
         properties[OPTIMISED] |= {
@@ -216,7 +216,7 @@ def _compared(
     """Return the agreement of two models on tiles, each run alone."""
     one = [outputs for tile in tiles for outputs in before([tile])]
     other = [outputs for tile in tiles for outputs in after([tile])]
-    return mean_agreement(one, other, package.description)
+    return total_agreement(one, other, package.description)
 
 
 def _accuracy(

@@ -11,7 +11,7 @@ import msgspec
 
 from swath.errors import InputError
 from swath.models import packing
-from swath.models.mlm import EXPECTED, parse_description
+from swath.models.mlm import STATISTICS_PROPERTY, parse_description
 from swath.packaging.write_mlm import RASTER, band_entry, write_item
 from swath.raster.band_units import Unit, Units
 from swath.raster.radiometry.comparison import TrainingStatistics
@@ -59,9 +59,11 @@ def add_statistics(
     # GDAL is imported only if there are scenes.
     from swath.raster.radiometry.scenes import compute_statistics  # noqa: PLC0415
 
-    path = folder / packing.DESCRIPTION
+    path = folder / packing.DESCRIPTION_FILE
     if not path.is_file():
-        raise InputError(f"{folder} has no {packing.DESCRIPTION}: give the folder of a package")
+        raise InputError(
+            f"{folder} has no {packing.DESCRIPTION_FILE}: give the folder of a package"
+        )
     text = path.read_bytes()
     description = parse_description(text)
     units = description.units if units is None else units
@@ -72,7 +74,7 @@ def add_statistics(
             "ones"
         )
     item: dict[str, Any] = json.loads(text)
-    item["properties"][EXPECTED] = msgspec.to_builtins(expected)
+    item["properties"][STATISTICS_PROPERTY] = msgspec.to_builtins(expected)
     _set_units(item, description.bands, units)
     write_item(folder, item)
     return expected

@@ -11,16 +11,23 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from swath.models import packing
-from swath.models.mlm import EXPECTED
+from swath.models.mlm import STATISTICS_PROPERTY
 from swath.models.package import load_package
-from swath.models.weights import kind_of
-from swath.packaging.write_mlm import TRAINING
+from swath.models.weights_format import detect_format
+from swath.packaging.write_mlm import TRAINING_PROPERTY
 
 if TYPE_CHECKING:
     from swath.models.mlm import ModelDescription
     from swath.models.package import ModelPackage
 
-_SHOWN_ELSEWHERE = {"bands", EXPECTED, "datetime", "start_datetime", "end_datetime", TRAINING}
+_SHOWN_ELSEWHERE = {
+    "bands",
+    STATISTICS_PROPERTY,
+    "datetime",
+    "start_datetime",
+    "end_datetime",
+    TRAINING_PROPERTY,
+}
 _MOST_CLASSES = 20
 
 
@@ -33,14 +40,14 @@ class Fact:
     value: str
 
 
-def facts_of(uri: str | Path) -> list[Fact]:
+def summarize_package(uri: str | Path) -> list[Fact]:
     """Return the facts about a package, group by group.
 
     Raises:
         PackageError: The package is missing or contradicts itself, or a checksum does not match.
     """
     package = load_package(uri)
-    item = json.loads((package.folder / packing.DESCRIPTION).read_bytes())
+    item = json.loads((package.folder / packing.DESCRIPTION_FILE).read_bytes())
     return [
         Fact(group, name, value)
         for group, lines in (
@@ -48,7 +55,7 @@ def facts_of(uri: str | Path) -> list[Fact]:
             ("input", _input(package.description)),
             ("output", _output(package.description, item["properties"])),
             ("weights", _weights(package)),
-            ("training", _training(item["properties"].get(TRAINING) or {})),
+            ("training", _training(item["properties"].get(TRAINING_PROPERTY) or {})),
             ("provenance", _provenance(item)),
         )
         for name, value in lines
@@ -99,7 +106,7 @@ def _weights(package: ModelPackage) -> Iterator[tuple[str, str]]:
     for weights, asset in zip(package.weights, package.description.weights, strict=True):
         size = weights.path.stat().st_size / 1e6
         checksum = "checksum verified" if asset.sha256 else "no checksum"
-        kind = kind_of(weights.path)
+        kind = detect_format(weights.path)
         yield (
             asset.name,
             f"{weights.format if kind == 'other' else kind}, {size:.2f} MB, {checksum}",

@@ -18,10 +18,10 @@ import msgspec
 from swath.errors import PackageError
 from swath.models import packing
 from swath.models.mlm import (
-    EXPECTED,
-    FORMATS,
+    FORMAT_BY_SUFFIX,
     INPUT_AXES,
     MODEL_ROLE,
+    STATISTICS_PROPERTY,
     WeightsFormat,
     parse_description,
 )
@@ -128,10 +128,10 @@ def write_description(folder: Path, spec: PackageSpec) -> None:
         PackageError: Weights are missing, or swath cannot run what the spec describes. An existing
             `mlm.json` stays unchanged.
     """
-    write_item(folder, item_of(folder, spec))
+    write_item(folder, build_item(folder, spec))
 
 
-def item_of(folder: Path, spec: PackageSpec) -> dict[str, Any]:
+def build_item(folder: Path, spec: PackageSpec) -> dict[str, Any]:
     """Return the STAC Item that describes the weights in a folder.
 
     Raises:
@@ -145,7 +145,7 @@ def item_of(folder: Path, spec: PackageSpec) -> dict[str, Any]:
         "geometry": None,
         "properties": _properties(spec),
         "links": [],
-        "assets": assets_of(folder, spec.weights),
+        "assets": build_assets(folder, spec.weights),
     }
 
 
@@ -158,16 +158,16 @@ def write_item(folder: Path, item: Mapping[str, Any]) -> None:
     text = _NUMBERS.sub(_in_one_line, json.dumps(item, indent=2, ensure_ascii=False)).encode()
     text += b"\n"
     parse_description(text)
-    unfinished = folder / f".{packing.DESCRIPTION}"
+    unfinished = folder / f".{packing.DESCRIPTION_FILE}"
     unfinished.write_bytes(text)
-    unfinished.rename(folder / packing.DESCRIPTION)
+    unfinished.rename(folder / packing.DESCRIPTION_FILE)
 
 
 def _in_one_line(numbers: re.Match[str]) -> str:
     return f"[{' '.join(numbers[1].split())}]"
 
 
-def assets_of(folder: Path, weights: Sequence[str]) -> dict[str, dict[str, Any]]:
+def build_assets(folder: Path, weights: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Return the Item's assets for weights files, with the format as the key.
 
     Raises:
@@ -175,9 +175,11 @@ def assets_of(folder: Path, weights: Sequence[str]) -> dict[str, dict[str, Any]]
     """
     assets: dict[str, dict[str, Any]] = {}
     for name in weights:
-        kind = FORMATS.get(PurePosixPath(name).suffix)
+        kind = FORMAT_BY_SUFFIX.get(PurePosixPath(name).suffix)
         if kind is None:
-            raise PackageError(f"{name} is of no format that swath runs: {', '.join(FORMATS)}")
+            raise PackageError(
+                f"{name} has a format that swath cannot run; use {', '.join(FORMAT_BY_SUFFIX)}"
+            )
         if kind in assets:
             raise PackageError(
                 f"{assets[kind]['href']} and {name} are of one format; a package offers each once"
@@ -219,7 +221,7 @@ def _properties(spec: PackageSpec) -> dict[str, Any]:
         "mlm:hyperparameters": {"overlap": spec.overlap, **spec.hyperparameters},
     }
     if spec.expected is not None:
-        known[EXPECTED] = msgspec.to_builtins(spec.expected)
+        known[STATISTICS_PROPERTY] = msgspec.to_builtins(spec.expected)
     if spec.parameters is not None:
         known["mlm:total_parameters"] = spec.parameters
     return known | dict(spec.properties)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from swath.models.mlm import ModelDescription, parse_description
-from swath.packaging.write_mlm import PackageSpec, item_of
+from swath.packaging.write_mlm import PackageSpec, build_item
 
 if TYPE_CHECKING:
     from swath.models.scaling import Scaling
@@ -74,6 +74,6 @@ def to_model_description(spec: PackageSpec) -> ModelDescription:
     """Return the engine's description of a package, whose weights are not yet written."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, PT2).touch()
-        item = item_of(Path(folder), replace(spec, weights=(PT2,)))
+        item = build_item(Path(folder), replace(spec, weights=(PT2,)))
     description = parse_description(json.dumps(item).encode())
     return msgspec.structs.replace(description, weights=())

@@ -14,7 +14,7 @@ import torch
 from swath.errors import InputError, LabelsError, TrainingError, TrainingInterruptedError
 from swath.errors.extras import require_modules
 from swath.models.package import describe_package
-from swath.models.packing import DESCRIPTION
+from swath.models.packing import DESCRIPTION_FILE
 from swath.models.runtimes.device import runs_on_gpu, torch_device
 from swath.packaging.write_mlm import TRAINING, band_entry
 from swath.resource_limits import available_cpus
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from swath.training.progress import TrainProgress
 
 PACKAGE = "package"
-OUTPUTS = (Output(PACKAGE, has_only_entries(DESCRIPTION, ONNX, PT2)), *REPORT_OUTPUTS)
+OUTPUTS = (Output(PACKAGE, has_only_entries(DESCRIPTION_FILE, ONNX, PT2)), *REPORT_OUTPUTS)
 """Outputs that a training writes."""
 
 _logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from infra.images import ROOT
-from swath.models.packing import MAX_BYTES
+from swath.models.packing import MAX_PACKAGE_BYTES
 from swath.settings import (
     DatabaseSettings,
     FindCauseSettings,
@@ -101,8 +101,8 @@ def test_the_largest_package_has_room_where_it_is_read(everything: Any):
         for name in ("PlanScene", "InferShard")
     }
 
-    assert room["PlanScene"] > 1.1 * MAX_BYTES
-    assert 2.2 * MAX_BYTES < room["InferShard"] <= 10 * 2**30
+    assert room["PlanScene"] > 1.1 * MAX_PACKAGE_BYTES
+    assert 2.2 * MAX_PACKAGE_BYTES < room["InferShard"] <= 10 * 2**30
 
 
 @pytest.mark.parametrize("name", SETTINGS)

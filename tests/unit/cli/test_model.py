@@ -79,7 +79,7 @@ def test_what_is_no_package_is_the_users_fault(model, tmp_path):
     result = model("check", tmp_path / "absent")
 
     assert result.exit_code == EXIT_INPUT
-    line = f"error: there is no model package at {tmp_path / 'absent'}; check the address\n"
+    line = f"error: the model package {tmp_path / 'absent'} does not exist; check the address\n"
     assert result.stderr == line
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from swath.detection.boxes import iou
 from swath.detection.nms import apply_nms, greedy_suppress, nms_assign
 from swath.detection.overlap import BoxesOrPolygons
-from swath.models.nms_options import Matching
+from swath.models.nms_options import NmsOptions
 
 _STRATEGIES = ["none", "nms", "soft-nms", "nmm", "wbf"]
 coordinates = st.integers(0, 20)
@@ -28,7 +28,7 @@ def reduce(rows, scores, labels=None, *, as_outlines=False, score_threshold=0.0,
         boxes,
         np.array(scores, np.float32),
         np.zeros(len(boxes), np.int16) if labels is None else np.array(labels, np.int16),
-        Matching(**matching),
+        NmsOptions(**matching),
         outline=shapely.box(*boxes.T) if as_outlines else None,
         score_threshold=score_threshold,
     )
@@ -238,7 +238,7 @@ def test_oriented_boxes_that_are_joined_stay_oriented_boxes():
         shapely.bounds(outline),
         np.array([0.9, 0.8], np.float32),
         np.zeros(2, np.int16),
-        Matching(strategy="nmm"),
+        NmsOptions(strategy="nmm"),
         outline=outline,
         is_oriented=True,
     )
@@ -256,7 +256,7 @@ def test_crossing_oriented_boxes_are_two_though_their_envelopes_are_one():
         shapely.bounds(outline),
         np.array([0.9, 0.8], np.float32),
         np.zeros(2, np.int16),
-        Matching(),
+        NmsOptions(),
         outline=outline,
     )
 

@@ -3,7 +3,7 @@ import pytest
 import shapely
 
 from swath.detection.postprocess import decode_detections
-from swath.models.nms_options import Matching
+from swath.models.nms_options import NmsOptions
 from swath.raster.tiles import Grid
 from tests.helpers.packages import answer_of
 
@@ -183,4 +183,4 @@ def test_of_an_outline_that_runs_along_the_window_only_areas_remain():
 
 
 def test_the_default_matching_is_nms_by_the_iou_threshold():
-    assert boxes(iou_threshold=0.3).matching == Matching(strategy="nms", threshold=0.3)
+    assert boxes(iou_threshold=0.3).matching == NmsOptions(strategy="nms", threshold=0.3)

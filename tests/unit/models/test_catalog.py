@@ -66,5 +66,5 @@ def test_what_is_no_catalogue_is_refused_by_name(tmp_path, text):
 
 
 def test_a_missing_catalogue_is_named(tmp_path):
-    with pytest.raises(SettingsError, match=r"no model catalog at .*nowhere\.json"):
+    with pytest.raises(SettingsError, match=r"the model catalog .*nowhere\.json does not exist"):
         load_catalog(str(tmp_path / "nowhere.json"))

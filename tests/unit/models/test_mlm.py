@@ -5,10 +5,10 @@ import pytest
 from stac_model.schema import MLModelProperties
 
 from swath.errors import PackageError
-from swath.models.class_names import MAX_NAME_LETTERS
-from swath.models.mlm import MAX_BANDS, MAX_HREF_LETTERS, parse_description
+from swath.models.class_names import MAX_NAME_CHARACTERS
+from swath.models.mlm import MAX_BANDS, MAX_HREF_CHARACTERS, parse_description
 from swath.models.mlm_output import MAX_CLASSES
-from swath.models.nms_options import Matching
+from swath.models.nms_options import NmsOptions
 from swath.models.package import describe_package
 from swath.models.scaling import Clip, Scale
 from tests.helpers.packages import description
@@ -47,7 +47,11 @@ def test_what_the_description_says():
 
     assert (model.name, model.bands, model.classes) == ("bright", ("gray",), ("dot",))
     assert (model.tile_size, model.overlap, model.batch_size) == (16, 4, 4)
-    assert (model.score_threshold, model.matching, model.box_format) == (0.5, Matching(), "cxcywh")
+    assert (model.score_threshold, model.matching, model.box_format) == (
+        0.5,
+        NmsOptions(),
+        "cxcywh",
+    )
     assert model.scaling == (Scale(value=100.0),)
     assert [(w.name, w.format, w.sha256) for w in model.weights] == [("model.onnx", "onnx", None)]
 
@@ -134,7 +138,7 @@ def test_the_package_of_these_tests_is_valid_by_the_standard():
         ),
         (
             set_input(value_scaling=[{"type": "z-score", "mean": 0, "stddev": 1e-40}]),
-            "brings numbers of 16 bits beyond float32",
+            "scales 16-bit values beyond float32",
         ),
         (set_input(value_scaling=[{"type": "offset", "value": 1e300}]), "beyond float32"),
         (
@@ -142,7 +146,7 @@ def test_the_package_of_these_tests_is_valid_by_the_standard():
                 set_input(value_scaling=[{"type": "scale", "value": 0.01}]),
                 set_hyper(fill_value=-1e38),
             ),
-            "fill_value -1e.38 is beyond float32 once Scale",
+            "fill_value -1e.38 exceeds float32 once Scale",
         ),
         (
             set_input(
@@ -153,7 +157,7 @@ def test_the_package_of_these_tests_is_valid_by_the_standard():
         (set_input(bands=[]), "takes 1 bands and names 0"),
         (set_structure(shape=[-1, 5, 16, 16]), "takes 5 bands and names 1"),
         (set_structure(shape=[-1, 1, 16, 32]), "32 x 16 px"),
-        (set_structure(shape=[-1, 1, -1, -1]), "must give the size"),
+        (set_structure(shape=[-1, 1, -1, -1]), "give the tile size in one"),
         (set_structure(dim_order=["batch", "height", "width", "bands"]), "axes"),
         (set_structure(data_type="uint8"), "uint8"),
         (set_hyper(tile_size=32), "tile_size is 32"),
@@ -183,7 +187,7 @@ def test_the_package_of_these_tests_is_valid_by_the_standard():
         (lambda item: item["properties"].pop("mlm:hyperparameters"), "mlm:hyperparameters"),
         (lambda item: item.pop("assets"), "assets"),
         (set_asset(roles=["metadata"]), "role mlm:model"),
-        (set_asset(href="model.h5"), r"model\.h5 is of no format"),
+        (set_asset(href="model.h5"), r"model\.h5 has a format that"),
         (set_asset(href="../model.onnx"), "inside the package"),
         (set_asset(href="/model.onnx"), "inside the package"),
         (set_asset(href="https://example.com/model.onnx"), "inside the package"),
@@ -240,9 +244,9 @@ def test_what_no_parser_survives_is_refused(text):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("a\0b", "holds a control character"),
-        ("a\tb", "holds a control character"),
-        ("\u2003", "has no letter"),
+        ("a\0b", "contains a control character"),
+        ("a\tb", "contains a control character"),
+        ("\u2003", "is empty"),
     ],
 )
 def test_names_of_classes_that_no_database_takes_are_refused(name, message):
@@ -253,14 +257,14 @@ def test_names_of_classes_that_no_database_takes_are_refused(name, message):
 
 
 def test_a_models_name_holds_no_control_character():
-    with pytest.raises(PackageError, match=r"mlm:name is 'a\\x00b', which holds"):
+    with pytest.raises(PackageError, match=r"mlm:name is 'a\\x00b', which contains"):
         parse(lambda item: item["properties"].update({"mlm:name": "a\0b"}))
 
 
 def test_two_classes_that_look_alike_are_refused():
     alike = [{"name": "quay", "value": 0}, {"name": " quay", "value": 1}]
 
-    with pytest.raises(PackageError, match="differ in nothing that can be seen"):
+    with pytest.raises(PackageError, match="which look the same"):
         parse(set_output(**{"classification:classes": alike}))
 
 
@@ -280,26 +284,29 @@ def test_bands_are_counted():
     names = [f"b{number}" for number in range(MAX_BANDS)]
     assert parse(of_bands(names)).bands == tuple(names)
 
-    with pytest.raises(PackageError, match="mlm:input names 1025 bands; swath feeds 1024 at most"):
+    with pytest.raises(PackageError, match="mlm:input names 1025 bands; the maximum is 1024"):
         parse(of_bands([*names, "more"]))
 
 
 def test_names_of_bands_have_the_limits_of_other_names():
-    assert parse(of_bands(["b" * MAX_NAME_LETTERS]))
+    assert parse(of_bands(["b" * MAX_NAME_CHARACTERS]))
 
-    for name, words in (("b" * 256, "has 256 letters; it may have 255"), ("a\nb", "a control")):
+    for name, words in (
+        ("b" * 256, "has 256 characters; the maximum is 255"),
+        ("a\nb", "a control"),
+    ):
         with pytest.raises(PackageError, match="mlm:input bands names '") as caught:
             parse(of_bands([name]))
         assert words in str(caught.value)
 
 
 def test_names_of_classes_are_cut_where_they_are_refused():
-    def named(letters):
-        return set_output(**{"classification:classes": [{"name": "c" * letters, "value": 0}]})
+    def named(length):
+        return set_output(**{"classification:classes": [{"name": "c" * length, "value": 0}]})
 
-    assert parse(named(MAX_NAME_LETTERS))
-    with pytest.raises(PackageError, match="has 256 letters; it may have 255"):
-        parse(named(MAX_NAME_LETTERS + 1))
+    assert parse(named(MAX_NAME_CHARACTERS))
+    with pytest.raises(PackageError, match="has 256 characters; the maximum is 255"):
+        parse(named(MAX_NAME_CHARACTERS + 1))
     with pytest.raises(PackageError) as caught:
         parse(named(1_000_000))
     assert len(str(caught.value)) < 300
@@ -322,17 +329,17 @@ def test_classes_are_counted():
 
 
 def test_names_of_weights_are_short():
-    def named(letters):
+    def named(length):
         def change(item):
             (asset,) = item["assets"].values()
-            asset["href"] = "w" * (letters - 5) + ".onnx"
+            asset["href"] = "w" * (length - 5) + ".onnx"
             asset.pop("file:checksum", None)
 
         return change
 
-    assert parse(named(MAX_HREF_LETTERS))
-    with pytest.raises(PackageError, match="has 1025 letters; it may have 1024"):
-        parse(named(MAX_HREF_LETTERS + 1))
+    assert parse(named(MAX_HREF_CHARACTERS))
+    with pytest.raises(PackageError, match="has 1025 characters; the maximum is 1024"):
+        parse(named(MAX_HREF_CHARACTERS + 1))
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from swath.errors import PackageError
-from swath.models.mlm_output import Hyperparameters, Output, read_answer
-from swath.models.nms_options import Matching
+from swath.models.mlm_output import Hyperparameters, MlmOutput, parse_output_spec
+from swath.models.nms_options import NmsOptions
 from tests.helpers.packages import answer_of, output_entries
 
 DETECTION, SEGMENTATION = "object-detection", "semantic-segmentation"
@@ -52,7 +52,7 @@ def test_tasks_and_heads(mlm_task, shapes, options, task, head):
 def test_what_a_plain_detector_leaves_out():
     answer = answer_of(DETECTION, ROWS, box_format="cxcywh", iou_threshold=0.3)
 
-    assert answer.matching == Matching(strategy="nms", metric="iou", threshold=0.3)
+    assert answer.matching == NmsOptions(strategy="nms", metric="iou", threshold=0.3)
     assert (answer.outputs, answer.batched) == (("rows",), True)
     assert (answer.activation, answer.box_units) == ("none", "px")
     assert (answer.output_layout, answer.first_label, answer.mask) == ("channels_first", 0, False)
@@ -86,7 +86,7 @@ def test_outputs_without_the_task_are_passed_over():
     ]
     options = Hyperparameters(overlap=4, score_threshold=0.5, head="detr")
 
-    answer = read_answer(msgspec.convert(entries, list[Output]), options)
+    answer = parse_output_spec(msgspec.convert(entries, list[MlmOutput]), options)
 
     assert answer.outputs == (None, "logits", "boxes")
 
@@ -94,11 +94,11 @@ def test_outputs_without_the_task_are_passed_over():
 @pytest.mark.parametrize(
     ("merge", "expected"),
     [
-        ({"strategy": "nmm"}, Matching(strategy="nmm", threshold=0.3)),
-        ({"threshold": 0.7, "metric": "ios"}, Matching(metric="ios", threshold=0.7)),
+        ({"strategy": "nmm"}, NmsOptions(strategy="nmm", threshold=0.3)),
+        ({"threshold": 0.7, "metric": "ios"}, NmsOptions(metric="ios", threshold=0.7)),
         (
             {"strategy": "soft-nms", "sigma": 0.1},
-            Matching(strategy="soft-nms", threshold=0.3, sigma=0.1),
+            NmsOptions(strategy="soft-nms", threshold=0.3, sigma=0.1),
         ),
     ],
 )
@@ -130,14 +130,14 @@ def test_the_iou_threshold_stands_in_for_that_of_the_matching(merge, expected):
             DETECTION,
             ROWS,
             BOXES | {"mask": True},
-            "mask is True, which means nothing for detection",
+            "mask is True, which has no effect for detection",
         ),
-        (DETECTION, ROWS, BOXES | {"first_label": 0}, "first_label is 0, which means nothing"),
-        (DETECTION, ROWS, BOXES | {"angle": "last"}, "angle is 'last', which means nothing"),
-        (SEGMENTATION, SCORES, BOXES, "box_format is 'xyxy', which means nothing"),
-        (SEGMENTATION, SCORES, {"merge": {}}, "merge is {}, which means nothing for segmentation"),
+        (DETECTION, ROWS, BOXES | {"first_label": 0}, "first_label is 0, which has no effect"),
+        (DETECTION, ROWS, BOXES | {"angle": "last"}, "angle is 'last', which has no effect"),
+        (SEGMENTATION, SCORES, BOXES, "box_format is 'xyxy', which has no effect"),
+        (SEGMENTATION, SCORES, {"merge": {}}, "merge is {}, which has no effect for segmentation"),
         (SEGMENTATION, SCORES, {"ignore_label": 9}, "(it is for labels): leave it out"),
-        (SEGMENTATION, SCORES, {"background": "c"}, "background is 'c', which is none of"),
+        (SEGMENTATION, SCORES, {"background": "c"}, "background is 'c', which is not one of"),
         (DETECTION, ROWS, BOXES | {"score_activation": "softmax"}, "for the head rows it is none"),
         (DETECTION, ROWS, BOXES | {"merge": {"strategy": "best"}}, "Invalid enum value 'best'"),
         (DETECTION, ROWS, BOXES | {"merge": {"iou": 0.5}}, "unknown field `iou`"),

@@ -57,13 +57,13 @@ def test_a_refused_archive_is_named_not_its_folder(tmp_path):
     packing.pack(folder, tmp_path / "broken.tar.gz")
 
     with pytest.raises(
-        PackageError, match=rf"^{tmp_path / 'broken.tar.gz'}: mlm.json: .* correct it"
+        PackageError, match=rf"^{tmp_path / 'broken.tar.gz'}: mlm.json: .* correct the file"
     ):
         load_package(tmp_path / "broken.tar.gz")
 
 
 def test_weights_alone_are_told_how_to_become_a_package(package):
-    with pytest.raises(PackageError, match="weights alone are no package: `swath model init`"):
+    with pytest.raises(PackageError, match="weights alone are not a package: `swath model init`"):
         describe_package(package / "model.onnx")
 
 
@@ -114,7 +114,7 @@ def test_a_cache_that_others_can_write_to_is_not_trusted(archive, package_cache,
     load_package(archive)
     next(package_cache.iterdir()).chmod(mode)
 
-    with pytest.raises(PackageError, match="written by other users"):
+    with pytest.raises(PackageError, match="writable by other users"):
         load_package(archive)
 
 
@@ -158,11 +158,11 @@ def test_an_archive_without_a_description_is_refused(load, package, tmp_path):
     packing.pack(package, tmp_path / "a.tar.gz")
     packing.unpack(tmp_path / "a.tar.gz", tmp_path / "b")
     (tmp_path / "b" / "mlm.json").rename(tmp_path / "b" / "other.json")
-    module.packing.DESCRIPTION = "other.json"
+    module.packing.DESCRIPTION_FILE = "other.json"
     try:
         packing.pack(tmp_path / "b", tmp_path / "c.tar.gz")
     finally:
-        module.packing.DESCRIPTION = "mlm.json"
+        module.packing.DESCRIPTION_FILE = "mlm.json"
 
     with pytest.raises(PackageError, match=r"no mlm\.json"):
         load(tmp_path / "c.tar.gz")
@@ -172,7 +172,7 @@ def test_an_archive_without_a_description_is_refused(load, package, tmp_path):
 @pytest.mark.enable_socket
 def test_nothing_there(load, tmp_path, http_bucket):
     for uri in (tmp_path / "absent", f"{http_bucket}/absent/model.tar.gz"):
-        with pytest.raises(PackageError, match=r"no model package at .*absent"):
+        with pytest.raises(PackageError, match=r"the model package .*absent.* does not exist"):
             load(uri)
 
 

@@ -124,21 +124,21 @@ def test_what_is_no_plain_file_inside_is_refused(tmp_path, member):
 
 
 def test_too_much_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
-    monkeypatch.setattr(packing, "MAX_BYTES", 1000)
+    monkeypatch.setattr(packing, "MAX_PACKAGE_BYTES", 1000)
     archive = archive_of(tmp_path / "bomb.tar.gz", ("zeros", bytes(1001)))
 
-    with pytest.raises(PackageError, match=r"bomb\.tar\.gz holds more than the .* GiB that"):
+    with pytest.raises(PackageError, match=r"bomb\.tar\.gz has more than .* GiB, the maximum"):
         packing.unpack(archive, tmp_path / "out")
     assert not (tmp_path / "out" / "zeros").exists()
 
 
 def test_a_folder_with_too_much_is_not_packed(package, tmp_path, monkeypatch):
     size = sum(path.stat().st_size for path in package.iterdir())
-    monkeypatch.setattr(packing, "MAX_BYTES", size)
+    monkeypatch.setattr(packing, "MAX_PACKAGE_BYTES", size)
     packing.pack(package, tmp_path / "whole.tar.gz")
-    monkeypatch.setattr(packing, "MAX_BYTES", size - 1)
+    monkeypatch.setattr(packing, "MAX_PACKAGE_BYTES", size - 1)
 
-    with pytest.raises(PackageError, match=r"bright holds more than the .*; leave out weights"):
+    with pytest.raises(PackageError, match=r"bright has more than .*; leave out weights"):
         packing.pack(package, tmp_path / "large.tar.gz")
     assert not (tmp_path / "large.tar.gz").exists()
 
@@ -147,7 +147,7 @@ def test_too_many_files_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(packing, "MAX_FILES", 3)
     archive = archive_of(tmp_path / "many.tar.gz", *((f"{i}", b"") for i in range(4)))
 
-    with pytest.raises(PackageError, match="more than the 3 files"):
+    with pytest.raises(PackageError, match="more than 3 files"):
         packing.scan(archive)
 
 
@@ -187,12 +187,12 @@ def test_a_damaged_archive_is_refused_or_read_as_it_was(package, packed, tmp_pat
 def test_an_archive_that_goes_on_after_its_end_is_refused(packed, tmp_path):
     packed.write_bytes(packed.read_bytes() + gzip.compress(bytes(2 * 2**20)))
 
-    with pytest.raises(PackageError, match="goes on after its last file"):
+    with pytest.raises(PackageError, match="has data after its last file"):
         packing.scan(packed)
 
 
 def test_nothing_there(tmp_path):
-    with pytest.raises(PackageError, match="no model package at"):
+    with pytest.raises(PackageError, match=r"model package .* does not exist"):
         packing.package_digest(tmp_path / "absent.tar.gz")
 
 
@@ -222,14 +222,14 @@ def test_a_name_that_is_no_text_is_refused(tmp_path):
     folder = write_package(tmp_path / "named")
     (folder / os.fsdecode(b"weights-\xff.bin")).write_bytes(b"")
 
-    with pytest.raises(PackageError, match=r"'weights-\\udcff\.bin' is no UTF-8; rename"):
+    with pytest.raises(PackageError, match=r"'weights-\\udcff\.bin' is not UTF-8; rename"):
         packing.package_digest(folder)
 
 
 def test_a_name_that_is_no_text_in_an_archive_is_refused(tmp_path):
     archive = archive_of(tmp_path / "model.tar.gz", ("mlm.json", b"{}"), ("weights-\udcff", b""))
 
-    with pytest.raises(PackageError, match=r"'weights-\\udcff' is no UTF-8"):
+    with pytest.raises(PackageError, match=r"'weights-\\udcff' is not UTF-8"):
         packing.package_digest(archive)
 
 
@@ -262,7 +262,7 @@ def test_a_header_is_not_held_whatever_it_says_its_length_is(tmp_path, kind):
     path.write_bytes(gzip.compress(headers(kind, 64 << 20), 1))
 
     tracemalloc.start()
-    with pytest.raises(PackageError, match=r"model\.tar\.gz has more than 1 MiB of names and"):
+    with pytest.raises(PackageError, match=r"model\.tar\.gz has more than 1 MiB of headers"):
         packing.scan(path)
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -276,7 +276,7 @@ def test_a_header_as_long_as_may_be_is_read(tmp_path):
     assert packing.scan(path)[1] == b"{}"
 
     path.write_bytes(gzip.compress(headers(tarfile.XHDTYPE, packing.MAX_HEADER_BYTES)))
-    with pytest.raises(PackageError, match="names and notes"):
+    with pytest.raises(PackageError, match="of headers for one file"):
         packing.scan(path)
 
 
@@ -295,7 +295,7 @@ def test_a_description_is_read_up_to_its_limit(tmp_path):
 
     archive_of(path, ("mlm.json", bytes(16 * most)))
     tracemalloc.start()
-    with pytest.raises(PackageError, match=r"mlm\.json has more than 4 MiB; leave out"):
+    with pytest.raises(PackageError, match=r"mlm\.json has more than 4 MiB; remove"):
         packing.scan(path)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -332,7 +332,7 @@ def test_a_folder_is_not_walked_beyond_its_limit(package, monkeypatch):
     packing.package_digest(package)
     walked.clear()
     monkeypatch.setattr(packing, "MAX_FILES", 10)
-    with pytest.raises(PackageError, match="holds more than the 10 files"):
+    with pytest.raises(PackageError, match="has more than 10 files"):
         packing.package_digest(package)
     assert len(walked) < 12
 
@@ -344,7 +344,7 @@ def test_folders_without_a_file_are_counted_too(package, monkeypatch):
     packing.package_digest(package)
 
     monkeypatch.setattr(packing, "MAX_FOLDERS", 10)
-    with pytest.raises(PackageError, match="holds more than 10 folders"):
+    with pytest.raises(PackageError, match="has more than 10 folders"):
         packing.package_digest(package)
 
 

@@ -82,7 +82,7 @@ def test_weights_that_disagree_do_not(make):
     report = check_package(make(sigmoid_network(), other=Network(off=0.01)))
 
     assert not report.passed
-    (fault,) = report.faults
+    (fault,) = report.failures
     assert fault.startswith("model.pt2 (torch): its answers differ")
 
 
@@ -127,7 +127,7 @@ def test_a_network_that_mixes_tiles_is_found_out(make):
 
     report = check_package(make(model))
 
-    assert any("mixes the tiles of a batch" in fault for fault in report.faults)
+    assert any("mixes the tiles of a batch" in fault for fault in report.failures)
 
 
 @pytest.mark.parametrize(("gpu", "tolerance"), [(True, 1e-2), (False, 1e-3)])
@@ -154,7 +154,7 @@ def test_what_a_gpu_computes_in_half_precision_may_differ_more(make, monkeypatch
     report = check_package(make(model, change=change))
 
     assert report.tolerance == tolerance
-    faults = [trial.fault for trial in report.trials if trial.runtime == "onnx"]
+    faults = [trial.failure for trial in report.trials if trial.runtime == "onnx"]
     assert [bool(fault) for fault in faults] == [not gpu]
 
 
@@ -165,13 +165,13 @@ def test_numbers_that_are_none_are_found_out(make):
 
     report = check_package(make(model))
 
-    assert any("rows holds NaN or infinity" in fault for fault in report.faults)
+    assert any("rows holds NaN or infinity" in fault for fault in report.failures)
 
 
 def test_scores_beyond_one_are_found_out(make):
     report = check_package(make(networks.onnx_network()))
 
-    assert any("scores range from 0 to 1" in fault for fault in report.faults)
+    assert any("scores range from 0 to 1" in fault for fault in report.failures)
 
 
 def test_shapes_that_are_not_described_are_found_out(make):
@@ -180,7 +180,7 @@ def test_shapes_that_are_not_described_are_found_out(make):
 
     report = check_package(make(sigmoid_network(), change=change))
 
-    assert any("mlm:output describes [6, 99]" in fault for fault in report.faults)
+    assert any("mlm:output describes [6, 99]" in fault for fault in report.failures)
 
 
 def test_weights_that_nothing_here_can_run_are_a_fault(make, monkeypatch):
@@ -188,7 +188,7 @@ def test_weights_that_nothing_here_can_run_are_a_fault(make, monkeypatch):
 
     report = check_package(make(sigmoid_network(), other=Network()))
 
-    assert report.faults == ("model.pt2 (none): not tried: install no_such_module",)
+    assert report.failures == ("model.pt2 (none): not tried: install no_such_module",)
 
 
 def test_a_checksum_that_is_off(make):
@@ -233,5 +233,5 @@ def test_a_detector_in_three_formats(data, tmp_path):
         tmp_path, images=[str(data / "ships_s2" / "busan_S2L2A_5band.tif")], tiles=2
     )
 
-    assert report.passed, report.faults
+    assert report.passed, report.failures
     assert {trial.format for trial in report.trials} == {"onnx", "torchscript", "pt2"}

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swath.models.mlm import parse_description
-from swath.packaging.compare_outputs import agreement, difference, mean_agreement
+from swath.packaging.compare_outputs import agreement, difference, total_agreement
 from tests.helpers.packages import description, for_task
 
 SIZE = 16
@@ -89,7 +89,7 @@ def test_pixels_and_tiles_agree_by_their_class():
     scores = np.array([0.9, 0.1], np.float32)
     assert agreement((scores,), (scores,), TILES).share == 1
     assert agreement((scores,), (scores[::-1],), TILES).share == 0
-    both = mean_agreement([(scores,), (scores,)], [(scores,), (scores[::-1],)], TILES)
+    both = total_agreement([(scores,), (scores,)], [(scores,), (scores[::-1],)], TILES)
     assert both.share == 0.5
 
 

@@ -6,7 +6,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from swath.errors import InputError
 from swath.packaging.check import check_package
-from swath.packaging.optimize import optimise_package
+from swath.packaging.optimize import optimize_package
 from tests.helpers.packages import for_task, write_package
 
 SIZE = 16
@@ -102,5 +102,5 @@ def test_a_smaller_package_is_not_proved_where_there_is_nothing_to_lose(
     folder = package if kind == "boxes" else segmenter(tmp_path / "m", brightness())
 
     with pytest.raises(InputError, match=r"proves nothing: neither package finds an object in 9"):
-        optimise_package(folder, tmp_path / "out", "float16", scenes=[str(dark)], tolerance=1)
+        optimize_package(folder, tmp_path / "out", "float16", scenes=[str(dark)], tolerance=1)
     assert not (tmp_path / "out").exists()

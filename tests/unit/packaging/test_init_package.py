@@ -17,7 +17,7 @@ from swath.packaging.init_package import InitOptions, init_package
 from swath.packaging.sample_tiles import noise
 from swath.packaging.value_scaling import parse_scaling
 from tests.helpers.exports import SIZE, centres, checkpoint, corners, export, ultralytics_notes
-from tests.helpers.packages import description as item_of
+from tests.helpers.packages import description as build_item
 
 ROWS = 84
 
@@ -446,7 +446,7 @@ def test_real_weights_in_three_formats(data, init, tmp_path):
 
 
 def test_noise_within_the_range_of_a_band():
-    item = item_of()
+    item = build_item()
     item["properties"]["mlm:input"][0]["value_scaling"] = [
         msgspec.to_builtins(MinMax(minimum=100.0, maximum=300.0))
     ]

@@ -11,7 +11,7 @@ from swath.errors import InputError, PackageError
 from swath.labels.read import read_collection
 from swath.models.package import load_package
 from swath.packaging.check import check_package
-from swath.packaging.optimize import optimise_package
+from swath.packaging.optimize import optimize_package
 from swath.packaging.quantize import to_float16
 from tests.helpers.networks import describe, onnx_network
 from tests.helpers.packages import TILE, write_package
@@ -29,7 +29,7 @@ def kinds_of(path):
 
 
 def test_half_precision_finds_what_the_original_finds(busan, tmp_path):
-    found = optimise_package(SHIPS, tmp_path / "half", "float16", scenes=[busan], tolerance=0.05)
+    found = optimize_package(SHIPS, tmp_path / "half", "float16", scenes=[busan], tolerance=0.05)
 
     assert found.agreement.of > 20
     assert found.loss <= 0.05
@@ -46,7 +46,7 @@ def test_half_precision_finds_what_the_original_finds(busan, tmp_path):
 
 
 def test_eight_bits_are_calibrated_on_scenes(busan, tmp_path):
-    found = optimise_package(
+    found = optimize_package(
         SHIPS, tmp_path / "int8", "int8", scenes=[busan], tolerance=0.5, tiles=6
     )
 
@@ -58,7 +58,7 @@ def test_eight_bits_are_calibrated_on_scenes(busan, tmp_path):
 
 def test_too_much_lost_is_refused_and_nothing_is_left(busan, tmp_path):
     with pytest.raises(PackageError, match=r"int8 loses 0\.\d+ of agreement, more than the 0 of"):
-        optimise_package(SHIPS, tmp_path / "int8", "int8", scenes=[busan], tolerance=0, tiles=4)
+        optimize_package(SHIPS, tmp_path / "int8", "int8", scenes=[busan], tolerance=0, tiles=4)
 
     assert list(tmp_path.iterdir()) == []
 
@@ -67,7 +67,7 @@ def test_with_labels_the_loss_is_measured_in_ap(data, busan, tmp_path):
     folder = data / "ships_s2"
     labels = read_collection(str(folder / "val.json"), str(folder))
 
-    found = optimise_package(
+    found = optimize_package(
         SHIPS, tmp_path / "half", "float16", scenes=[busan], tolerance=0.02, labels=labels, tiles=2
     )
 
@@ -124,7 +124,7 @@ def test_no_onnx_weights_no_smaller_ones(tmp_path, busan):
     (folder / "model.onnx").rename(folder / "model.pt2")
     # By its bytes it is still an ONNX model, and that is told first.
     with pytest.raises(PackageError, match="holds an ONNX model"):
-        optimise_package(folder, tmp_path / "out", "int8", scenes=[busan], tolerance=0)
+        optimize_package(folder, tmp_path / "out", "int8", scenes=[busan], tolerance=0)
 
 
 def test_what_is_missing_is_told_before_any_work(tmp_path):
@@ -132,9 +132,9 @@ def test_what_is_missing_is_told_before_any_work(tmp_path):
         tmp_path / "package", describe, weights=onnx_network().SerializeToString()
     )
     with pytest.raises(InputError, match="no scene to measure"):
-        optimise_package(folder, tmp_path / "out", "int8", scenes=[], tolerance=0)
+        optimize_package(folder, tmp_path / "out", "int8", scenes=[], tolerance=0)
     with pytest.raises(InputError, match="there already"):
-        optimise_package(folder, folder, "int8", scenes=["x.tif"], tolerance=0)
+        optimize_package(folder, folder, "int8", scenes=["x.tif"], tolerance=0)
 
 
 def test_a_network_without_numbers_to_make_smaller(tmp_path):

@@ -150,7 +150,7 @@ def test_more_properties_are_the_items(folder):
 
 
 def test_outputs_beside_the_task_are_passed_over(folder):
-    beside = PackageOutput(name="map", shape=(-1, 8), axes=("batch", "any"), read=False)
+    beside = PackageOutput(name="map", shape=(-1, 8), axes=("batch", "any"), is_read=False)
     write_description(folder, dataclasses.replace(SPEC, outputs=(beside, ROWS)))
 
     assert load_package(folder).description.outputs == (None, "rows")
@@ -180,7 +180,7 @@ def test_classes_that_count_from_one_say_so(folder):
     [
         ({"weights": ("absent.onnx",)}, r"no weights at .*absent\.onnx"),
         ({"weights": ("model.onnx", "model.onnx")}, "of one format"),
-        ({"weights": ("model.bin",)}, r"model\.bin is of no format"),
+        ({"weights": ("model.bin",)}, r"model\.bin has a format that"),
         ({"scaling": (None, None)}, "3 bands .* and 2 value_scaling"),
         ({"scaling": (Scale(value=0.0),)}, "divides by zero"),
         ({"overlap": 128}, "cannot overlap"),

@@ -14,7 +14,7 @@ import torch
 from swath.errors import InputError, TrainingError, TrainingInterruptedError
 from swath.models.package import load_package
 from swath.models.runtimes.load import load_model
-from swath.packaging.write_mlm import TRAINING
+from swath.packaging.write_mlm import TRAINING_PROPERTY
 from swath.pipeline.local import run_local
 from swath.training import train as training
 from swath.training.checkpoint import CHECKPOINT_FILE
@@ -64,7 +64,7 @@ def test_the_package_runs_and_finds_what_the_validation_found(trained, squares, 
 def test_the_package_says_what_it_was_made_of(trained, squares):
     item = json.loads((trained.folder / PACKAGE / "mlm.json").read_text())
     properties = item["properties"]
-    of = properties[TRAINING]
+    of = properties[TRAINING_PROPERTY]
 
     assert of["data"]["training"]["digest"] == collection(squares, "train").digest
     assert of["data"]["validation"]["scenes"] == [HELD_OUT]

@@ -9,7 +9,7 @@ import numpy as np
 from swath.detection.decode.candidates import Candidates, ScoredRows, to_candidates
 from swath.detection.decode.outputs import get_output, softmax_scores
 from swath.detection.decode.yolo import select_best_class
-from swath.models.output_spec import COLUMNS
+from swath.models.output_spec import BOX_COLUMNS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,7 +33,7 @@ def decode(outputs: Outputs, output_spec: OutputSpec, size: int) -> Candidates:
         shapes.append((-1, classes + 1))
     logits = get_output(outputs, "logits", output_spec, *shapes)
     boxes = get_output(
-        outputs, "boxes", output_spec, (len(logits), COLUMNS[output_spec.box_format])
+        outputs, "boxes", output_spec, (len(logits), BOX_COLUMNS[output_spec.box_format])
     )
     scored = (
         _softmax(logits, output_spec)

@@ -15,7 +15,7 @@ from swath.detection.decode.class_labels import select_labeled
 from swath.detection.decode.outputs import check_no_nan, get_output, get_unchecked_output
 from swath.detection.segmentation.polygonize import polygonize_mask
 from swath.errors import ModelOutputError
-from swath.models.output_spec import COLUMNS
+from swath.models.output_spec import BOX_COLUMNS
 
 if TYPE_CHECKING:
     from swath._types import Polygons
@@ -31,7 +31,7 @@ def decode(outputs: Outputs, output_spec: OutputSpec, size: int) -> Candidates:
     """
     scores = get_output(outputs, "scores", output_spec, (-1,))
     boxes = get_output(
-        outputs, "boxes", output_spec, (len(scores), COLUMNS[output_spec.box_format])
+        outputs, "boxes", output_spec, (len(scores), BOX_COLUMNS[output_spec.box_format])
     )
     labels = get_output(outputs, "labels", output_spec, (len(scores),))
     if "count" in output_spec.outputs:

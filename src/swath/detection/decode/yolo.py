@@ -14,7 +14,7 @@ import numpy as np
 from swath.detection.decode.candidates import Candidates, ScoredRows, to_candidates
 from swath.detection.decode.class_labels import select_labeled
 from swath.detection.decode.outputs import Scores, apply_activation, get_output, min_raw_score
-from swath.models.output_spec import COLUMNS
+from swath.models.output_spec import BOX_COLUMNS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +36,7 @@ def decode(outputs: Outputs, output_spec: OutputSpec, size: int) -> Candidates:
         "labelled": 2,
     }
     channels = to_channels_first(
-        outputs, output_spec, COLUMNS[output_spec.box_format] + extra[output_spec.head]
+        outputs, output_spec, BOX_COLUMNS[output_spec.box_format] + extra[output_spec.head]
     )
     numbers, rest = split_box_channels(channels, output_spec)
     select = {
@@ -59,7 +59,7 @@ def split_box_channels(
     channels: NDArray[Any], output_spec: OutputSpec
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the channels of the box, in the order of its format, and the other channels."""
-    columns = COLUMNS[output_spec.box_format]
+    columns = BOX_COLUMNS[output_spec.box_format]
     if output_spec.box_format == "cxcywhr" and output_spec.angle == "last":
         return np.concatenate([channels[: columns - 1], channels[-1:]]), channels[columns - 1 : -1]
     return channels[:columns], channels[columns:]

@@ -17,7 +17,7 @@ from swath.detection.decode.outputs import get_output, logit
 from swath.detection.decode.resample import bilinear
 from swath.detection.decode.yolo import select_best_class, to_channels_first
 from swath.detection.segmentation.polygonize import polygonize_mask
-from swath.models.output_spec import COLUMNS
+from swath.models.output_spec import BOX_COLUMNS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,7 +33,7 @@ def decode(outputs: Outputs, output_spec: OutputSpec, size: int) -> Candidates:
     Raises:
         ModelOutputError: The outputs differ from the package's description, or hold NaN.
     """
-    columns, classes = COLUMNS[output_spec.box_format], len(output_spec.classes)
+    columns, classes = BOX_COLUMNS[output_spec.box_format], len(output_spec.classes)
     prototypes = get_output(outputs, "prototypes", output_spec, (-1, -1, -1))
     channels = to_channels_first(outputs, output_spec, columns + classes + len(prototypes))
     scored = select_best_class(channels[columns : columns + classes], output_spec)

@@ -61,7 +61,7 @@ from swath.detection.stitching.grouping import connected_components, group_views
 from swath.detection.stitching.ownership import Axis
 from swath.detection.stitching.resolve import resolve_groups
 from swath.detection.stitching.views import TileViews
-from swath.models.nms_options import Matching
+from swath.models.nms_options import NmsOptions
 from swath.raster.tiles import Grid
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Stitcher:
     """Stitching of the detections of a grid of tiles."""
 
     grid: Grid
-    matching: Matching = Matching()  # noqa: RUF009 (immutable)
+    matching: NmsOptions = NmsOptions()  # noqa: RUF009 (immutable)
     is_oriented: bool = False
     """Whether outlines are oriented boxes, so that joined outlines must be too."""
     tolerance: float = DEFAULT_TOLERANCE_PX

@@ -12,7 +12,7 @@ from swath.detection.detections import Detections
 from swath.detection.overlap import BoxesOrPolygons
 from swath.detection.stitching.agreement import OverlapRegion
 from swath.detection.stitching.ownership import Ownership
-from swath.models.nms_options import Matching
+from swath.models.nms_options import NmsOptions
 from swath.raster.tiles import Grid
 
 _MIN_AGREEMENT = 0.5
@@ -51,7 +51,7 @@ class TileViews:
         """(n,) number of the tile that owns the view, as the view's own tile computes it."""
         return self.y.owner * self.grid.columns + self.x.owner
 
-    def pairs(self, matching: Matching) -> tuple[Ints, Ints, Floats]:
+    def pairs(self, matching: NmsOptions) -> tuple[Ints, Ints, Floats]:
         """Return the pairs of views that may show one object, and the quality of each match.
 
         The views of a pair have one class and two tiles. Two whole views match by the package's
@@ -73,7 +73,9 @@ class TileViews:
         first, second, weight = (np.concatenate(column) for column in zip(*matches, strict=True))
         return first, second, weight
 
-    def _match_whole_views(self, a: Ints, b: Ints, matching: Matching) -> tuple[Ints, Ints, Floats]:
+    def _match_whole_views(
+        self, a: Ints, b: Ints, matching: NmsOptions
+    ) -> tuple[Ints, Ints, Floats]:
         shapes = BoxesOrPolygons(self.detections.box, self.detections.outline)
         weight = shapes.symmetric_overlap(a, b, matching.metric)
         match = (weight >= matching.threshold) & (weight > 0)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from swath.models.output_spec import COLUMNS
+from swath.models.output_spec import BOX_COLUMNS
 from swath.packaging.conventions.convention import Understood, output, passed_over
 from swath.packaging.conventions.readings import Reading
 from swath.packaging.evidence import (
@@ -128,7 +128,7 @@ def _forms(
         if oriented and (head == "objectness" or units == "normalised"):
             continue
         more = {"rows": len(names), "objectness": 1 + len(names), "labelled": 2}[head]
-        if channels == COLUMNS[box_format] + more:
+        if channels == BOX_COLUMNS[box_format] + more:
             yield _Form(head, layout, box_format, units, activation)
 
 
@@ -175,7 +175,7 @@ def by_row(values: Sequence[NDArray[Any]], layout: OutputLayout) -> NDArray[Any]
 
 
 def _judge(rows: NDArray[np.float64], form: _Form, classes: int, size: int) -> Judgement:
-    columns = COLUMNS[form.box_format]
+    columns = BOX_COLUMNS[form.box_format]
     box, rest = rows[:, :columns], rows[:, columns:]
     if form.box_format == "cxcywhr":  # the angle is the last of all channels
         box, rest = rows[:, [0, 1, 2, 3, -1]], rows[:, columns - 1 : -1]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from swath.detection.boxes import iou
 from swath.detection.detections import Detections
 from swath.detection.stitching.stitcher import Stitcher
-from swath.models.nms_options import Matching
+from swath.models.nms_options import NmsOptions
 from swath.raster.tiles import Grid
 from tests.helpers.oracle import (
     clip,
@@ -25,7 +25,7 @@ from tests.helpers.oracle import (
 )
 
 ALIKE = 0.5
-MATCHINGS = [Matching(strategy=s) for s in ("none", "nms", "soft-nms", "nmm", "wbf")]
+MATCHINGS = [NmsOptions(strategy=s) for s in ("none", "nms", "soft-nms", "nmm", "wbf")]
 coordinates = st.floats(0, 1, allow_subnormal=False)
 
 

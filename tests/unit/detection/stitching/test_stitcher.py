@@ -10,7 +10,7 @@ import shapely
 
 from swath.detection.detections import Detections, Flag
 from swath.detection.stitching.stitcher import Stitcher, merge_detections
-from swath.models.nms_options import Matching
+from swath.models.nms_options import NmsOptions
 from swath.raster.tiles import Grid
 from tests.helpers.oracle import detect_boxes, detect_outlines, merged
 
@@ -174,7 +174,7 @@ def test_what_a_tile_reported_twice_is_reported_twice():
     twice = twice[[0, 1, 2, 2]]
 
     result = merged(
-        Stitcher(grid, Matching(strategy="none")), detect_boxes(grid, twice, np.zeros(4))
+        Stitcher(grid, NmsOptions(strategy="none")), detect_boxes(grid, twice, np.zeros(4))
     )
 
     assert found(result) == truth(twice, [0] * 4)
@@ -241,7 +241,7 @@ def test_two_views_of_one_object_are_one_by_either_metric(metric):
         detections([[50.5, 10, 62, 18]], tile=1, scores=[0.8]),
     ]
 
-    result = merged(Stitcher(grid, Matching(metric=metric)), Detections.concatenate(seen))
+    result = merged(Stitcher(grid, NmsOptions(metric=metric)), Detections.concatenate(seen))
 
     assert found(result) == [(0, 50.0, 10.0, 61.5, 18.0)]
 
@@ -251,7 +251,9 @@ def test_a_small_object_on_a_large_one_is_not_taken_for_its_view():
     grid = Grid(width=112, height=64, size=64, overlap=16)
     boxes = np.array([[50.0, 10.0, 61.0, 50.0], [54.0, 20.0, 58.0, 24.0]])
 
-    result = merged(Stitcher(grid, Matching(metric="ios")), detect_boxes(grid, boxes, np.zeros(2)))
+    result = merged(
+        Stitcher(grid, NmsOptions(metric="ios")), detect_boxes(grid, boxes, np.zeros(2))
+    )
 
     assert found(result) == truth(boxes, [0, 0])
 

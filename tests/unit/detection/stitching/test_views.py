@@ -7,7 +7,7 @@ import shapely
 from swath.detection.detections import Detections
 from swath.detection.stitching.ownership import Axis
 from swath.detection.stitching.views import TileViews
-from swath.models.nms_options import Matching
+from swath.models.nms_options import NmsOptions
 from swath.raster.tiles import Grid
 
 # Tiles 0 to 64, 48 to 112 and 96 to 160 along each axis.
@@ -37,7 +37,7 @@ def pairs_of(boxes, tiles, *, outlined=False, outlines=None):
         for axis in (0, 1)
     )
     views = TileViews(GRID, Detections.concatenate(seen), by_column, by_row, TOLERANCE, TOLERANCE)
-    a, b, _ = views.pairs(Matching())
+    a, b, _ = views.pairs(NmsOptions())
     return sorted(zip(a.tolist(), b.tolist(), strict=True))
 
 

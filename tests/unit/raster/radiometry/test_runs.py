@@ -15,7 +15,7 @@ from swath.cli import app
 from swath.detection import engine
 from swath.detection.detect_scene import detect_scene
 from swath.errors import ShardInterruptedError
-from swath.models.mlm import EXPECTED
+from swath.models.mlm import STATISTICS_PROPERTY
 from swath.models.package import load_package
 from swath.models.runtimes.load import load_model
 from swath.pipeline import shard as shard_module
@@ -44,7 +44,7 @@ def known(make_scene, tmp_path):
     expected = compute_statistics(uris, ["gray"], (None,))
 
     def change(item):
-        item["properties"][EXPECTED] = msgspec.to_builtins(expected)
+        item["properties"][STATISTICS_PROPERTY] = msgspec.to_builtins(expected)
         dim = {"type": "scale", "value": 1e9}  # nothing is bright enough to be found
         item["properties"]["mlm:input"][0]["value_scaling"] = [dim]
 

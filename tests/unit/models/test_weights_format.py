@@ -5,9 +5,9 @@ import zipfile
 import pytest
 
 from swath.errors import PackageError
-from swath.models import weights
+from swath.models import weights_format
 from swath.models.package import load_package
-from swath.models.weights import check_weights_file, kind_of
+from swath.models.weights_format import check_weights_file, detect_format
 from tests.helpers.exports import Trap, checkpoint
 from tests.helpers.packages import bright_pixels, write_package
 
@@ -36,13 +36,13 @@ def archive_of(path, *names):
     ],
 )
 def test_archives_are_told_apart_by_what_they_hold(tmp_path, names, kind):
-    assert kind_of(archive_of(tmp_path / "a", *names)) == kind
+    assert detect_format(archive_of(tmp_path / "a", *names)) == kind
 
 
 def test_an_onnx_model_is_one_whatever_its_name(tmp_path):
     (tmp_path / "model.pt").write_bytes(bright_pixels())
 
-    assert kind_of(tmp_path / "model.pt") == "onnx"
+    assert detect_format(tmp_path / "model.pt") == "onnx"
     with pytest.raises(PackageError, match=r"holds an ONNX model \(\.onnx\), not TorchScript"):
         check_weights_file(tmp_path / "model.pt", "torchscript")
 
@@ -81,7 +81,7 @@ def test_a_pickle_is_refused_and_never_read(tmp_path, trap, name, form):
     else:
         checkpoint(folder / name, trap=trap)
 
-    with pytest.raises(PackageError, match=f"{name} is a pickle .*swath loads none"):
+    with pytest.raises(PackageError, match=f"{name} is a pickle .*swath never loads a pickle"):
         load_package(folder)
     assert not trap.exists()
     # The trap works: the same bytes, read by who trusts them.
@@ -127,11 +127,11 @@ def archive(path, entries, size=10, kind=zipfile.ZIP_STORED):
 
 def test_the_parts_of_an_archive_are_counted(tmp_path, monkeypatch):
     path = archive(tmp_path / "model.pt2", 9)
-    monkeypatch.setattr(weights, "_MOST_NAMES", 10)
+    monkeypatch.setattr(weights_format, "_MAX_ARCHIVE_ENTRIES", 10)
     check_weights_file(path, "pt2")
 
-    monkeypatch.setattr(weights, "_MOST_NAMES", 9)
-    with pytest.raises(PackageError, match=r"model\.pt2 is an archive of 10 parts"):
+    monkeypatch.setattr(weights_format, "_MAX_ARCHIVE_ENTRIES", 9)
+    with pytest.raises(PackageError, match=r"model\.pt2 is an archive of 10 files"):
         check_weights_file(path, "pt2")
 
 
@@ -143,10 +143,10 @@ def test_a_table_of_contents_is_measured_before_it_is_read(tmp_path, monkeypatch
     with zipfile.ZipFile(path) as opened:
         size = sum(46 + len(entry.filename) for entry in opened.infolist())
     assert (b"PK\x06\x06" in path.read_bytes()) == wide
-    monkeypatch.setattr(weights, "MAX_DIRECTORY_BYTES", size)
+    monkeypatch.setattr(weights_format, "MAX_DIRECTORY_BYTES", size)
     check_weights_file(path, "pt2")
 
-    monkeypatch.setattr(weights, "MAX_DIRECTORY_BYTES", size - 1)
+    monkeypatch.setattr(weights_format, "MAX_DIRECTORY_BYTES", size - 1)
     monkeypatch.setattr(zipfile, "ZipFile", None)
     with pytest.raises(PackageError, match="whose table of contents has"):
         check_weights_file(path, "pt2")
@@ -155,9 +155,9 @@ def test_a_table_of_contents_is_measured_before_it_is_read(tmp_path, monkeypatch
 def test_weights_that_unpack_to_more_than_the_memory_are_refused(tmp_path, monkeypatch):
     path = archive(tmp_path / "model.pt2", 3, size=1 << 20, kind=zipfile.ZIP_DEFLATED)
     assert path.stat().st_size < 10_000
-    monkeypatch.setattr(weights, "memory_limit", lambda: (3 << 20) + 3)
+    monkeypatch.setattr(weights_format, "memory_limit", lambda: (3 << 20) + 3)
     check_weights_file(path, "pt2")
 
-    monkeypatch.setattr(weights, "memory_limit", lambda: (3 << 20) + 2)
-    with pytest.raises(PackageError, match="has 3 MiB when it is unpacked, and this process may"):
+    monkeypatch.setattr(weights_format, "memory_limit", lambda: (3 << 20) + 2)
+    with pytest.raises(PackageError, match="has 3 MiB when unpacked, and this process may"):
         check_weights_file(path, "pt2")
