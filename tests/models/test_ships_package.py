@@ -112,7 +112,7 @@ def test_a_stated_unit_changes_no_detection(data, tmp_path, unit):
     assert same.any(axis=0).all()
 
 
-def coverage_warnings(pixels, known):
+def warnings_of(pixels, known):
     _, height, width = pixels.shape
     sample_grid = SampleGrid.for_scene(width, height)
     taken = sample_grid.sample(pixels, None, (0, 0), (0, 0, width, height))
@@ -127,14 +127,14 @@ def test_its_statistics_see_units_and_exchanged_bands_and_nothing_in_the_ports(d
     for port in ports:
         with rasterio.open(port) as scene:
             pixels = scene.read()
-        assert coverage_warnings(pixels, known) == [], port
+        assert warnings_of(pixels, known) == [], port
         for change, dtype, _ in UNITS.values():
-            (warning,) = coverage_warnings(change(pixels.astype(np.float64)).astype(dtype), known)
+            (warning,) = warnings_of(change(pixels.astype(np.float64)).astype(dtype), known)
             assert "the model was trained around" in warning, port
         for i, j in itertools.combinations(range(5), 2):
             order = list(range(5))
             order[i], order[j] = j, i
-            (warning,) = coverage_warnings(pixels[order], known)
+            (warning,) = warnings_of(pixels[order], known)
             assert f"{known.bands[j]} resembles {known.bands[i]}" in warning, port
 
 
@@ -149,11 +149,11 @@ def test_ports_that_it_was_not_trained_on_have_no_warnings(data):
         with rasterio.open(port) as scene:
             pixels = scene.read()
         seen = msgspec.structs.replace(known, expected=others)
-        assert coverage_warnings(pixels, seen) == [], port
+        assert warnings_of(pixels, seen) == [], port
         for i, j in itertools.combinations(range(5), 2):
             order = list(range(5))
             order[i], order[j] = j, i
-            assert len(coverage_warnings(pixels[order], seen)) == 1, (port, i, j)
+            assert len(warnings_of(pixels[order], seen)) == 1, (port, i, j)
 
 
 def test_the_recipe_is_what_it_was_trained_with(item):

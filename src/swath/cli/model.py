@@ -218,7 +218,7 @@ def publish(
             is_required=gate,
         ),
     )
-    published = (f"{result.name} {result.digest[:12]}: {folder}" for folder in result.places)
+    published = (f"{result.name} {result.digest[:12]}: {folder}" for folder in result.destinations)
     for line in (*result.gates, *result.replaced, *published):
         print_line(line)
 

@@ -30,7 +30,7 @@ from swath.models.mlm_output import (
 from swath.models.output_spec import OutputSpec
 from swath.models.scaling import Scaling, finite_range, is_degenerate
 from swath.raster.band_units import Unit, Units
-from swath.raster.radiometry.comparison import Expected
+from swath.raster.radiometry.comparison import TrainingStatistics
 from swath.storage.encoding import to_utf8
 
 WeightsFormat = Literal["onnx", "torchscript", "pt2"]
@@ -73,7 +73,7 @@ class ModelDescription(OutputSpec, frozen=True, kw_only=True):
     """Value scaling of each band; None leaves the band unscaled."""
     units: Units
     """Unit of each band, before scaling; None if `mlm.json` gives none."""
-    expected: Expected | None
+    expected: TrainingStatistics | None
     """Band statistics of the training scenes, in `units`."""
     tile_size: int
     """Tile size in px; tiles are square."""
@@ -120,7 +120,7 @@ class _Properties(msgspec.Struct):
         name="mlm:batch_size_suggestion", default=8
     )
     bands: list[_Band] = msgspec.field(default_factory=list)
-    expected: Expected | None = msgspec.field(name=STATISTICS_PROPERTY, default=None)
+    expected: TrainingStatistics | None = msgspec.field(name=STATISTICS_PROPERTY, default=None)
     tasks: list[str] = msgspec.field(name="mlm:tasks", default_factory=list)
 
 
@@ -236,7 +236,7 @@ def _parse_unit(band: _Band) -> Unit | None:
         return None
     scale = 1.0 if band.scale is None else band.scale
     unit = Unit(name=band.unit or "", scale=scale, offset=band.offset or 0.0)
-    if not unit.is_possible:
+    if not unit.is_invertible:
         raise PackageError(
             f"bands: {band.name} has the raster:scale {unit.scale} and the raster:offset "
             f"{unit.offset}; both must be finite, and the scale not 0"
@@ -244,8 +244,10 @@ def _parse_unit(band: _Band) -> Unit | None:
     return unit
 
 
-def _check_statistics(expected: Expected | None, bands: tuple[str, ...]) -> Expected | None:
-    if expected is not None and not expected.fits(len(bands)):
+def _check_statistics(
+    expected: TrainingStatistics | None, bands: tuple[str, ...]
+) -> TrainingStatistics | None:
+    if expected is not None and not expected.is_complete_for(len(bands)):
         raise PackageError(
             f"{STATISTICS_PROPERTY} is incomplete, or not of {len(bands)} bands "
             f"({', '.join(bands)}); compute it again with `swath model statistics`"

@@ -25,7 +25,7 @@ from swath.models.runtimes.base import BatchedModel, Model, Runtime
 from swath.models.runtimes.device import runs_on_gpu
 from swath.models.runtimes.load import load_model
 from swath.packaging import sample_tiles
-from swath.packaging.compare_outputs import difference, read_answer
+from swath.packaging.compare_outputs import decode_outputs, difference
 from swath.packaging.coverage import coverage_warnings
 
 if TYPE_CHECKING:
@@ -38,15 +38,15 @@ TOLERANCE = 1e-3
 orders: OpenVINO and ONNX Runtime differ by up to about 1e-4."""
 _TOLERANCES = {"float16": 1e-2, "bfloat16": 5e-2, "int8": 5e-2}
 """Tolerances for lower precision of the weights or the GPU: libraries round differently."""
-OPTIMISED = "swath:optimised"
+OPTIMIZED_PROPERTY = "swath:optimised"
 """Item property that records how an optimized package was made and measured."""
 _RUNTIMES: dict[WeightsFormat, tuple[tuple[Runtime, str], ...]] = {
     "onnx": (("onnx", "onnxruntime"), ("openvino", "openvino")),
     "torchscript": (("torch", "torch"),),
     "pt2": (("torch", "torch"),),
 }
-_TIMES = 3
-_TOGETHER = 3
+_TIMED_CALLS = 3
+_BATCHED_TILES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class Trial:
     weights: str
     format: WeightsFormat
     runtime: str
-    fault: str | None = None
+    failure: str | None = None
     """Reason for the failure; None if the trial passes."""
     difference: float | None = None
     """Largest difference from the first trial's outputs; None if the model gave no outputs."""
@@ -82,15 +82,15 @@ class CheckReport:
     @property
     def passed(self) -> bool:
         """True if every weights file ran and all outputs agree."""
-        return not self.faults
+        return not self.failures
 
     @property
-    def faults(self) -> tuple[str, ...]:
+    def failures(self) -> tuple[str, ...]:
         """Failures of the trials, one message each."""
         return tuple(
-            f"{trial.weights} ({trial.runtime}): {trial.fault}"
+            f"{trial.weights} ({trial.runtime}): {trial.failure}"
             for trial in self.trials
-            if trial.fault
+            if trial.failure
         )
 
 
@@ -118,135 +118,137 @@ def check_package(
         (uri, list(sample_tiles.of_scenes([uri], description, count=count)))
         for uri, count in sample_tiles.shared_out(images, tiles)
     ]
-    empty = [
+    empty_tiles = [
         sample_tiles.black(description),
         *(sample_tiles.noise(description, seed=seed) for seed in range(2)),
     ]
-    shown = [*empty, *(tile for _, cut in scenes for tile in cut)]
+    test_tiles = [*empty_tiles, *(tile for _, scene_tiles in scenes for tile in scene_tiles)]
     first: list[Outputs] | None = None
     trials = []
     for weights in package.weights:
-        for trial, answers in _trials(package, weights, shown, first, tolerance):
+        for trial, outputs in _trials(package, weights, test_tiles, first, tolerance):
             trials.append(trial)
-            first = first or answers
+            first = first or outputs
     return CheckReport(
         name=description.name,
         digest=package.digest,
         tolerance=tolerance,
-        tiles=len(shown),
+        tiles=len(test_tiles),
         trials=tuple(trials),
-        warnings=tuple(_warnings(package, first or [], len(empty), scenes)),
+        warnings=tuple(_warnings(package, first or [], len(empty_tiles), scenes)),
     )
 
 
 def _warnings(
     package: ModelPackage,
-    answers: Sequence[Outputs],
-    empty: int,
+    outputs: Sequence[Outputs],
+    empty_count: int,
     scenes: Sequence[tuple[str, Sequence[Tile]]],
 ) -> Iterator[str]:
     """Yield warnings about the first weights' outputs for empty tiles and for tiles of scenes."""
     description = package.description
-    yield from coverage_warnings("black and noise", answers[:empty], description, empty=True)
-    at = empty
-    for uri, cut in scenes:
-        yield from coverage_warnings(uri, answers[at : at + len(cut)], description)
-        at += len(cut)
+    yield from coverage_warnings("black and noise", outputs[:empty_count], description, empty=True)
+    start = empty_count
+    for uri, scene_tiles in scenes:
+        yield from coverage_warnings(uri, outputs[start : start + len(scene_tiles)], description)
+        start += len(scene_tiles)
 
 
 def _trials(
     package: ModelPackage,
     weights: Weights,
-    shown: Sequence[Tile],
+    test_tiles: Sequence[Tile],
     first: Sequence[Outputs] | None,
     tolerance: float,
 ) -> list[tuple[Trial, list[Outputs] | None]]:
-    """Run one weights file in each installed library; report a fault if none is installed."""
-    ways = [way for way, module in _RUNTIMES[weights.format] if importlib.util.find_spec(module)]
-    if not ways:
+    """Run one weights file in each installed library; report a failure if none is installed."""
+    runtimes = [
+        runtime for runtime, module in _RUNTIMES[weights.format] if importlib.util.find_spec(module)
+    ]
+    if not runtimes:
         needed = " or ".join(module for _, module in _RUNTIMES[weights.format])
         trial = _trial(weights, "none")
-        return [(dataclasses.replace(trial, fault=f"not tried: install {needed}"), None)]
-    found = []
-    for way in ways:
-        trial, answers = _try(package, weights, way, shown)
-        if answers and first and trial.fault is None:
-            trial = _compared(trial, answers, first, package, tolerance)
-        first = first or answers
-        found.append((trial, answers))
-    return found
+        return [(dataclasses.replace(trial, failure=f"not tried: install {needed}"), None)]
+    trials = []
+    for runtime in runtimes:
+        trial, outputs = _run_trial(package, weights, runtime, test_tiles)
+        if outputs and first and trial.failure is None:
+            trial = _with_difference(trial, outputs, first, package, tolerance)
+        first = first or outputs
+        trials.append((trial, outputs))
+    return trials
 
 
-def _trial(weights: Weights, way: str) -> Trial:
-    return Trial(weights=weights.path.name, format=weights.format, runtime=way)
+def _trial(weights: Weights, runtime: str) -> Trial:
+    return Trial(weights=weights.path.name, format=weights.format, runtime=runtime)
 
 
-def _try(
-    package: ModelPackage, weights: Weights, way: Runtime, shown: Sequence[Tile]
+def _run_trial(
+    package: ModelPackage, weights: Weights, runtime: Runtime, test_tiles: Sequence[Tile]
 ) -> tuple[Trial, list[Outputs] | None]:
     """Load the weights and run them on the tiles, one by one and as a batch."""
-    trial = _trial(weights, way)
-    alone = dataclasses.replace(package, weights=(weights,))
+    trial = _trial(weights, runtime)
+    single = dataclasses.replace(package, weights=(weights,))
     try:
-        model = load_model(alone, runtime=way, format=weights.format)
-        answers = [answer for tile in shown for answer in model([tile])]
-        for answer in answers:
-            _check_answer(answer, package)
+        model = load_model(single, runtime=runtime, format=weights.format)
+        outputs = [tile_outputs for tile in test_tiles for tile_outputs in model([tile])]
+        for tile_outputs in outputs:
+            _check_outputs(tile_outputs, package)
         trial = dataclasses.replace(
             trial,
             difference=0.0,
-            batch=_check_batch(model, shown, answers, package),
-            milliseconds=milliseconds(model, shown[-1]),
+            batch=_check_batch(model, test_tiles, outputs, package),
+            milliseconds=milliseconds(model, test_tiles[-1]),
         )
     except SwathError as error:
-        return dataclasses.replace(trial, fault=str(error)), None
+        return dataclasses.replace(trial, failure=str(error)), None
     except Exception as error:  # noqa: BLE001 (the libraries' errors have no common base)
         reason = str(error).strip().partition("\n")[0]
-        return dataclasses.replace(trial, fault=f"{type(error).__name__}: {reason}"), None
-    return trial, answers
+        return dataclasses.replace(trial, failure=f"{type(error).__name__}: {reason}"), None
+    return trial, outputs
 
 
-def _compared(
+def _with_difference(
     trial: Trial,
-    answers: Sequence[Outputs],
+    outputs: Sequence[Outputs],
     first: Sequence[Outputs],
     package: ModelPackage,
     tolerance: float,
 ) -> Trial:
     """Return the trial with its difference from the first trial's outputs."""
-    differs = max(
+    largest = max(
         difference(theirs, ours, package.description)
-        for theirs, ours in zip(first, answers, strict=True)
+        for theirs, ours in zip(first, outputs, strict=True)
     )
-    fault = None
-    if not differs <= tolerance:
-        fault = (
-            f"its answers differ from the first weights' by {differs:.3g}, more than "
+    failure = None
+    if not largest <= tolerance:
+        failure = (
+            f"its outputs differ from those of the first weights by {largest:.3g}, more than "
             f"{tolerance:g}: were they exported from one network?"
         )
-    return dataclasses.replace(trial, difference=differs, fault=fault)
+    return dataclasses.replace(trial, difference=largest, failure=failure)
 
 
-def _check_answer(answer: Outputs, package: ModelPackage) -> None:
+def _check_outputs(tile_outputs: Outputs, package: ModelPackage) -> None:
     """Raise ModelOutputError unless outputs are finite, decodable and of the described shapes."""
     described = _described_shapes(package)
-    for place, role in enumerate(package.description.outputs):
+    for index, role in enumerate(package.description.outputs):
         if role is None:
             continue
-        if place >= len(answer):
-            break  # read_answer raises the error
-        output = np.asarray(answer[place])
+        if index >= len(tile_outputs):
+            break  # decode_outputs raises the error
+        output = np.asarray(tile_outputs[index])
         if output.dtype.kind == "f" and not np.isfinite(output).all():
-            raise ModelOutputError(f"{role} holds NaN or infinity")
-        shape = described[place][1:] if package.description.batched else described[place]
-        fits = len(shape) == output.ndim and all(
-            length in {-1, found} for length, found in zip(shape, output.shape, strict=True)
+            raise ModelOutputError(f"{role} contains NaN or infinity")
+        shape = described[index][1:] if package.description.batched else described[index]
+        is_described = len(shape) == output.ndim and all(
+            length in {-1, actual} for length, actual in zip(shape, output.shape, strict=True)
         )
-        if not fits:
+        if not is_described:
             raise ModelOutputError(
                 f"{role} has shape {list(output.shape)} for one tile; mlm:output describes {shape}"
             )
-    read_answer(answer, package.description)
+    decode_outputs(tile_outputs, package.description)
 
 
 def _described_shapes(package: ModelPackage) -> list[list[int]]:
@@ -255,9 +257,10 @@ def _described_shapes(package: ModelPackage) -> list[list[int]]:
 
 def _tolerance(package: ModelPackage) -> float:
     """Return the tolerance for the precision of the weights and, on a GPU, of the computation."""
-    optimised = _properties(package).get(OPTIMISED, {}).get("precision")
-    computed = package.description.precision if runs_on_gpu() else "float32"
-    return max(_TOLERANCES.get(precision, TOLERANCE) for precision in (optimised, computed))
+    weights_precision = _properties(package).get(OPTIMIZED_PROPERTY, {}).get("precision")
+    gpu_precision = package.description.precision if runs_on_gpu() else "float32"
+    precisions = (weights_precision, gpu_precision)
+    return max(_TOLERANCES.get(precision, TOLERANCE) for precision in precisions)
 
 
 def _properties(package: ModelPackage) -> dict[str, Any]:
@@ -268,7 +271,7 @@ def _properties(package: ModelPackage) -> dict[str, Any]:
 
 
 def _check_batch(
-    model: Model, shown: Sequence[Tile], answers: Sequence[Outputs], package: ModelPackage
+    model: Model, test_tiles: Sequence[Tile], outputs: Sequence[Outputs], package: ModelPackage
 ) -> str:
     """Return the accepted batch size; check that batching does not change a tile's outputs."""
     if not package.description.batched:
@@ -276,12 +279,12 @@ def _check_batch(
     if isinstance(model, BatchedModel) and model.has_static_batch:
         return str(model.batch_size)
     tolerance = _tolerance(package)
-    together = model(list(shown[:_TOGETHER]))
-    for alone, among in zip(answers, together, strict=False):
-        differs = difference(alone, among, package.description)
-        if not differs <= tolerance:
+    batched = model(list(test_tiles[:_BATCHED_TILES]))
+    for single, in_batch in zip(outputs, batched, strict=False):
+        largest = difference(single, in_batch, package.description)
+        if not largest <= tolerance:
             raise ModelOutputError(
-                f"a tile's answer differs by {differs:.3g} when it is shown with others: "
+                f"a tile's outputs differ by {largest:.3g} when other tiles are in its batch: "
                 "the network mixes the tiles of a batch"
             )
     return "any"
@@ -289,9 +292,9 @@ def _check_batch(
 
 def milliseconds(model: Model, tile: Tile) -> float:
     """Return the median time of a few calls with one tile, in ms; the model is warm already."""
-    taken = []
-    for _ in range(_TIMES):
+    durations = []
+    for _ in range(_TIMED_CALLS):
         start = time.perf_counter()
         model([tile])
-        taken.append(1000 * (time.perf_counter() - start))
-    return statistics.median(taken)
+        durations.append(1000 * (time.perf_counter() - start))
+    return statistics.median(durations)

@@ -16,7 +16,7 @@ import numpy as np
 from swath.detection.boxes import iou
 from swath.detection.decode import classification, semantic
 from swath.detection.detections import NO_LABEL
-from swath.packaging.coverage import objects_of, reported_class, reported_pixels
+from swath.packaging.coverage import decode_objects, reported_class, reported_pixels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,26 +25,26 @@ if TYPE_CHECKING:
     from swath.models.mlm import ModelDescription
     from swath.models.runtimes.base import Outputs
 
-_LISTS = {"labelled", "detr", "torchvision"}
-_LOW_SCORE = 0.05
-_SAME_OBJECT = 0.5
+_LIST_HEADS = {"labelled", "detr", "torchvision"}
+_MAX_LOWERED_THRESHOLD = 0.05
+_MIN_MATCH_IOU = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
     """Number of objects, pixels or tiles that two models report alike."""
 
-    alike: int
-    of: int
+    matching: int
+    total: int
     """Number that either model reports; 0 proves nothing."""
 
     @property
     def share(self) -> float:
         """Share of matching reports, 0 to 1; 1 if neither model reports anything."""
-        return self.alike / self.of if self.of else 1.0
+        return self.matching / self.total if self.total else 1.0
 
     def __add__(self, other: Agreement) -> Agreement:
-        return Agreement(self.alike + other.alike, self.of + other.of)
+        return Agreement(self.matching + other.matching, self.total + other.total)
 
 
 def difference(one: Outputs, other: Outputs, description: ModelDescription) -> float:
@@ -62,14 +62,18 @@ def difference(one: Outputs, other: Outputs, description: ModelDescription) -> f
     Raises:
         ModelOutputError: An output does not match the package's description.
     """
-    if description.head in _LISTS:
-        return _difference_of_objects(one, other, description)
+    if description.head in _LIST_HEADS:
+        return _object_difference(one, other, description)
     if description.head == "labels":
-        return float(np.mean(_read(one, 0, description) != _read(other, 0, description)))
-    places = [place for place, role in enumerate(description.outputs) if role]
+        return float(
+            np.mean(_to_float64(one, 0, description) != _to_float64(other, 0, description))
+        )
+    indices = [index for index, role in enumerate(description.outputs) if role]
     return max(
-        _relative(_read(one, place, description), _read(other, place, description))
-        for place in places
+        _relative_difference(
+            _to_float64(one, index, description), _to_float64(other, index, description)
+        )
+        for index in indices
     )
 
 
@@ -89,18 +93,18 @@ def agreement(one: Outputs, other: Outputs, description: ModelDescription) -> Ag
         ModelOutputError: An output does not match the package's description.
     """
     if description.task == "segmentation":
-        first, second = (reported_pixels(answer, description) for answer in (one, other))
+        first, second = (reported_pixels(outputs, description) for outputs in (one, other))
         either = (first != NO_LABEL) | (second != NO_LABEL)
         return Agreement(int((first == second)[either].sum()), int(either.sum()))
     if description.task == "classification":
-        classes = {reported_class(answer, description) for answer in (one, other)}
+        classes = {reported_class(outputs, description) for outputs in (one, other)}
         return Agreement(int(len(classes) == 1 and None not in classes), int(classes != {None}))
-    first_found, second_found = objects_of(one, description), objects_of(other, description)
-    pairs = _pairs(first_found, second_found)
-    return Agreement(2 * len(pairs), len(first_found) + len(second_found))
+    objects, other_objects = decode_objects(one, description), decode_objects(other, description)
+    pairs = _match_objects(objects, other_objects)
+    return Agreement(2 * len(pairs), len(objects) + len(other_objects))
 
 
-def read_answer(outputs: Outputs, description: ModelDescription) -> int:
+def decode_outputs(outputs: Outputs, description: ModelDescription) -> int:
     """Decode an output as a run would, and return its number of objects, pixels or tiles.
 
     Args:
@@ -115,47 +119,50 @@ def read_answer(outputs: Outputs, description: ModelDescription) -> int:
     if description.task == "classification":
         classification.decode(outputs, description)
         return 1
-    return len(objects_of(outputs, description))
+    return len(decode_objects(outputs, description))
 
 
-def _difference_of_objects(one: Outputs, other: Outputs, description: ModelDescription) -> float:
-    lowered = min(description.score_threshold, _LOW_SCORE)
-    curious = msgspec.structs.replace(description, score_threshold=lowered)
-    first, second = objects_of(one, curious), objects_of(other, curious)
-    pairs = _pairs(first, second)
+def _object_difference(one: Outputs, other: Outputs, description: ModelDescription) -> float:
+    threshold = min(description.score_threshold, _MAX_LOWERED_THRESHOLD)
+    lowered = msgspec.structs.replace(description, score_threshold=threshold)
+    first, second = decode_objects(one, lowered), decode_objects(other, lowered)
+    pairs = _match_objects(first, second)
     differences = [0.0]
     for a, b, overlap in pairs:
         differences += [1 - overlap, abs(float(first.score[a]) - float(second.score[b]))]
-    for found, matched in ((first, {a for a, *_ in pairs}), (second, {b for _, b, _ in pairs})):
-        alone = [row for row in range(len(found)) if row not in matched]
+    for detections, matched in (
+        (first, {a for a, *_ in pairs}),
+        (second, {b for _, b, _ in pairs}),
+    ):
+        unmatched = [row for row in range(len(detections)) if row not in matched]
         # An object just above the threshold here may be just below it in the other output.
-        differences += [float(found.score[row]) - lowered for row in alone]
+        differences += [float(detections.score[row]) - threshold for row in unmatched]
     return max(differences)
 
 
-def _pairs(one: Detections, other: Detections) -> list[tuple[int, int, float]]:
+def _match_objects(one: Detections, other: Detections) -> list[tuple[int, int, float]]:
     """Return (row, row, IoU) for each matched pair of one class, best scores first."""
-    free = np.ones(len(other), bool)
+    is_unmatched = np.ones(len(other), bool)
     pairs = []
     for row in np.argsort(-one.score, kind="stable").tolist():
-        if not free.any():
+        if not is_unmatched.any():
             break
         overlap = iou(np.repeat(one.box[[row]], len(other), axis=0), other.box)
-        overlap = np.where(free & (other.label == one.label[row]), overlap, 0)
+        overlap = np.where(is_unmatched & (other.label == one.label[row]), overlap, 0)
         best = int(overlap.argmax())
-        if overlap[best] > _SAME_OBJECT:
-            free[best] = False
+        if overlap[best] > _MIN_MATCH_IOU:
+            is_unmatched[best] = False
             pairs.append((row, best, float(overlap[best])))
     return pairs
 
 
-def _read(outputs: Outputs, place: int, description: ModelDescription) -> NDArray[np.float64]:
+def _to_float64(outputs: Outputs, index: int, description: ModelDescription) -> NDArray[np.float64]:
     if description.head == "labels":
-        place = description.outputs.index("labels")
-    return np.asarray(outputs[place], np.float64)
+        index = description.outputs.index("labels")
+    return np.asarray(outputs[index], np.float64)
 
 
-def _relative(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+def _relative_difference(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     if one.shape != other.shape:
         return float("inf")
     if not one.size:
@@ -167,7 +174,7 @@ def total_agreement(
     one: Sequence[Outputs], other: Sequence[Outputs], description: ModelDescription
 ) -> Agreement:
     """Sum the agreement of two models over several tiles."""
-    found = Agreement(0, 0)
+    agreed = Agreement(0, 0)
     for first, second in zip(one, other, strict=True):
-        found += agreement(first, second, description)
-    return found
+        agreed += agreement(first, second, description)
+    return agreed

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from swath.models.mlm import ModelDescription
     from swath.models.runtimes.base import Outputs
 
-_EVERYTHING = 0.99
+_MIN_FULL_COVERAGE = 0.99
 """Minimum share of covered pixels for a warning that the package detects everything."""
-_FAINT = 1e-3
+_FAINT_THRESHOLD = 1e-3
 
 
-def objects_of(outputs: Outputs, description: ModelDescription) -> Detections:
+def decode_objects(outputs: Outputs, description: ModelDescription) -> Detections:
     """Return the detections of one tile, best score first."""
     size = description.tile_size
     tile = Grid(width=size, height=size, size=size, overlap=0).tile(0)
@@ -35,10 +35,10 @@ def objects_of(outputs: Outputs, description: ModelDescription) -> Detections:
 def reported_pixels(outputs: Outputs, description: ModelDescription) -> NDArray[np.uint8]:
     """Return the class of each pixel (rows, cols); NO_LABEL where a run reports none."""
     label, score = semantic.decode(outputs, description, description.tile_size)
-    nothing = score < description.score_threshold
+    unreported = score < description.score_threshold
     if description.background is not None:
-        nothing |= label == description.background
-    return np.where(nothing, np.uint8(NO_LABEL), label)
+        unreported |= label == description.background
+    return np.where(unreported, np.uint8(NO_LABEL), label)
 
 
 def reported_class(outputs: Outputs, description: ModelDescription) -> int | None:
@@ -49,8 +49,8 @@ def reported_class(outputs: Outputs, description: ModelDescription) -> int | Non
 
 
 def coverage_warnings(
-    where: str,
-    answers: Sequence[Outputs],
+    source: str,
+    outputs: Sequence[Outputs],
     description: ModelDescription,
     *,
     empty: bool = False,
@@ -58,63 +58,63 @@ def coverage_warnings(
     """Yield a warning if a package detects nothing, or everything, in a set of tiles.
 
     Args:
-        where: Name of the scene that the tiles come from, for the message.
-        answers: Outputs of the model, one entry for each tile.
+        source: Name of the scene that the tiles come from, for the message.
+        outputs: Outputs of the model, one entry for each tile.
         description: Description of the model.
         empty: True if the tiles hold no objects; detecting nothing is then correct.
     """
-    if not answers or (empty and description.task == "classification"):
+    if not outputs or (empty and description.task == "classification"):
         return
-    tiles = f"{len(answers)} tile" + "s" * (len(answers) != 1)
+    tiles = f"{len(outputs)} tile" + "s" * (len(outputs) != 1)
     if description.task == "classification":
-        if all(reported_class(one, description) is None for one in answers):
-            yield f"{where}: the package finds nothing in {tiles} of it{_threshold(description)}"
+        if all(reported_class(one, description) is None for one in outputs):
+            yield f"{source}: the package detects nothing in {tiles}{_threshold(description)}"
     elif description.task == "segmentation":
-        labels = np.stack([reported_pixels(one, description) for one in answers])
+        labels = np.stack([reported_pixels(one, description) for one in outputs])
         values, counts = np.unique(labels, return_counts=True)
-        most = int(values[counts.argmax()])
-        if most == NO_LABEL and len(values) == 1 and not empty:
-            yield f"{where}: the package finds nothing in {tiles} of it{_threshold(description)}"
+        most_common = int(values[counts.argmax()])
+        if most_common == NO_LABEL and len(values) == 1 and not empty:
+            yield f"{source}: the package detects nothing in {tiles}{_threshold(description)}"
         elif (
-            most != NO_LABEL
+            most_common != NO_LABEL
             and (not empty or len(description.classes) == 1)
-            and counts.max() >= _EVERYTHING * labels.size
+            and counts.max() >= _MIN_FULL_COVERAGE * labels.size
         ):
             share = counts.max() / labels.size
             yield (
-                f"{where}: the package finds everything to be {description.classes[most]}, "
-                f"{share:.1%} of {tiles} of it: is score_activation "
+                f"{source}: the package assigns {description.classes[most_common]} to "
+                f"{share:.1%} of {tiles}: is score_activation "
                 f"({description.activation}) right, and the scaling?"
             )
     else:
-        yield from _of_objects(where, answers, description, tiles, empty=empty)
+        yield from _object_warnings(source, outputs, description, tiles, empty=empty)
 
 
-def _of_objects(
-    where: str,
-    answers: Sequence[Outputs],
+def _object_warnings(
+    source: str,
+    outputs: Sequence[Outputs],
     description: ModelDescription,
     tiles: str,
     *,
     empty: bool,
 ) -> Iterator[str]:
-    found = [objects_of(one, description) for one in answers]
-    if not any(map(len, found)):
+    detections = [decode_objects(one, description) for one in outputs]
+    if not any(map(len, detections)):
         if empty:
             return
-        faint = msgspec.structs.replace(description, score_threshold=_FAINT)
-        best = max(objects_of(one, faint).score.max(initial=0) for one in answers)
+        faint = msgspec.structs.replace(description, score_threshold=_FAINT_THRESHOLD)
+        best = max(decode_objects(one, faint).score.max(initial=0) for one in outputs)
         yield (
-            f"{where}: the package finds nothing in {tiles} of it{_threshold(description)}; "
+            f"{source}: the package detects nothing in {tiles}{_threshold(description)}; "
             f"the best score is {best:.3g}"
         )
         return
-    shares = [_covered(one.box, description.tile_size) for one in found]
-    if np.mean(shares) >= _EVERYTHING:
-        count = sum(map(len, found))
+    shares = [_covered(one.box, description.tile_size) for one in detections]
+    if np.mean(shares) >= _MIN_FULL_COVERAGE:
+        count = sum(map(len, detections))
         yield (
-            f"{where}: the package finds everything: {count} objects cover "
-            f"{np.mean(shares):.1%} of {tiles} of it: are score_activation "
+            f"{source}: the package detects objects everywhere: {count} objects cover "
+            f"{np.mean(shares):.1%} of {tiles}: are score_activation "
             f"({description.activation}), box_format ({description.box_format}) and the scaling "
             "right?"
         )

@@ -15,25 +15,30 @@ from swath.errors import InputError, PackageError
 from swath.models.mlm_output import Hyperparameters
 from swath.packaging.check import CheckReport, check_package
 from swath.packaging.conventions import smp, swath, torchvision, transformers, ultralytics
-from swath.packaging.conventions.convention import Understood
-from swath.packaging.inspect_weights import SUFFIXES, Exported, format_of, read_exported
+from swath.packaging.conventions.convention import InferredOutputs
+from swath.packaging.inspect_weights import (
+    SUFFIX_BY_FORMAT,
+    ExportedNetwork,
+    detect_weights_format,
+    inspect_network,
+)
 from swath.packaging.statistics import add_statistics, parse_units
-from swath.packaging.value_scaling import WORDS, Scalings
+from swath.packaging.value_scaling import SCALING_CHOICES, Scalings
 from swath.packaging.write_mlm import PackageSpec, write_description
 from swath.storage.output_folder import work_folder
 
 Library = Literal["ultralytics", "torchvision", "transformers", "smp", "swath"]
 LIBRARIES: tuple[Library, ...] = get_args(Library)
 
-_Understand = Callable[[Exported, Sequence[str] | None, Mapping[str, Any]], Understood]
-_CONVENTIONS: dict[Library, _Understand] = {
-    "ultralytics": ultralytics.understand,
-    "torchvision": torchvision.understand,
-    "transformers": transformers.understand,
-    "smp": smp.understand,
-    "swath": swath.understand,
+_Convention = Callable[[ExportedNetwork, Sequence[str] | None, Mapping[str, Any]], InferredOutputs]
+_CONVENTIONS: dict[Library, _Convention] = {
+    "ultralytics": ultralytics.infer_outputs,
+    "torchvision": torchvision.infer_outputs,
+    "transformers": transformers.infer_outputs,
+    "smp": smp.infer_outputs,
+    "swath": swath.infer_outputs,
 }
-_GRID = 32
+_NETWORK_STRIDE = 32
 _ARCHITECTURES = {"torchvision": "torchvision", "transformers": "transformers", "smp": "smp"}
 
 
@@ -61,7 +66,7 @@ class InitOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Initialised:
+class InitResult:
     """Result of creating a package."""
 
     spec: PackageSpec
@@ -70,7 +75,7 @@ class Initialised:
     """Assumptions from the library's conventions that the file does not state."""
 
 
-def init_package(weights: Sequence[Path], out: Path, options: InitOptions) -> Initialised:
+def init_package(weights: Sequence[Path], out: Path, options: InitOptions) -> InitResult:
     """Create a package from exported weights, and check it.
 
     Args:
@@ -83,27 +88,27 @@ def init_package(weights: Sequence[Path], out: Path, options: InitOptions) -> In
         PackageError: The weights do not fit the library's convention, or their outputs disagree.
     """
     if out.exists():
-        raise InputError(f"{out} is there already; remove it, or choose another folder")
-    _check_names(options.hyperparameters)
-    exported = read_exported(weights[0], bands=len(options.bands), size=options.tile_size)
+        raise InputError(f"{out} exists already; remove it, or choose another folder")
+    _check_hyperparameters(options.hyperparameters)
+    exported = inspect_network(weights[0], bands=len(options.bands), size=options.tile_size)
     given = options.hyperparameters
-    understood = _CONVENTIONS[options.library](exported, options.classes, given)
+    inferred = _CONVENTIONS[options.library](exported, options.classes, given)
     with work_folder(out.parent) as work:
         folder = work / "package"
         folder.mkdir()
-        placed = tuple(_place(path, folder) for path in weights)
-        spec = _spec(exported, understood, options, placed)
+        names = tuple(_copy_weights(path, folder) for path in weights)
+        spec = _spec(exported, inferred, options, names)
         write_description(folder, spec)
         if options.scenes:
             add_statistics(folder, options.scenes)
         report = check_package(folder)
         if not report.passed:
-            raise PackageError(f"{out} was not made: {'; '.join(report.faults)}")
+            raise PackageError(f"{out} was not created: {'; '.join(report.failures)}")
         folder.rename(out)
-    return Initialised(spec=spec, report=report, assumed=_assumed(understood, options))
+    return InitResult(spec=spec, report=report, assumed=_assumed(inferred, options))
 
 
-def _check_names(given: Mapping[str, Any]) -> None:
+def _check_hyperparameters(given: Mapping[str, Any]) -> None:
     """Refuse hyperparameters that swath does not read, since they would have no effect.
 
     Raises:
@@ -112,46 +117,56 @@ def _check_names(given: Mapping[str, Any]) -> None:
     known = Hyperparameters.__struct_fields__
     for name in given:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1) or [k for k in known if name in k]
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+            close_matches = difflib.get_close_matches(name, known, n=1) or [
+                k for k in known if name in k
+            ]
+            hint = (
+                f"did you mean {close_matches[0]}?"
+                if close_matches
+                else f"there are {', '.join(known)}"
+            )
             raise InputError(f"there is no hyperparameter {name!r}: {hint}")
 
 
 def _spec(
-    exported: Exported, understood: Understood, options: InitOptions, weights: tuple[str, ...]
+    exported: ExportedNetwork,
+    inferred: InferredOutputs,
+    options: InitOptions,
+    weights: tuple[str, ...],
 ) -> PackageSpec:
-    scaling = options.scaling or understood.scaling
+    scaling = options.scaling or inferred.scaling
     if scaling is None:
         raise InputError(
-            f"nothing tells how the pixels are scaled for {exported.path}: give --scaling, {WORDS}"
+            f"the scaling of the pixels is unknown for {exported.path}: give --scaling, "
+            f"{SCALING_CHOICES}"
         )
     return PackageSpec(
         name=options.name,
         architecture=options.architecture
-        or understood.architecture
+        or inferred.architecture
         or _ARCHITECTURES.get(options.library, options.library),
-        task=understood.task,
+        task=inferred.task,
         bands=options.bands,
         scaling=scaling,
         tile_size=exported.size,
         overlap=_overlap(exported.size) if options.overlap is None else options.overlap,
-        outputs=understood.outputs,
-        classes=understood.classes,
-        hyperparameters={**understood.hyperparameters, **options.hyperparameters},
+        outputs=inferred.outputs,
+        classes=inferred.classes,
+        hyperparameters={**inferred.hyperparameters, **options.hyperparameters},
         weights=weights,
         input_name=exported.input_name,
         batch=exported.batch or -1,
         parameters=exported.parameters,
         units=parse_units(options.units, len(options.bands)) if options.units else (),
-        properties=understood.properties,
+        properties=inferred.properties,
     )
 
 
-def _assumed(understood: Understood, options: InitOptions) -> tuple[str, ...]:
+def _assumed(inferred: InferredOutputs, options: InitOptions) -> tuple[str, ...]:
     """Return the convention's assumptions that no option overrides."""
     return tuple(
         line
-        for line in understood.assumed
+        for line in inferred.assumed
         if not (options.scaling and line.startswith("pixels"))
         and not ("score_activation" in options.hyperparameters and "score_activation" in line)
     )
@@ -160,23 +175,23 @@ def _assumed(understood: Understood, options: InitOptions) -> tuple[str, ...]:
 def _overlap(size: int) -> int:
     """Return a quarter of a tile in px, rounded down to a multiple of the networks' stride."""
     quarter = size // 4
-    return quarter - quarter % _GRID if quarter >= _GRID else quarter
+    return quarter - quarter % _NETWORK_STRIDE if quarter >= _NETWORK_STRIDE else quarter
 
 
-def _place(path: Path, folder: Path) -> str:
+def _copy_weights(path: Path, folder: Path) -> str:
     """Copy a weights file into the package under its format's standard name; return that name."""
-    kind = format_of(path)
-    target = folder / f"model{SUFFIXES[kind]}"
+    weights_format = detect_weights_format(path)
+    target = folder / f"model{SUFFIX_BY_FORMAT[weights_format]}"
     if target.exists():
-        raise InputError(f"{path} is the second file of its format; a package offers each once")
-    if kind == "onnx" and importlib.util.find_spec("onnx") is not None:
-        _join(path, target)
+        raise InputError(f"{path} is the second file of its format; a package has one of each")
+    if weights_format == "onnx" and importlib.util.find_spec("onnx") is not None:
+        _copy_onnx(path, target)
     else:
         shutil.copyfile(path, target)
     return target.name
 
 
-def _join(path: Path, target: Path) -> None:
+def _copy_onnx(path: Path, target: Path) -> None:
     """Copy an ONNX model; weights that it keeps in external files are merged into the copy."""
     onnx = importlib.import_module("onnx")
     helper = importlib.import_module("onnx.external_data_helper")
@@ -189,5 +204,5 @@ def _join(path: Path, target: Path) -> None:
     except Exception as error:
         # The path leads outside the folder, a file is missing, or the model exceeds 2 GiB.
         raise PackageError(
-            f"{path} keeps numbers in other files that cannot be taken into it: {error}"
+            f"{path} has weights in external files that cannot be merged: {error}"
         ) from error

@@ -16,11 +16,11 @@ from swath.errors.extras import missing_module_message
 from swath.models.runtimes.base import check_float32, weights_load_error
 from swath.models.runtimes.time_limit import TimeLimit
 from swath.models.weights_format import check_weights_file, detect_format
-from swath.packaging.exporter_notes import (
+from swath.packaging.exporter_metadata import (
     count_parameters,
-    files_beside,
-    noted_side,
-    torchscript_notes,
+    metadata_tile_size,
+    read_config_files,
+    torchscript_metadata,
 )
 from swath.packaging.probes import NATURAL, probe_tiles
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
     from swath.models.mlm import WeightsFormat
 
-SUFFIXES: dict[WeightsFormat, str] = {"onnx": ".onnx", "torchscript": ".pt", "pt2": ".pt2"}
+SUFFIX_BY_FORMAT: dict[WeightsFormat, str] = {"onnx": ".onnx", "torchscript": ".pt", "pt2": ".pt2"}
 _IMAGE_AXES = 4
-_Answer = list[tuple[str, "NDArray[Any]"]]
+_NamedOutputs = list[tuple[str, "NDArray[Any]"]]
 """Outputs of one call, as (name, array) pairs in the network's order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Returned:
+class ExportedOutput:
     """One output of the network, with its arrays for probe tiles that hold no objects."""
 
     name: str
@@ -46,18 +46,18 @@ class Returned:
     """Arrays of the output, one for each probe; the first has the shape `shape`."""
 
     @property
-    def natural(self) -> tuple[NDArray[Any], ...]:
+    def natural_values(self) -> tuple[NDArray[Any], ...]:
         """Arrays for the probes with pixel values that most networks accept."""
         return self.values[:NATURAL]
 
     @property
-    def is_whole(self) -> bool:
+    def is_integer(self) -> bool:
         """True if the output holds integers."""
         return self.data_type.startswith(("int", "uint"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exported:
+class ExportedNetwork:
     """Exported network, as inspected."""
 
     path: Path
@@ -68,16 +68,16 @@ class Exported:
     bands: int
     size: int
     """Side of a tile in px."""
-    outputs: tuple[Returned, ...]
+    outputs: tuple[ExportedOutput, ...]
     metadata: Mapping[str, str] = field(default_factory=dict)
     """Metadata that the exporter wrote into the file."""
-    beside: Mapping[str, Any] = field(default_factory=dict)
+    configs: Mapping[str, Any] = field(default_factory=dict)
     """JSON files beside the weights, by name: transformers stores its configuration there."""
     parameters: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Opened:
+class _OpenedNetwork:
     """Callable network with its file's metadata; fields that the file does not state are None."""
 
     call: Any
@@ -87,7 +87,7 @@ class _Opened:
     parameters: int | None
 
 
-def format_of(path: Path) -> WeightsFormat:
+def detect_weights_format(path: Path) -> WeightsFormat:
     """Return the format of a weights file, determined from its content.
 
     Raises:
@@ -95,10 +95,10 @@ def format_of(path: Path) -> WeightsFormat:
     """
     if not path.is_file():
         raise PackageError(f"there are no weights at {path}; check the path")
-    kind = detect_format(path)
-    if kind in SUFFIXES:
-        return kind
-    by_suffix = {suffix: name for name, suffix in SUFFIXES.items()}
+    weights_format = detect_format(path)
+    if weights_format in SUFFIX_BY_FORMAT:
+        return weights_format
+    by_suffix = {suffix: name for name, suffix in SUFFIX_BY_FORMAT.items()}
     expected = by_suffix.get(path.suffix, "torchscript")
     check_weights_file(path, expected)
     raise PackageError(
@@ -107,7 +107,7 @@ def format_of(path: Path) -> WeightsFormat:
     )
 
 
-def read_exported(path: Path, *, bands: int, size: int | None = None) -> Exported:
+def inspect_network(path: Path, *, bands: int, size: int | None = None) -> ExportedNetwork:
     """Open an exported network and run it on probes: noise and shapes in several value ranges.
 
     Args:
@@ -119,27 +119,27 @@ def read_exported(path: Path, *, bands: int, size: int | None = None) -> Exporte
         PackageError: The network cannot be run, expects another input, or leaves the tile size
             open.
     """
-    kind = format_of(path)
-    _library("onnxruntime" if kind == "onnx" else "torch", path)
+    weights_format = detect_weights_format(path)
+    _library("onnxruntime" if weights_format == "onnx" else "torch", path)
     with TimeLimit.from_env(path).watch("been loaded"):
-        opened = _OPEN[kind](path)
+        opened = _OPENERS[weights_format](path)
     shape = _input_shape(path, opened, bands)
-    side = _side(path, shape[2:], size, opened.metadata)
-    return Exported(
+    side = _tile_size(path, shape[2:], size, opened.metadata)
+    return ExportedNetwork(
         path=path,
-        format=kind,
+        format=weights_format,
         input_name=opened.input_name,
         batch=shape[0],
         bands=bands,
         size=side,
         outputs=_run(path, opened, (shape[0] or 1, bands, side, side)),
         metadata=opened.metadata,
-        beside=files_beside(path),
+        configs=read_config_files(path),
         parameters=opened.parameters,
     )
 
 
-def _input_shape(path: Path, opened: _Opened, bands: int) -> tuple[int | None, ...]:
+def _input_shape(path: Path, opened: _OpenedNetwork, bands: int) -> tuple[int | None, ...]:
     """Return (batch, bands, height, width); None for an axis of any or unknown length."""
     shape = opened.shape or (None,) * _IMAGE_AXES
     if len(shape) != _IMAGE_AXES:
@@ -153,7 +153,7 @@ def _input_shape(path: Path, opened: _Opened, bands: int) -> tuple[int | None, .
     return shape
 
 
-def _side(
+def _tile_size(
     path: Path,
     given: tuple[int | None, ...],
     size: int | None,
@@ -170,46 +170,49 @@ def _side(
         raise PackageError(
             f"{path} takes tiles of {height} px; {size} px cannot be chosen: leave --tile-size out"
         )
-    found = height or size or noted_side(metadata)
-    if found is None:
+    outputs = height or size or metadata_tile_size(metadata)
+    if outputs is None:
         raise PackageError(f"{path} leaves the size of a tile open: choose one with --tile-size")
-    return found
+    return outputs
 
 
-def _run(path: Path, opened: _Opened, shape: tuple[int, ...]) -> tuple[Returned, ...]:
-    first, *more = probe_tiles(shape)
+def _run(path: Path, opened: _OpenedNetwork, shape: tuple[int, ...]) -> tuple[ExportedOutput, ...]:
+    first, *others = probe_tiles(shape)
     try:
-        found = opened.call(first)
+        outputs = opened.call(first)
     except (PackageError, ModelTimeoutError):
         raise
     except Exception as error:
         # The libraries' errors share no base class but Exception.
         raise PackageError(f"{path} cannot be run on tiles {shape}: {error}") from error
-    answers = [found, *(answer for tiles in more if (answer := _call(opened, tiles, len(found))))]
+    results = [
+        outputs,
+        *(result for tiles in others if (result := _call(opened, tiles, len(outputs)))),
+    ]
     return tuple(
-        Returned(
+        ExportedOutput(
             name=name,
             shape=array.shape,
             data_type=str(array.dtype),
-            values=tuple(answer[place][1] for answer in answers),
+            values=tuple(result[index][1] for result in results),
         )
-        for place, (name, array) in enumerate(found)
+        for index, (name, array) in enumerate(outputs)
     )
 
 
-def _call(opened: _Opened, tiles: NDArray[np.float32], count: int) -> _Answer | None:
+def _call(opened: _OpenedNetwork, tiles: NDArray[np.float32], count: int) -> _NamedOutputs | None:
     """Return the outputs for a further probe; None if the network rejects its value range."""
     try:
-        found: _Answer = opened.call(tiles)
+        outputs: _NamedOutputs = opened.call(tiles)
     except ModelTimeoutError:
         raise
     except Exception:  # noqa: BLE001 (the libraries' errors have no common base)
         return None
-    finite = all(array.dtype.kind != "f" or np.isfinite(array).all() for _, array in found)
-    return found if len(found) == count and finite else None
+    finite = all(array.dtype.kind != "f" or np.isfinite(array).all() for _, array in outputs)
+    return outputs if len(outputs) == count and finite else None
 
 
-def _open_onnx(path: Path) -> _Opened:
+def _open_onnx(path: Path) -> _OpenedNetwork:
     onnxruntime = _library("onnxruntime", path)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
@@ -226,17 +229,17 @@ def _open_onnx(path: Path) -> _Opened:
     run_options = importlib.import_module("swath.models.runtimes.onnx_session").run_options
     limit = TimeLimit.from_env(path)
 
-    def call(tiles: NDArray[np.float32]) -> _Answer:
+    def call(tiles: NDArray[np.float32]) -> _NamedOutputs:
         with run_options(limit) as options:
-            answers = session.run(names, {inputs[0].name: tiles}, options)
-        return list(zip(names, answers, strict=True))
+            results = session.run(names, {inputs[0].name: tiles}, options)
+        return list(zip(names, results, strict=True))
 
     shape = tuple(axis if isinstance(axis, int) else None for axis in inputs[0].shape)
     notes = dict(session.get_modelmeta().custom_metadata_map)
-    return _Opened(call, inputs[0].name, shape, notes, count_parameters(path))
+    return _OpenedNetwork(call, inputs[0].name, shape, notes, count_parameters(path))
 
 
-def _open_pt2(path: Path) -> _Opened:
+def _open_pt2(path: Path) -> _OpenedNetwork:
     _library("torch", path)
     files = importlib.import_module("swath.models.runtimes.torch_files")
     try:
@@ -251,10 +254,10 @@ def _open_pt2(path: Path) -> _Opened:
     name, shape, dtype = inputs[0]
     check_float32(path, dtype)
     count = sum(parameter.numel() for parameter in program.parameters())
-    return _Opened(_torch_call(program.module(), path), name, tuple(shape), {}, count)
+    return _OpenedNetwork(_torch_call(program.module(), path), name, tuple(shape), {}, count)
 
 
-def _open_torchscript(path: Path) -> _Opened:
+def _open_torchscript(path: Path) -> _OpenedNetwork:
     torch = _library("torch", path)
     files = importlib.import_module("swath.models.runtimes.torch_files")
     try:
@@ -262,36 +265,38 @@ def _open_torchscript(path: Path) -> _Opened:
     except Exception as error:
         raise weights_load_error(path, error) from error
     count = sum(parameter.numel() for parameter in module.parameters())
-    return _Opened(_torch_call(module, path), "image", None, torchscript_notes(path), count)
+    return _OpenedNetwork(
+        _torch_call(module, path), "image", None, torchscript_metadata(path), count
+    )
 
 
-_OPEN = {"onnx": _open_onnx, "pt2": _open_pt2, "torchscript": _open_torchscript}
+_OPENERS = {"onnx": _open_onnx, "pt2": _open_pt2, "torchscript": _open_torchscript}
 
 
 def _torch_call(module: Any, path: Path) -> Any:
     torch = importlib.import_module("torch")
     limit = TimeLimit.from_env(path)
 
-    def call(tiles: NDArray[np.float32]) -> _Answer:
+    def call(tiles: NDArray[np.float32]) -> _NamedOutputs:
         with torch.inference_mode(), limit.watch("answered"):
-            answer = module(torch.from_numpy(tiles))
-        return [(name, tensor.numpy()) for name, tensor in _named(answer)]
+            result = module(torch.from_numpy(tiles))
+        return [(name, tensor.numpy()) for name, tensor in _named_tensors(result)]
 
     return call
 
 
-def _named(answer: Any, name: str = "output") -> Iterator[tuple[str, Any]]:
+def _named_tensors(result: Any, name: str = "output") -> Iterator[tuple[str, Any]]:
     """Yield the (name, tensor) pairs of nested outputs in order, named by key if there is one."""
-    if isinstance(answer, Mapping):
-        for key, part in answer.items():
-            yield from _named(part, str(key))
-    elif isinstance(answer, list | tuple):
-        for place, part in enumerate(answer):
-            yield from _named(part, f"{name}{place}")
-    elif hasattr(answer, "numpy"):
-        yield name, answer
+    if isinstance(result, Mapping):
+        for key, part in result.items():
+            yield from _named_tensors(part, str(key))
+    elif isinstance(result, list | tuple):
+        for index, part in enumerate(result):
+            yield from _named_tensors(part, f"{name}{index}")
+    elif hasattr(result, "numpy"):
+        yield name, result
     else:
-        raise PackageError(f"the network returns a {type(answer).__name__}, which is no tensor")
+        raise PackageError(f"the network returns a {type(result).__name__}, which is no tensor")
 
 
 def _library(name: str, path: Path) -> Any:

@@ -15,7 +15,7 @@ from swath.models.package import ModelPackage, Weights, load_package
 from swath.models.runtimes.base import Model
 from swath.models.runtimes.load import load_model
 from swath.packaging import sample_tiles
-from swath.packaging.check import OPTIMISED, check_package, milliseconds
+from swath.packaging.check import OPTIMIZED_PROPERTY, check_package, milliseconds
 from swath.packaging.compare_outputs import Agreement, total_agreement
 from swath.packaging.quantize import Precision, to_float16, to_int8
 from swath.packaging.write_mlm import build_assets, write_item
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from swath.packaging.sample_tiles import Tile
 
 _WEIGHTS = "model.onnx"
-_TILES = 32
-_FIGURES = ("AP50", "mIoU")
+_DEFAULT_TILES = 32
+_METRICS = ("AP50", "mIoU")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Optimised:
+class OptimizationResult:
     """Loss and gain of an optimized package."""
 
     precision: Precision
@@ -63,8 +63,8 @@ def optimize_package(
     scenes: Sequence[str],
     tolerance: float,
     labels: Collection | None = None,
-    tiles: int = _TILES,
-) -> Optimised:
+    tiles: int = _DEFAULT_TILES,
+) -> OptimizationResult:
     """Create a package whose ONNX weights compute at lower precision.
 
     Args:
@@ -83,13 +83,13 @@ def optimize_package(
             large.
     """
     if out.exists():
-        raise InputError(f"{out} is there already; remove it, or choose another folder")
+        raise InputError(f"{out} exists already; remove it, or choose another folder")
     if not scenes:
         raise InputError(
             "there is no scene to measure the loss on: give --scene, as often as needed"
         )
     package = load_package(uri)
-    source = _onnx_of(package)
+    source = _onnx_weights(package)
     with work_folder(out.parent) as work:
         folder = work / "package"
         folder.mkdir()
@@ -97,25 +97,25 @@ def optimize_package(
         _describe(package.folder, folder, package, precision)
         report = check_package(folder)
         if not report.passed:
-            raise PackageError(f"the {precision} weights do not work: {'; '.join(report.faults)}")
-        shown = list(sample_tiles.of_scenes(scenes, package.description, count=tiles))
-        if not shown:
+            raise PackageError(f"the {precision} weights do not work: {'; '.join(report.failures)}")
+        test_tiles = list(sample_tiles.of_scenes(scenes, package.description, count=tiles))
+        if not test_tiles:
             raise InputError(f"there is no valid pixel in {', '.join(scenes)}")
         accuracy = _accuracy(uri, folder, labels)
-        found = _measured(package, source, folder, precision, shown, accuracy)
-        _check_proof(found, scenes)
+        found = _compare(package, source, folder, precision, test_tiles, accuracy)
+        _check_comparison(found, scenes)
         if found.loss > tolerance:
-            what = "agreement" if found.accuracy_before is None else "AP or mIoU"
+            metric = "agreement" if found.accuracy_before is None else "AP or mIoU"
             raise PackageError(
-                f"{out} was not made: {precision} loses {found.loss:.3f} of {what}, more than the "
-                f"{tolerance:g} of --max-loss. More or other --scene to calibrate with may help"
+                f"{out} was not created: {precision} loses {found.loss:.3f} of {metric}, more than "
+                f"the {tolerance:g} of --max-loss. More or other --scene to calibrate with may help"
             )
         _describe(package.folder, folder, package, precision, found)
         folder.rename(out)
     return found
 
 
-def _check_proof(found: Optimised, scenes: Sequence[str]) -> None:
+def _check_comparison(found: OptimizationResult, scenes: Sequence[str]) -> None:
     """Refuse a comparison that cannot show a loss.
 
     Raises:
@@ -126,23 +126,21 @@ def _check_proof(found: Optimised, scenes: Sequence[str]) -> None:
         raise InputError(
             "this proves nothing: AP or mIoU of the package is 0 on the labelled scenes, so the "
             "smaller one has nothing to lose; give --val-labels of scenes with objects that it "
-            "finds"
+            "detects"
         )
-    if found.accuracy_before is None and not found.agreement.of:
+    if found.accuracy_before is None and not found.agreement.total:
         raise InputError(
-            f"this proves nothing: neither package finds an object in {found.tiles} tiles of "
+            f"this proves nothing: neither package detects an object in {found.tiles} tiles of "
             f"{', '.join(scenes)}, so the smaller one has nothing to lose; give --scene with "
             "objects, or more --tiles"
         )
 
 
-def _onnx_of(package: ModelPackage) -> Weights:
+def _onnx_weights(package: ModelPackage) -> Weights:
     for weights in package.weights:
         if weights.format == "onnx":
             return weights
-    raise PackageError(
-        f"the package {package.description.name} has no ONNX weights to make smaller"
-    )
+    raise PackageError(f"the package {package.description.name} has no ONNX weights to optimize")
 
 
 def _convert(
@@ -166,16 +164,16 @@ def _describe(
     folder: Path,
     package: ModelPackage,
     precision: Precision,
-    found: Optimised | None = None,
+    found: OptimizationResult | None = None,
 ) -> None:
     """Write the original's description with the new weights and, if known, their loss."""
     item: dict[str, Any] = json.loads((original / packing.DESCRIPTION_FILE).read_bytes())
     properties = item["properties"]
     properties["mlm:name"] = item["id"] = f"{package.description.name}-{precision}"
     item["assets"] = build_assets(folder, [_WEIGHTS])
-    properties[OPTIMISED] = {"from": package.digest, "precision": precision}
+    properties[OPTIMIZED_PROPERTY] = {"from": package.digest, "precision": precision}
     if found:
-        properties[OPTIMISED] |= {
+        properties[OPTIMIZED_PROPERTY] |= {
             "agreement": round(found.agreement.share, 4),
             "tiles": found.tiles,
             "accuracy_before": found.accuracy_before,
@@ -184,33 +182,33 @@ def _describe(
     write_item(folder, item)
 
 
-def _measured(
+def _compare(
     package: ModelPackage,
     source: Weights,
     folder: Path,
     precision: Precision,
-    shown: Sequence[Tile],
+    test_tiles: Sequence[Tile],
     accuracy: tuple[float | None, float | None],
-) -> Optimised:
-    before, after = _loaded(package), _loaded(load_package(folder))
-    return Optimised(
+) -> OptimizationResult:
+    before, after = _load_onnx(package), _load_onnx(load_package(folder))
+    return OptimizationResult(
         precision=precision,
-        agreement=_compared(before, after, shown, package),
-        tiles=len(shown),
+        agreement=_agreement(before, after, test_tiles, package),
+        tiles=len(test_tiles),
         bytes_before=source.path.stat().st_size,
         bytes_after=(folder / _WEIGHTS).stat().st_size,
-        milliseconds_before=milliseconds(before, shown[0]),
-        milliseconds_after=milliseconds(after, shown[0]),
+        milliseconds_before=milliseconds(before, test_tiles[0]),
+        milliseconds_after=milliseconds(after, test_tiles[0]),
         accuracy_before=accuracy[0],
         accuracy_after=accuracy[1],
     )
 
 
-def _loaded(package: ModelPackage) -> Model:
+def _load_onnx(package: ModelPackage) -> Model:
     return load_model(package, runtime="onnx", format="onnx")
 
 
-def _compared(
+def _agreement(
     before: Model, after: Model, tiles: Sequence[Tile], package: ModelPackage
 ) -> Agreement:
     """Return the agreement of two models on tiles, each run alone."""
@@ -231,6 +229,6 @@ def _accuracy(
     found = []
     for package in (str(uri), str(smaller)):
         with tempfile.TemporaryDirectory() as folder:
-            figures = evaluate(package, labels, Path(folder), report=False).metrics
-        found.append(next((figures[name] for name in _FIGURES if figures.get(name)), 0.0))
+            metrics = evaluate(package, labels, Path(folder), report=False).metrics
+        found.append(next((metrics[name] for name in _METRICS if metrics.get(name)), 0.0))
     return found[0], found[1]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _ARCHIVE = "model.tar.gz"
 _EVALUATION = "evaluation.json"
-_SHORT = 12
+_DIGEST_DIGITS = 12
 """Number of digits of a digest that messages show."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
@@ -34,7 +34,7 @@ class Published:
 
     name: str
     digest: str
-    places: tuple[str, ...]
+    destinations: tuple[str, ...]
     gates: tuple[str, ...]
     """Comparisons with packages in use, one line for each destination that had one."""
     replaced: tuple[str, ...] = ()
@@ -50,19 +50,19 @@ class Gate:
     evaluation: Path | None = None
     """Existing evaluation of the new package."""
     tolerance: float = 0.0
-    """Maximum loss allowed in each figure."""
-    closed: bool = True
+    """Maximum loss allowed in each metric."""
+    is_required: bool = True
     """True if a package in use requires a comparison; False publishes without one."""
 
 
 @dataclass(frozen=True, slots=True)
-class _InUse:
+class _PackageInUse:
     """Package that a destination holds already."""
 
-    place: str
+    destination: str
     digest: str | None
     """Digest of the package; None if it cannot be read as a package."""
-    words: str
+    summary: str
     """Name, digest and date of the package, for messages."""
 
 
@@ -85,46 +85,50 @@ def publish_package(uri: str | Path, to: Sequence[str], gate: Gate) -> Published
     """
     report = check_package(uri)
     if not report.passed:
-        raise PackageError(f"{uri} is not published: {'; '.join(report.faults)}")
+        raise PackageError(f"{uri} is not published: {'; '.join(report.failures)}")
     if not _NAME.fullmatch(report.name):
         raise PackageError(
             f"the package is called {report.name!r}, which cannot be the name of a folder: use "
             "letters, digits, '.', '_' and '-' for mlm:name"
         )
-    places = [_place(target, report.name) for target in to]
+    destinations = [_destination(target, report.name) for target in to]
     with tempfile.TemporaryDirectory() as temporary:
         archive = Path(temporary, _ARCHIVE)
         digest = packing.pack(load_package(uri).folder, archive)
         evaluation = _evaluation(uri, gate, digest)
-        in_use = [found for found in map(_in_use, places) if found]
-        gates = [_held(found, digest, evaluation, gate) for found in in_use if gate.closed]
-        for place in places:
-            _put(archive, place)
+        in_use = [found for found in map(_in_use, destinations) if found]
+        gates = [
+            _check_gate(found, digest, evaluation, gate) for found in in_use if gate.is_required
+        ]
+        for destination in destinations:
+            _write(archive, destination)
             if evaluation:
-                storage.write_json(_evaluation_of(place), evaluation.to_json())
+                storage.write_json(_evaluation_uri(destination), evaluation.to_json())
     return Published(
         name=report.name,
         digest=digest,
-        places=tuple(places),
+        destinations=tuple(destinations),
         gates=tuple(gates),
         replaced=tuple(
-            f"{found.place}: replaced {found.words}" for found in in_use if found.digest != digest
+            f"{found.destination}: replaced {found.summary}"
+            for found in in_use
+            if found.digest != digest
         ),
     )
 
 
-def _place(target: str, name: str) -> str:
+def _destination(target: str, name: str) -> str:
     """Return the destination of a package: a folder named after it, or an archive in S3."""
     if not storage.is_s3(target):
         return str(Path(target, name))
     return target if target.endswith(".tar.gz") else storage.join(target, name, _ARCHIVE)
 
 
-def _evaluation_of(place: str) -> str:
+def _evaluation_uri(destination: str) -> str:
     """Return the path of the evaluation, beside the package: it must not change the digest."""
-    if storage.is_s3(place):
-        return storage.join(place.rpartition("/")[0], _EVALUATION)
-    return f"{place}.{_EVALUATION}"
+    if storage.is_s3(destination):
+        return storage.join(destination.rpartition("/")[0], _EVALUATION)
+    return f"{destination}.{_EVALUATION}"
 
 
 def _evaluation(uri: str | Path, gate: Gate, digest: str) -> Evaluation | None:
@@ -143,28 +147,32 @@ def _evaluation(uri: str | Path, gate: Gate, digest: str) -> Evaluation | None:
     if evaluation.package.digest != digest:
         raise InputError(
             f"{gate.evaluation} is of {evaluation.package.name} "
-            f"{evaluation.package.digest[:_SHORT]}, and the package {uri} is {digest[:_SHORT]}: "
-            "evaluate this one"
+            f"{evaluation.package.digest[:_DIGEST_DIGITS]}, and the package {uri} is "
+            f"{digest[:_DIGEST_DIGITS]}: evaluate this one"
         )
     return evaluation
 
 
-def _in_use(place: str) -> _InUse | None:
+def _in_use(destination: str) -> _PackageInUse | None:
     """Return the package at a destination; None if there is none."""
-    there = storage.exists(place) if storage.is_s3(place) else Path(place).is_dir()
-    if not there:
+    exists = (
+        storage.exists(destination) if storage.is_s3(destination) else Path(destination).is_dir()
+    )
+    if not exists:
         return None
-    written = storage.modified(place)
+    written = storage.modified(destination)
     date = f"written {written:%Y-%m-%d %H:%M} UTC" if written else "of unknown date"
     try:
-        info = describe_package(place)
+        info = describe_package(destination)
     except PackageError as error:
-        return _InUse(place, None, f"what is no package ({error}), {date}")
+        return _PackageInUse(destination, None, f"what is no package ({error}), {date}")
     name, digest = info.description.name, info.digest
-    return _InUse(place, digest, f"{name} {digest[:_SHORT]}, {date}")
+    return _PackageInUse(destination, digest, f"{name} {digest[:_DIGEST_DIGITS]}, {date}")
 
 
-def _held(current: _InUse, digest: str, candidate: Evaluation | None, gate: Gate) -> str:
+def _check_gate(
+    current: _PackageInUse, digest: str, candidate: Evaluation | None, gate: Gate
+) -> str:
     """Compare the new package with the one in use, and return the verdict as a message.
 
     Raises:
@@ -175,32 +183,32 @@ def _held(current: _InUse, digest: str, candidate: Evaluation | None, gate: Gate
 
     measured = _measured(current, gate)
     if (measured is None or candidate is None) and current.digest == digest:
-        return f"{current.place}: holds this very package already"
+        return f"{current.destination}: holds this very package already"
     if measured is None or candidate is None:
-        lacking = "its own evaluation" if measured is None else "an evaluation of the new one"
+        missing = "its own evaluation" if measured is None else "an evaluation of the new one"
         raise InputError(
-            f"{current.place} holds {current.words}, and nothing compares it with the new package "
-            f"({lacking} is missing): give --val-labels and --val-scenes to measure both, "
-            "--evaluation of the new one if the one in use was published with its own, "
+            f"{current.destination} holds {current.summary}, and there is no comparison with the "
+            f"new package ({missing} is missing): give --val-labels and --val-scenes to measure "
+            "both, --evaluation of the new one if the one in use was published with its own, "
             "or --no-gate to replace it unmeasured"
         )
     verdict = compare(candidate, measured, gate.tolerance)
     if not verdict.passed:
         raise PackageError(
-            f"not published: below the package in use at {current.place}, {current.words}: "
+            f"not published: below the package in use at {current.destination}, {current.summary}: "
             f"{verdict}"
         )
-    return f"{current.place}: {verdict}"
+    return f"{current.destination}: {verdict}"
 
 
-def _measured(current: _InUse, gate: Gate) -> Evaluation | None:
+def _measured(current: _PackageInUse, gate: Gate) -> Evaluation | None:
     """Return the evaluation of the package in use; None if it has none."""
     if current.digest is None:
         return None
     if gate.labels is not None:
-        return _evaluated(current.place, gate.labels)
-    found = _read(_evaluation_of(current.place))
-    # A package published without a comparison leaves its predecessor's evaluation in place.
+        return _evaluated(current.destination, gate.labels)
+    found = _read(_evaluation_uri(current.destination))
+    # A package published without a comparison leaves its predecessor's evaluation there.
     return found if found and found.package.digest == current.digest else None
 
 
@@ -224,18 +232,18 @@ def _read(uri: str) -> Evaluation | None:
         ) from None
 
 
-def _put(archive: Path, place: str) -> None:
+def _write(archive: Path, destination: str) -> None:
     """Copy or unpack the archive to its destination; no partial package remains after an error."""
-    if storage.is_s3(place):
-        with storage.writing(place, content_type="application/gzip") as target:
+    if storage.is_s3(destination):
+        with storage.writing(destination, content_type="application/gzip") as target:
             shutil.copyfile(archive, target)
         return
-    with _swapped(Path(place)) as staged:
+    with _replaced_folder(Path(destination)) as staged:
         packing.unpack(archive, staged)
 
 
 @contextmanager
-def _swapped(target: Path) -> Iterator[Path]:
+def _replaced_folder(target: Path) -> Iterator[Path]:
     """Yield a folder to fill, which replaces the target if the block ends without an error."""
     target.parent.mkdir(parents=True, exist_ok=True)
     # The hidden folder is on the target's disk, and listings of models skip it.

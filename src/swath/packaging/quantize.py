@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 Precision = Literal["float16", "int8"]
 
-_HEAVY = {"Conv", "ConvTranspose", "MatMul", "Gemm"}
-_OPSET = 13
+_COMPUTE_OPS = {"Conv", "ConvTranspose", "MatMul", "Gemm"}
+_MIN_OPSET = 13
 """Minimum opset for quantization per channel:
 https://onnx.ai/onnx/operators/onnx__DequantizeLinear.html"""
 
@@ -46,10 +46,10 @@ def to_float16(source: Path, target: Path) -> None:
     """
     onnx = _library("onnx")
     convert = _library("onnxruntime.transformers.float16").convert_float_to_float16
-    model = _named(onnx.load(source))
+    model = _name_nodes(onnx.load(source))
     try:
         smaller = convert(model, keep_io_types=True, node_block_list=sorted(_ends(model.graph)))
-        _mend(smaller)
+        _repair_graph(smaller)
         onnx.checker.check_model(smaller)
     except Exception as error:
         # The libraries' errors share no base class but Exception.
@@ -81,14 +81,14 @@ def to_int8(
     with tempfile.TemporaryDirectory() as folder:
         prepared, newer = Path(folder, "prepared.onnx"), Path(folder, "newer.onnx")
         try:
-            onnx.save(_at_least(onnx.load(source)), newer)
+            onnx.save(_upgrade_opset(onnx.load(source)), newer)
             preprocess(str(newer), str(prepared), skip_symbolic_shape=True)
             quantization.quantize_static(
                 str(prepared),
                 str(target),
                 _reader(quantization, _input_name(onnx, source), tiles, description),
                 quant_format=quantization.QuantFormat.QDQ,
-                op_types_to_quantize=sorted(_HEAVY - {"ConvTranspose"}),
+                op_types_to_quantize=sorted(_COMPUTE_OPS - {"ConvTranspose"}),
                 per_channel=True,
                 activation_type=quantization.QuantType.QUInt8,
                 weight_type=quantization.QuantType.QInt8,
@@ -116,45 +116,45 @@ def _reader(
 
 def _ends(graph: Any) -> set[str]:
     """Return the names of the nodes before the first heavy node and after the last one."""
-    heavy = {node.name for node in graph.node if node.op_type in _HEAVY}
-    after = _reached(graph.node, heavy, inputs="input", outputs="output")
-    before = _reached(list(reversed(graph.node)), heavy, inputs="output", outputs="input")
+    heavy = {node.name for node in graph.node if node.op_type in _COMPUTE_OPS}
+    after = _downstream(graph.node, heavy, inputs="input", outputs="output")
+    before = _downstream(list(reversed(graph.node)), heavy, inputs="output", outputs="input")
     middle = (after & before) | heavy
     return {node.name for node in graph.node} - middle
 
 
-def _reached(nodes: Iterable[Any], heavy: set[str], *, inputs: str, outputs: str) -> set[str]:
+def _downstream(nodes: Iterable[Any], heavy: set[str], *, inputs: str, outputs: str) -> set[str]:
     """Return the names of the nodes downstream of heavy nodes; `nodes` is in order of the flow."""
     values: set[str] = set()
-    found = set()
+    reached = set()
     for node in nodes:
-        led = any(name in values for name in getattr(node, inputs))
-        if led:
-            found.add(node.name)
-        if led or node.name in heavy:
+        is_reached = any(name in values for name in getattr(node, inputs))
+        if is_reached:
+            reached.add(node.name)
+        if is_reached or node.name in heavy:
             values.update(name for name in getattr(node, outputs) if name)
-    return found
+    return reached
 
 
-def _named(model: Any) -> Any:
+def _name_nodes(model: Any) -> Any:
     """Give every node a unique name, and return the model."""
     for number, node in enumerate(model.graph.node):
         node.name = f"{node.op_type}_{number}"
     return model
 
 
-def _mend(model: Any) -> None:
+def _repair_graph(model: Any) -> None:
     """Repair the graph that the library leaves if some nodes stay in float32.
 
     If several float32 nodes take a value, the library adds a conversion for each, all under one
     name. It passes values between two float32 nodes through half precision. It also appends
     conversions to the end of the graph, out of topological order.
     """
-    seen: set[str] = set()
+    produced: set[str] = set()
     for node in list(model.graph.node):
-        if node.op_type == "Cast" and node.output[0] in seen:
+        if node.op_type == "Cast" and node.output[0] in produced:
             model.graph.node.remove(node)
-        seen.update(node.output)
+        produced.update(node.output)
     _skip_detours(model.graph)
     _library("onnxruntime.transformers.onnx_model").OnnxModel(model).topological_sort()
 
@@ -176,20 +176,20 @@ def _casts_to(node: Any, kind: int) -> bool:
     return node.op_type == "Cast" and any(a.name == "to" and a.i == kind for a in node.attribute)
 
 
-def _at_least(model: Any) -> Any:
+def _upgrade_opset(model: Any) -> Any:
     """Return the model, upgraded to the opset of quantization per channel if it is older."""
     version = next(o.version for o in model.opset_import if o.domain in {"", "ai.onnx"})
-    if version >= _OPSET:
+    if version >= _MIN_OPSET:
         return model
     converter = _library("onnx.version_converter")
-    return converter.convert_version(model, _OPSET)
+    return converter.convert_version(model, _MIN_OPSET)
 
 
 def _input_name(onnx: Any, source: Path) -> str:
     """Return the name of the only input that is not an initializer."""
     graph = onnx.load(source, load_external_data=False).graph
-    held = {tensor.name for tensor in graph.initializer}
-    (name,) = [entry.name for entry in graph.input if entry.name not in held]
+    initializers = {tensor.name for tensor in graph.initializer}
+    (name,) = [entry.name for entry in graph.input if entry.name not in initializers]
     return str(name)
 
 

@@ -60,7 +60,7 @@ def of_scenes(
     from swath.raster.tiles import Grid  # noqa: PLC0415
 
     limits = finite_range(description.scaling)
-    for uri, wanted in shared_out(uris, count):
+    for uri, requested in shared_out(uris, count):
         with open_scene(uri) as scene:
             bands = select_bands(scene.info, description.bands)
             convert = conversion(scene.info, bands, description.bands, description.units)
@@ -70,7 +70,7 @@ def of_scenes(
                 size=description.tile_size,
                 overlap=description.overlap,
             )
-            for read in read_tiles(scene, grid, bands, _spread(grid.count, wanted, offset)):
+            for read in read_tiles(scene, grid, bands, _spread(grid.count, requested, offset)):
                 if read.error is not None:
                     raise SceneError(f"{uri}: {read.error}") from read.error
                 if read.pixels is not None and (read.valid is None or read.valid.any()):
@@ -87,12 +87,12 @@ def shared_out(uris: Sequence[str], count: int) -> Iterator[tuple[str, int]]:
         yield uri, count // len(uris) + (number < count % len(uris))
 
 
-def _spread(count: int, wanted: int, offset: float) -> list[int]:
+def _spread(count: int, requested: int, offset: float) -> list[int]:
     """Return up to `wanted` numbers from 0 to `count` - 1, evenly spread and increasing."""
-    if wanted == 0:
+    if requested == 0:
         return []
-    places = (np.arange(min(wanted, count)) + offset) * count / min(wanted, count)
-    return sorted(set(places.astype(int).clip(0, count - 1).tolist()))
+    positions = (np.arange(min(requested, count)) + offset) * count / min(requested, count)
+    return sorted(set(positions.astype(int).clip(0, count - 1).tolist()))
 
 
 def _shape(description: ModelDescription) -> tuple[int, int, int]:

@@ -12,7 +12,7 @@ import msgspec
 from swath.errors import InputError
 from swath.models import packing
 from swath.models.mlm import STATISTICS_PROPERTY, parse_description
-from swath.packaging.write_mlm import RASTER, band_entry, write_item
+from swath.packaging.write_mlm import RASTER_EXTENSION, band_entry, write_item
 from swath.raster.band_units import Unit, Units
 from swath.raster.radiometry.comparison import TrainingStatistics
 
@@ -91,8 +91,8 @@ def _set_units(item: dict[str, Any], bands: Sequence[str], units: Units) -> None
         for key in ("unit", "raster:scale", "raster:offset"):
             known[name].pop(key, None)
         known[name].update(band_entry(name, unit))
-    if any(units) and RASTER not in item.setdefault("stac_extensions", []):
-        item["stac_extensions"].append(RASTER)
+    if any(units) and RASTER_EXTENSION not in item.setdefault("stac_extensions", []):
+        item["stac_extensions"].append(RASTER_EXTENSION)
 
 
 def _parse_unit(text: str) -> Unit:

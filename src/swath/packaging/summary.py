@@ -28,11 +28,11 @@ _SHOWN_ELSEWHERE = {
     "end_datetime",
     TRAINING_PROPERTY,
 }
-_MOST_CLASSES = 20
+_MAX_LISTED_CLASSES = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class SummaryLine:
     """One line of the summary."""
 
     group: str
@@ -40,7 +40,7 @@ class Fact:
     value: str
 
 
-def summarize_package(uri: str | Path) -> list[Fact]:
+def summarize_package(uri: str | Path) -> list[SummaryLine]:
     """Return the facts about a package, group by group.
 
     Raises:
@@ -49,7 +49,7 @@ def summarize_package(uri: str | Path) -> list[Fact]:
     package = load_package(uri)
     item = json.loads((package.folder / packing.DESCRIPTION_FILE).read_bytes())
     return [
-        Fact(group, name, value)
+        SummaryLine(group, name, value)
         for group, lines in (
             ("model", _model(package, item["properties"])),
             ("input", _input(package.description)),
@@ -94,8 +94,10 @@ def _output(
         shape = ", ".join(str(length).replace("-1", "any") for length in entry["result"]["shape"])
         yield entry.get("name", "output"), f"({shape}) {entry['result']['data_type']}"
     names = description.classes
-    more = f" and {len(names) - _MOST_CLASSES} more" if len(names) > _MOST_CLASSES else ""
-    yield "classes", ", ".join(names[:_MOST_CLASSES]) + more
+    more = (
+        f" and {len(names) - _MAX_LISTED_CLASSES} more" if len(names) > _MAX_LISTED_CLASSES else ""
+    )
+    yield "classes", ", ".join(names[:_MAX_LISTED_CLASSES]) + more
     options = properties["mlm:hyperparameters"]
     for name in sorted(options):
         if name not in {"overlap", "fill_value", "tile_size", "head"}:
@@ -106,19 +108,17 @@ def _weights(package: ModelPackage) -> Iterator[tuple[str, str]]:
     for weights, asset in zip(package.weights, package.description.weights, strict=True):
         size = weights.path.stat().st_size / 1e6
         checksum = "checksum verified" if asset.sha256 else "no checksum"
-        kind = detect_format(weights.path)
-        yield (
-            asset.name,
-            f"{weights.format if kind == 'other' else kind}, {size:.2f} MB, {checksum}",
-        )
+        actual_format = detect_format(weights.path)
+        name = weights.format if actual_format == "other" else actual_format
+        yield asset.name, f"{name}, {size:.2f} MB, {checksum}"
 
 
 def _training(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the facts that `swath train` recorded, except the options, which are too many here."""
     for part, data in record.get("data", {}).items():
         if data:
-            what = f"{data['objects']} objects in {len(data['scenes'])} scenes"
-            yield f"{part} data", f"{what}, digest {data['digest']}"
+            amount = f"{data['objects']} objects in {len(data['scenes'])} scenes"
+            yield f"{part} data", f"{amount}, digest {data['digest']}"
     if "steps" in record:
         yield "length", f"{record['epochs']} epochs, {record['steps']} steps"
     for name, value in record.get("metrics", {}).items():

@@ -16,8 +16,8 @@ Scalings = tuple[Scaling | None, ...]
 
 # Statistics of ImageNet, as shares of 255: https://docs.pytorch.org/vision/stable/models.html
 _MEAN, _STDDEV = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_BYTE = 255.0
-WORDS = (
+_UINT8_MAX = 255.0
+SCALING_CHOICES = (
     "none, a number to divide by (255, 10000), imagenet, or a JSON file with STAC MLM's "
     "value_scaling"
 )
@@ -36,24 +36,24 @@ def parse_scaling(text: str) -> Scalings:
     if text == "none":
         return (None,)
     if text == "imagenet":
-        return normalised(_MEAN, _STDDEV, over=_BYTE)
+        return zscore_scalings(_MEAN, _STDDEV, over=_UINT8_MAX)
     try:
         return (Scale(value=float(text)),)
     except ValueError:
         pass
     if not Path(text).is_file():
-        raise InputError(f"the scaling {text!r} is not known; give {WORDS}")
+        raise InputError(f"the scaling {text!r} is not known; give {SCALING_CHOICES}")
     try:
-        found = msgspec.json.decode(Path(text).read_bytes(), type=list[Scaling | None])
+        scalings = msgspec.json.decode(Path(text).read_bytes(), type=list[Scaling | None])
     except msgspec.DecodeError as error:
         raise InputError(
             f"{text} is no value_scaling of STAC MLM: {error}; it is a list of objects, as "
             '[{"type": "min-max", "minimum": 0, "maximum": 255}]'
         ) from None
-    return tuple(found)
+    return tuple(scalings)
 
 
-def normalised(mean: Sequence[float], stddev: Sequence[float], *, over: float) -> Scalings:
+def zscore_scalings(mean: Sequence[float], stddev: Sequence[float], *, over: float) -> Scalings:
     """Return `(data / over - mean) / stddev` as one z-score for each band."""
     return tuple(
         ZScore(mean=one * over, stddev=other * over)
@@ -61,7 +61,7 @@ def normalised(mean: Sequence[float], stddev: Sequence[float], *, over: float) -
     )
 
 
-def of_processor(config: Mapping[str, Any]) -> Scalings:
+def from_processor_config(config: Mapping[str, Any]) -> Scalings:
     """Return the scaling that a `preprocessor_config.json` of transformers describes.
 
     https://huggingface.co/docs/transformers/main_classes/image_processor
@@ -69,12 +69,12 @@ def of_processor(config: Mapping[str, Any]) -> Scalings:
     Raises:
         PackageError: The configuration normalizes, but its mean or deviation is missing or invalid.
     """
-    factor = config.get("rescale_factor", 1 / _BYTE) if config.get("do_rescale", True) else 1.0
+    factor = config.get("rescale_factor", 1 / _UINT8_MAX) if config.get("do_rescale", True) else 1.0
     if not config.get("do_normalize", False):
         return (None,) if factor == 1 else (Scale(value=round(1 / factor, 6)),)
     try:
         mean, stddev = config["image_mean"], config["image_std"]
-        return normalised(mean, stddev, over=round(1 / factor, 6))
+        return zscore_scalings(mean, stddev, over=round(1 / factor, 6))
     except (KeyError, TypeError, ValueError) as error:
         raise PackageError(
             f"preprocessor_config.json normalises without image_mean and image_std "

@@ -34,29 +34,29 @@ _EXTENSIONS = (
     "https://stac-extensions.github.io/classification/v2.0.0/schema.json",
     "https://stac-extensions.github.io/file/v2.1.0/schema.json",
 )
-RASTER = "https://stac-extensions.github.io/raster/v2.0.0/schema.json"
+RASTER_EXTENSION = "https://stac-extensions.github.io/raster/v2.0.0/schema.json"
 """STAC extension that states the scale and offset of bands."""
-ALWAYS = ("1900-01-01T00:00:00Z", "9999-12-31T23:59:59Z")
+DEFAULT_PERIOD = ("1900-01-01T00:00:00Z", "9999-12-31T23:59:59Z")
 """Default period of a model that is not bound to a time, as MLM's best practices recommend."""
-TRAINING = "swath:training"
+TRAINING_PROPERTY = "swath:training"
 """Item property that records the training data and metrics of a package."""
-_NUMBERS = re.compile(r"\[\n\s+([-+.\deE,\s]+?)\n\s+\]")
+_NUMBER_ARRAY = re.compile(r"\[\n\s+([-+.\deE,\s]+?)\n\s+\]")
 """Pattern of a number array in indented JSON; it matches no string, since strings hold no
 newline."""
-_OCTETS = "application/octet-stream"
-_ASSETS: dict[WeightsFormat, dict[str, str]] = {
+_BINARY_TYPE = "application/octet-stream"
+_ASSET_FIELDS: dict[WeightsFormat, dict[str, str]] = {
     "onnx": {
-        "type": f"{_OCTETS}; framework=onnx",
+        "type": f"{_BINARY_TYPE}; framework=onnx",
         "title": "Weights for ONNX Runtime",
         "mlm:artifact_type": "torch.onnx.export",
     },
     "pt2": {
-        "type": f"{_OCTETS}; application=pytorch",
+        "type": f"{_BINARY_TYPE}; application=pytorch",
         "title": "Weights by torch.export",
         "mlm:artifact_type": "torch.export.save",
     },
     "torchscript": {
-        "type": f"{_OCTETS}; application=pytorch",
+        "type": f"{_BINARY_TYPE}; application=pytorch",
         "title": "Weights in TorchScript",
         "mlm:artifact_type": "torch.jit.save",
     },
@@ -73,7 +73,7 @@ class PackageOutput:
     axes: tuple[str, ...]
     """Names of the axes."""
     data_type: str = "float32"
-    read: bool = True
+    is_read: bool = True
     """True if swath reads the output; False for an output that is irrelevant to the task."""
 
 
@@ -105,7 +105,7 @@ class PackageSpec:
     """Initial batch size on a GPU, in tiles."""
     framework: str = "PyTorch"
     parameters: int | None = None
-    period: tuple[str, str] = ALWAYS
+    period: tuple[str, str] = DEFAULT_PERIOD
     """Acquisition period that the model is valid for, such as that of its training scenes."""
     units: Units = ()
     """Units of the bands, one for each; empty if unknown."""
@@ -140,7 +140,7 @@ def build_item(folder: Path, spec: PackageSpec) -> dict[str, Any]:
     return {
         "type": "Feature",
         "stac_version": "1.1.0",
-        "stac_extensions": [*_EXTENSIONS, *([RASTER] if any(spec.units) else [])],
+        "stac_extensions": [*_EXTENSIONS, *([RASTER_EXTENSION] if any(spec.units) else [])],
         "id": spec.name,
         "geometry": None,
         "properties": _properties(spec),
@@ -155,12 +155,12 @@ def write_item(folder: Path, item: Mapping[str, Any]) -> None:
     Raises:
         PackageError: swath cannot run what the Item describes.
     """
-    text = _NUMBERS.sub(_in_one_line, json.dumps(item, indent=2, ensure_ascii=False)).encode()
+    text = _NUMBER_ARRAY.sub(_in_one_line, json.dumps(item, indent=2, ensure_ascii=False)).encode()
     text += b"\n"
     parse_description(text)
-    unfinished = folder / f".{packing.DESCRIPTION_FILE}"
-    unfinished.write_bytes(text)
-    unfinished.rename(folder / packing.DESCRIPTION_FILE)
+    partial = folder / f".{packing.DESCRIPTION_FILE}"
+    partial.write_bytes(text)
+    partial.rename(folder / packing.DESCRIPTION_FILE)
 
 
 def _in_one_line(numbers: re.Match[str]) -> str:
@@ -175,25 +175,26 @@ def build_assets(folder: Path, weights: Sequence[str]) -> dict[str, dict[str, An
     """
     assets: dict[str, dict[str, Any]] = {}
     for name in weights:
-        kind = FORMAT_BY_SUFFIX.get(PurePosixPath(name).suffix)
-        if kind is None:
+        weights_format = FORMAT_BY_SUFFIX.get(PurePosixPath(name).suffix)
+        if weights_format is None:
             raise PackageError(
                 f"{name} has a format that swath cannot run; use {', '.join(FORMAT_BY_SUFFIX)}"
             )
-        if kind in assets:
+        if weights_format in assets:
             raise PackageError(
-                f"{assets[kind]['href']} and {name} are of one format; a package offers each once"
+                f"{assets[weights_format]['href']} and {name} have one format; a package has one "
+                "file of each format"
             )
-        assets[kind] = _asset(folder / name, name, kind)
+        assets[weights_format] = _asset(folder / name, name, weights_format)
     return assets
 
 
-def _asset(path: Path, name: str, kind: WeightsFormat) -> dict[str, Any]:
+def _asset(path: Path, name: str, weights_format: WeightsFormat) -> dict[str, Any]:
     if not path.is_file():
         raise PackageError(f"there are no weights at {path}; check the path")
     return {
         "href": name,
-        **_ASSETS[kind],
+        **_ASSET_FIELDS[weights_format],
         "roles": [MODEL_ROLE, "mlm:weights"],
         "file:size": path.stat().st_size,
         # Multihash prefix: SHA2-256 is function 0x12, and its digest has 0x20 bytes.
@@ -203,7 +204,7 @@ def _asset(path: Path, name: str, kind: WeightsFormat) -> dict[str, Any]:
 
 def _properties(spec: PackageSpec) -> dict[str, Any]:
     start, end = spec.period
-    known = {
+    properties = {
         "datetime": None,
         "start_datetime": start,
         "end_datetime": end,
@@ -221,10 +222,10 @@ def _properties(spec: PackageSpec) -> dict[str, Any]:
         "mlm:hyperparameters": {"overlap": spec.overlap, **spec.hyperparameters},
     }
     if spec.expected is not None:
-        known[STATISTICS_PROPERTY] = msgspec.to_builtins(spec.expected)
+        properties[STATISTICS_PROPERTY] = msgspec.to_builtins(spec.expected)
     if spec.parameters is not None:
-        known["mlm:total_parameters"] = spec.parameters
-    return known | dict(spec.properties)
+        properties["mlm:total_parameters"] = spec.parameters
+    return properties | dict(spec.properties)
 
 
 def band_entry(name: str, unit: Unit | None) -> dict[str, Any]:
@@ -255,10 +256,10 @@ def _input(spec: PackageSpec) -> dict[str, Any]:
 
 
 def _output(output: PackageOutput, spec: PackageSpec) -> dict[str, Any]:
-    first = int(spec.hyperparameters.get("first_label") or 0)
+    first_label = int(spec.hyperparameters.get("first_label") or 0)
     entry: dict[str, Any] = {
         "name": output.name,
-        "tasks": [spec.task] if output.read else [],
+        "tasks": [spec.task] if output.is_read else [],
         "result": {
             "shape": list(output.shape),
             "dim_order": list(output.axes),
@@ -266,9 +267,9 @@ def _output(output: PackageOutput, spec: PackageSpec) -> dict[str, Any]:
         },
         "post_processing_function": None,
     }
-    if output.read:
+    if output.is_read:
         entry["classification:classes"] = [
-            {"value": first + place, "name": name, "description": name}
-            for place, name in enumerate(spec.classes)
+            {"value": first_label + index, "name": name, "description": name}
+            for index, name in enumerate(spec.classes)
         ]
     return entry

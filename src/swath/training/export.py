@@ -113,7 +113,7 @@ def _check_outputs(module: torch.nn.Module, folder: Path, scenes: Sequence[str])
     """
     threads = torch.get_num_threads()
     try:
-        faults = check_package(folder, images=scenes, tiles=_CHECKED_TILES).faults
+        faults = check_package(folder, images=scenes, tiles=_CHECKED_TILES).failures
         differs = 0.0 if faults else _difference(module, folder, scenes)
     finally:
         torch.set_num_threads(threads)

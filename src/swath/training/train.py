@@ -16,7 +16,7 @@ from swath.errors.extras import require_modules
 from swath.models.package import describe_package
 from swath.models.packing import DESCRIPTION_FILE
 from swath.models.runtimes.device import runs_on_gpu, torch_device
-from swath.packaging.write_mlm import TRAINING, band_entry
+from swath.packaging.write_mlm import TRAINING_PROPERTY, band_entry
 from swath.resource_limits import available_cpus
 from swath.storage.earlier_outputs import Output, has_only_entries
 from swath.training.export import export_package
@@ -300,7 +300,7 @@ def _final_spec(
         "steps": progress.step,
         "metrics": _round_metrics(validation.metrics) if validation else {},
     }
-    return replace(spec, properties={**spec.properties, TRAINING: training})
+    return replace(spec, properties={**spec.properties, TRAINING_PROPERTY: training})
 
 
 def _build_report(

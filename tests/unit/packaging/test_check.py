@@ -83,7 +83,7 @@ def test_weights_that_disagree_do_not(make):
 
     assert not report.passed
     (fault,) = report.failures
-    assert fault.startswith("model.pt2 (torch): its answers differ")
+    assert fault.startswith("model.pt2 (torch): its outputs differ")
 
 
 def test_how_much_they_may_differ_is_a_choice(make):
@@ -165,7 +165,7 @@ def test_numbers_that_are_none_are_found_out(make):
 
     report = check_package(make(model))
 
-    assert any("rows holds NaN or infinity" in fault for fault in report.failures)
+    assert any("rows contains NaN or infinity" in fault for fault in report.failures)
 
 
 def test_scores_beyond_one_are_found_out(make):
@@ -215,7 +215,7 @@ def test_other_numbers_are_told_apart_from_a_broken_model(make):
     model.graph.node.insert(0, helper.make_node("Cast", ["image"], ["floats"], to=1))
     model.graph.node[1].input[0] = "floats"
 
-    assert any("swath feeds float32" in fault for fault in check_package(make(model)).faults)
+    assert any("swath feeds float32" in fault for fault in check_package(make(model)).failures)
 
 
 def test_a_detector_in_three_formats(data, tmp_path):

@@ -64,7 +64,7 @@ def test_nothing_found_is_a_warning(tmp_path, scenes):
 
     assert report.passed
     (warning,) = report.warnings
-    assert warning.startswith(f"{scenes[0]}: the package finds nothing in 9 tiles of it at")
+    assert warning.startswith(f"{scenes[0]}: the package detects nothing in 9 tiles at")
 
 
 def test_everything_found_is_a_warning_and_no_scene_is_needed_for_it(tmp_path, scenes):
@@ -75,7 +75,7 @@ def test_everything_found_is_a_warning_and_no_scene_is_needed_for_it(tmp_path, s
 
     assert [w.partition(":")[0] for w in warnings] == ["black and noise", scenes[0]]
     for warning in warnings:
-        assert "finds everything to be hot, 100.0%" in warning
+        assert "the package assigns hot to 100.0%" in warning
         assert "is score_activation (sigmoid) right" in warning
 
 
@@ -88,9 +88,9 @@ def test_boxes_that_cover_everything_are_a_warning(package, make_scene, tmp_path
         check_package(package, images=[str(scene)], tiles=4).warnings for scene in (bright, dark)
     )
 
-    assert "finds everything: 1024 objects cover 100.0% of 4 tiles" in everything[0]
+    assert "detects objects everywhere: 1024 objects cover 100.0% of 4 tiles" in everything[0]
     assert "box_format (cxcywh)" in everything[0]
-    assert "finds nothing in 4 tiles of it at score_threshold 0.5" in nothing[0]
+    assert "detects nothing in 4 tiles at score_threshold 0.5" in nothing[0]
     assert "the best score is 0.1" in nothing[0]
 
 

@@ -163,7 +163,7 @@ def test_ultralytics_classifier(init, tmp_path):
     ("task", "outputs", "reason"),
     [
         ("pose", {"output0": ["batch", 56, ROWS]}, "task 'pose'; swath runs detect"),
-        ("detect", {"output0": ["batch", 9, ROWS]}, "no box of 4 numbers and 1 classes"),
+        ("detect", {"output0": ["batch", 9, ROWS]}, "a box of 4 numbers and 1 classes"),
         (
             "segment",
             {"output0": ["batch", 300, 38], "output1": ["batch", 32, 16, 16]},
@@ -383,7 +383,7 @@ def test_weights_of_two_networks_are_refused(init, tmp_path):
         warnings.simplefilter("ignore")
         torch.jit.save(torch.jit.script(Other()), tmp_path / "m.pt")
 
-    with pytest.raises(PackageError, match=r"model\.pt \(torch\): its answers differ"):
+    with pytest.raises(PackageError, match=r"model\.pt \(torch\): its outputs differ"):
         init([path, tmp_path / "m.pt"], "swath", classes=("ship",), scaling=parse_scaling("none"))
     assert not (tmp_path / "made").exists()
 

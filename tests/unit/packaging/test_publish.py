@@ -68,7 +68,7 @@ def test_it_takes_the_place_of_the_one_before(package, models, tmp_path):
     other = another(tmp_path / "other")
     (models / "bright" / "stale.txt").write_text("of the one before")
 
-    found = publish_package(other, [str(models)], Gate(closed=False))
+    found = publish_package(other, [str(models)], Gate(is_required=False))
 
     assert names(models) == ["bright"]
     assert names(models / "bright") == ["mlm.json", "model.onnx"]
@@ -81,8 +81,8 @@ def test_it_goes_into_buckets_as_an_archive(package, models, http_bucket):
 
     found = publish_package(package, places, Gate())
 
-    assert found.places[:2] == (f"{http_bucket}/models/bright/model.tar.gz", places[1])
-    for place in found.places:
+    assert found.destinations[:2] == (f"{http_bucket}/models/bright/model.tar.gz", places[1])
+    for place in found.destinations:
         assert load_package(place).digest == found.digest
 
 
@@ -149,7 +149,7 @@ def test_it_is_held_against_the_one_in_use(package, models, tmp_path):
     found = publish_package(new, [str(models)], Gate(evaluation=better))
     assert "passed" in found.gates[0]
     publish_package(package, [str(models)], Gate(evaluation=measured, tolerance=0.25))
-    publish_package(new, [str(models)], Gate(evaluation=worse, closed=False))
+    publish_package(new, [str(models)], Gate(evaluation=worse, is_required=False))
     kept = Evaluation.from_json(json.loads((models / "bright.evaluation.json").read_text()))
     assert kept.metrics["AP"] == 0.4
 
@@ -171,7 +171,7 @@ def test_another_package_is_replaced_only_after_a_comparison(
     assert load_package(place).digest == held
 
     assert "this very package" in publish_package(package, [to], Gate()).gates[0]
-    found = publish_package(new, [to], Gate(closed=False))
+    found = publish_package(new, [to], Gate(is_required=False))
     assert found.replaced[0].startswith(f"{place}: replaced bright {held[:12]}, written {today}")
     assert load_package(place).digest == packing.package_digest(new)
 
@@ -180,7 +180,7 @@ def test_one_of_several_places_that_cannot_be_compared_changes_none(package, mod
     (tmp_path / "second").mkdir()
     publish_package(package, [str(models)], Gate())
 
-    with pytest.raises(InputError, match="nothing compares it"):
+    with pytest.raises(InputError, match="there is no comparison with the"):
         publish_package(another(tmp_path / "new"), [str(tmp_path / "second"), str(models)], Gate())
     assert names(tmp_path / "second") == []
 
@@ -192,7 +192,7 @@ def test_an_evaluation_of_another_package_compares_nothing(package, models, tmp_
 
     with pytest.raises(InputError, match="evaluate this one"):
         publish_package(new, [str(models)], Gate(evaluation=evaluation(tmp_path, 0.9, of=package)))
-    publish_package(new, [str(models)], Gate(closed=False))
+    publish_package(new, [str(models)], Gate(is_required=False))
     with pytest.raises(InputError, match=r"\(its own evaluation is missing\)"):
         publish_package(newer, [str(models)], Gate(evaluation=evaluation(tmp_path, 0.9, of=newer)))
 

@@ -9,7 +9,7 @@ from stac_model.schema import MLModelProperties
 
 from swath.errors import PackageError
 from swath.models.mlm import parse_description
-from swath.models.output_spec import ACTIVATIONS
+from swath.models.output_spec import HEAD_ACTIVATIONS
 from swath.models.package import load_package
 from swath.models.scaling import Clip, ClipMax, ClipMin, MinMax, Offset, Scale, ZScore
 from swath.packaging.write_mlm import PackageOutput, PackageSpec, write_description
@@ -62,7 +62,7 @@ def rows(draw, classes):
         "iou_threshold": draw(st.floats(0, 1)),
         "box_format": draw(st.sampled_from(["xyxy", "xywh", "cxcywh"])),
         "output_layout": "channels_last" if last else "channels_first",
-        "score_activation": draw(st.sampled_from(ACTIVATIONS["rows"])),
+        "score_activation": draw(st.sampled_from(HEAD_ACTIVATIONS["rows"])),
         "box_units": draw(st.sampled_from(["px", "normalised"])),
         "fill_value": draw(numbers),
     }

@@ -10,16 +10,16 @@ from swath.errors import PackageError
 from swath.packaging.write_mlm import PackageOutput
 
 if TYPE_CHECKING:
-    from swath.packaging.inspect_weights import Exported, Returned
+    from swath.packaging.inspect_weights import ExportedNetwork, ExportedOutput
     from swath.packaging.value_scaling import Scalings
 
-ANY = -1
+ANY_LENGTH = -1
 BACKGROUND = {"background", "__background__"}
 """Names of a background class."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Understood:
+class InferredOutputs:
     """Exported network as its library's convention interprets it."""
 
     task: str
@@ -35,7 +35,7 @@ class Understood:
     """Assumptions from the library's convention that the file does not state."""
 
 
-def need_classes(classes: Sequence[str] | None, where: str) -> tuple[str, ...]:
+def require_classes(classes: Sequence[str] | None, where: str) -> tuple[str, ...]:
     """Return the class names, which the user or the file must supply.
 
     Raises:
@@ -46,10 +46,10 @@ def need_classes(classes: Sequence[str] | None, where: str) -> tuple[str, ...]:
     return tuple(classes)
 
 
-def output(
-    returned: Returned,
+def describe_output(
+    output: ExportedOutput,
     axes: Sequence[str],
-    exported: Exported,
+    exported: ExportedNetwork,
     *,
     name: str | None = None,
     open_axes: Sequence[int] = (),
@@ -58,22 +58,24 @@ def output(
     """Describe an output for the package.
 
     Args:
-        returned: Output, with its shape for one batch of probes.
+        output: Output, with its shape for one batch of probes.
         axes: Names of the axes; a first axis "batch" gets the network's batch size.
         exported: Exported network.
         name: Name of the output in the package; None: the network's name.
         open_axes: Indices of the axes that may have any length.
         read: False for an output that is irrelevant to the task.
     """
-    shape = [ANY if axis in open_axes else length for axis, length in enumerate(returned.shape)]
+    shape = [
+        ANY_LENGTH if axis in open_axes else length for axis, length in enumerate(output.shape)
+    ]
     if axes[0] == "batch":
-        shape[0] = ANY if exported.batch is None else exported.batch
+        shape[0] = ANY_LENGTH if exported.batch is None else exported.batch
     return PackageOutput(
-        name=name or returned.name,
+        name=name or output.name,
         shape=tuple(shape),
         axes=tuple(axes),
-        data_type=returned.data_type,
-        read=read,
+        data_type=output.data_type,
+        is_read=read,
     )
 
 
@@ -84,31 +86,33 @@ def split_background(names: Sequence[str]) -> tuple[str | None, tuple[str, ...]]
     return None, tuple(names)
 
 
-def passed_over(returned: Returned) -> PackageOutput:
+def describe_ignored(output: ExportedOutput) -> PackageOutput:
     """Describe an output that is irrelevant to the task."""
     return PackageOutput(
-        name=returned.name,
-        shape=returned.shape or (1,),
-        axes=tuple(f"axis{place}" for place in range(len(returned.shape) or 1)),
-        data_type=returned.data_type,
-        read=False,
+        name=output.name,
+        shape=output.shape or (1,),
+        axes=tuple(f"axis{index}" for index in range(len(output.shape) or 1)),
+        data_type=output.data_type,
+        is_read=False,
     )
 
 
-def shapes_of(exported: Exported) -> str:
+def describe_shapes(exported: ExportedNetwork) -> str:
     """Return the names, shapes and types of the outputs, for messages."""
     return ", ".join(f"{o.name} {list(o.shape)} {o.data_type}" for o in exported.outputs)
 
 
-def only(exported: Exported, place: int, axes: Sequence[str]) -> tuple[PackageOutput, ...]:
+def describe_single(
+    exported: ExportedNetwork, index: int, axes: Sequence[str]
+) -> tuple[PackageOutput, ...]:
     """Describe all outputs, of which only one is read.
 
     Args:
         exported: Exported network.
-        place: Index of the output to read.
+        index: Index of the output to read.
         axes: Names of that output's axes.
     """
     return tuple(
-        output(found, axes, exported) if number == place else passed_over(found)
-        for number, found in enumerate(exported.outputs)
+        describe_output(output, axes, exported) if position == index else describe_ignored(output)
+        for position, output in enumerate(exported.outputs)
     )

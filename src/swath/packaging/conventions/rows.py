@@ -15,26 +15,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from swath.models.output_spec import BOX_COLUMNS
-from swath.packaging.conventions.convention import Understood, output, passed_over
-from swath.packaging.conventions.readings import Reading
+from swath.packaging.conventions.convention import (
+    InferredOutputs,
+    describe_ignored,
+    describe_output,
+)
+from swath.packaging.conventions.interpretations import Interpretation
 from swath.packaging.evidence import (
-    ENOUGH,
-    FINE,
-    Judgement,
-    best,
-    distinct,
-    grid_counts,
+    MIN_CONCLUSIVE_ROWS,
+    PLAUSIBLE,
+    Assessment,
+    assess_boxes,
+    assess_labels,
+    assess_scores,
+    best_assessment,
+    distinct_rows,
+    grid_candidate_counts,
     is_whole,
-    judge_boxes,
-    judge_labels,
-    judge_scores,
 )
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath.models.output_spec import Activation, BoxFormat, BoxUnits, HeadName, OutputLayout
-    from swath.packaging.inspect_weights import Exported
+    from swath.packaging.inspect_weights import ExportedNetwork
 
 _AXES: dict[OutputLayout, tuple[str, ...]] = {
     "channels_first": ("batch", "channel", "candidate"),
@@ -51,13 +55,13 @@ _HEADS: dict[HeadName, str] = {
     "objectness": "an objectness and a score a class",
     "labelled": "a score and the number of a class",
 }
-_MOST_QUERIES = 1000
+_MAX_QUERIES = 1000
 """Maximum number of candidates of a network of queries; networks with more have grids and need
 NMS."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Declared:
+class DeclaredRows:
     """Facts about rows that names, metadata or a convention declare; None where undeclared."""
 
     task: str | None = None
@@ -71,7 +75,7 @@ class Declared:
 
 
 @dataclass(frozen=True, slots=True)
-class _Form:
+class _RowFormat:
     """One possible form of the rows."""
 
     head: HeadName
@@ -80,45 +84,50 @@ class _Form:
     units: BoxUnits
     activation: Activation
 
-    def fits(self, declared: Declared) -> bool:
+    def fits(self, declared: DeclaredRows) -> bool:
         pairs = (
             (declared.head, self.head),
             (declared.box_format, self.box_format),
             (declared.box_units, self.units),
         )
-        return all(said in {None, own} for said, own in pairs)
+        return all(stated in {None, actual} for stated, actual in pairs)
 
 
-def row_readings(
-    exported: Exported, place: int, names: tuple[str, ...], declared: Declared
-) -> list[Reading]:
+def row_interpretations(
+    exported: ExportedNetwork, index: int, names: tuple[str, ...], declared: DeclaredRows
+) -> list[Interpretation]:
     """Return the readings of an output whose shape allows rows.
 
     Args:
         exported: Exported network.
-        place: Index of the output; the other outputs are ignored.
+        index: Index of the output; the other outputs are ignored.
         names: Class names.
         declared: Facts known in addition to the numbers.
     """
-    plain = [*_forms(exported, place, names, declared, "none")]
-    readings = [_reading(exported, place, names, declared, form) for form in plain]
-    if readings and all(reading.fault for reading in readings):
-        raw = _forms(exported, place, names, declared, "sigmoid")
-        readings += [_reading(exported, place, names, declared, form) for form in raw]
-    return readings
+    formats = [*_row_formats(exported, index, names, declared, "none")]
+    interpretations = [
+        _interpretation(exported, index, names, declared, row_format) for row_format in formats
+    ]
+    if interpretations and all(interpretation.contradiction for interpretation in interpretations):
+        raw_formats = _row_formats(exported, index, names, declared, "sigmoid")
+        interpretations += [
+            _interpretation(exported, index, names, declared, row_format)
+            for row_format in raw_formats
+        ]
+    return interpretations
 
 
-def _forms(
-    exported: Exported,
-    place: int,
+def _row_formats(
+    exported: ExportedNetwork,
+    index: int,
     names: tuple[str, ...],
-    declared: Declared,
+    declared: DeclaredRows,
     activation: Activation,
-) -> Iterator[_Form]:
+) -> Iterator[_RowFormat]:
     heads: tuple[HeadName, ...] = ("rows", "objectness", "labelled")
     if activation != "none":
         heads = heads[:2]
-    _, *lengths = exported.outputs[place].shape
+    _, *lengths = exported.outputs[index].shape
     for (layout, channels), head, box_format, units in product(
         zip(_AXES, lengths, strict=True), heads, _FORMATS, _UNITS
     ):
@@ -127,114 +136,130 @@ def _forms(
             continue
         if oriented and (head == "objectness" or units == "normalised"):
             continue
-        more = {"rows": len(names), "objectness": 1 + len(names), "labelled": 2}[head]
-        if channels == BOX_COLUMNS[box_format] + more:
-            yield _Form(head, layout, box_format, units, activation)
+        further = {"rows": len(names), "objectness": 1 + len(names), "labelled": 2}[head]
+        if channels == BOX_COLUMNS[box_format] + further:
+            yield _RowFormat(head, layout, box_format, units, activation)
 
 
-def _reading(
-    exported: Exported, place: int, names: tuple[str, ...], declared: Declared, form: _Form
-) -> Reading:
-    returned = exported.outputs[place]
-    probes = [distinct(by_row([value], form.layout)) for value in returned.natural]
+def _interpretation(
+    exported: ExportedNetwork,
+    index: int,
+    names: tuple[str, ...],
+    declared: DeclaredRows,
+    row_format: _RowFormat,
+) -> Interpretation:
+    exported_output = exported.outputs[index]
+    probes = [
+        distinct_rows(to_rows([value], row_format.layout))
+        for value in exported_output.natural_values
+    ]
     some = [rows for rows in probes if len(rows)] or probes[:1]
-    judgement = best([_judge(rows, form, len(names), exported.size) for rows in some])
-    count = returned.shape[1 if form.layout == "channels_last" else 2]
+    assessment = best_assessment(
+        [_assess(rows, row_format, len(names), exported.size) for rows in some]
+    )
+    count = exported_output.shape[1 if row_format.layout == "channels_last" else 2]
     settings = {
-        "head": form.head,
-        "box_format": form.box_format,
-        "box_units": form.units,
-        "output_layout": form.layout,
-        "score_activation": form.activation,
+        "head": row_format.head,
+        "box_format": row_format.box_format,
+        "box_units": row_format.units,
+        "output_layout": row_format.layout,
+        "score_activation": row_format.activation,
     }
-    return Reading(
-        words=f"{_FORMATS[form.box_format]} {_UNITS[form.units]}, then {_HEADS[form.head]}",
+    return Interpretation(
+        description=f"{_FORMATS[row_format.box_format]} {_UNITS[row_format.units]}, "
+        f"then {_HEADS[row_format.head]}",
         settings=settings,
-        understood=Understood(
+        inferred=InferredOutputs(
             task="object-detection",
             outputs=tuple(
-                output(found, _AXES[form.layout], exported)
-                if found is returned
-                else passed_over(found)
-                for found in exported.outputs
+                describe_output(output, _AXES[row_format.layout], exported)
+                if output is exported_output
+                else describe_ignored(output)
+                for output in exported.outputs
             ),
-            hyperparameters=_hyperparameters(form, count, exported.size),
+            hyperparameters=_hyperparameters(row_format, count, exported.size),
             classes=names,
         ),
-        fault=judgement.fault,
-        doubtful=judgement.doubtful,
-        strong=judgement.strong,
-        declared=_is_declared(form, declared, max(some, key=len), count, exported.size),
+        contradiction=assessment.contradiction,
+        is_uncertain=assessment.is_uncertain,
+        is_conclusive=assessment.is_conclusive,
+        is_declared=_is_declared(row_format, declared, max(some, key=len), count, exported.size),
     )
 
 
-def by_row(values: Sequence[NDArray[Any]], layout: OutputLayout) -> NDArray[Any]:
+def to_rows(values: Sequence[NDArray[Any]], layout: OutputLayout) -> NDArray[Any]:
     """Return the rows (n, channels) of all probes and tiles."""
     arrays = [v.swapaxes(1, 2) if layout == "channels_first" else v for v in values]
     return np.concatenate([array.reshape(-1, array.shape[-1]) for array in arrays])
 
 
-def _judge(rows: NDArray[np.float64], form: _Form, classes: int, size: int) -> Judgement:
-    columns = BOX_COLUMNS[form.box_format]
+def _assess(
+    rows: NDArray[np.float64], row_format: _RowFormat, classes: int, size: int
+) -> Assessment:
+    columns = BOX_COLUMNS[row_format.box_format]
     box, rest = rows[:, :columns], rows[:, columns:]
-    if form.box_format == "cxcywhr":  # the angle is the last of all channels
+    if row_format.box_format == "cxcywhr":  # the angle is the last of all channels
         box, rest = rows[:, [0, 1, 2, 3, -1]], rows[:, columns - 1 : -1]
-    if form.head != "labelled":
-        judgement = judge_scores(rest, form.activation)
-        if form.head == "objectness" and len(rest) and not rest[:, 1:].any():
-            judgement = judgement & Judgement("all classes score 0 beside an objectness")
-        boxes = judge_boxes(box, form.box_format, form.units, size)
+    if row_format.head != "labelled":
+        assessment = assess_scores(rest, row_format.activation)
+        if row_format.head == "objectness" and len(rest) and not rest[:, 1:].any():
+            assessment = assessment & Assessment("all classes score 0 beside an objectness")
+        boxes = assess_boxes(box, row_format.box_format, row_format.units, size)
         # A column of whole numbers is more likely a class number than a score.
         whole = len(rest) and any(is_whole(column) for column in rest.T)
-        together = judgement & boxes
-        return Judgement(together.fault, boxes.strong and not whole, together.doubtful)
-    listed = judge_labels(rest[:, 1], rest[:, 0], 0, classes)
-    found = box[rest[:, 0] > 0]
-    boxes = judge_boxes(found, form.box_format, form.units, size)
+        together = assessment & boxes
+        return Assessment(
+            together.contradiction, boxes.is_conclusive and not whole, together.is_uncertain
+        )
+    listed = assess_labels(rest[:, 1], rest[:, 0], 0, classes)
+    objects = box[rest[:, 0] > 0]
+    boxes = assess_boxes(objects, row_format.box_format, row_format.units, size)
     # Centers and sides are certain if the same numbers cannot be corners.
-    settled = boxes.strong or form.box_format == "cxcywhr"
-    if form.box_format == "cxcywh":
-        settled = judge_boxes(found, "xyxy", form.units, size).fault is not None
-    scores = judge_scores(rest[:, :1], "none") if len(rest) else FINE
+    is_certain = boxes.is_conclusive or row_format.box_format == "cxcywhr"
+    if row_format.box_format == "cxcywh":
+        is_certain = assess_boxes(objects, "xyxy", row_format.units, size).contradiction is not None
+    scores = assess_scores(rest[:, :1], "none") if len(rest) else PLAUSIBLE
     together = scores & listed & boxes
-    return Judgement(together.fault, listed.strong and settled, together.doubtful)
+    return Assessment(
+        together.contradiction, listed.is_conclusive and is_certain, together.is_uncertain
+    )
 
 
 def _is_declared(
-    form: _Form, declared: Declared, rows: NDArray[np.float64], count: int, size: int
+    row_format: _RowFormat, declared: DeclaredRows, rows: NDArray[np.float64], count: int, size: int
 ) -> bool:
     """Return whether metadata declare the form, or without metadata, the candidate count does."""
     if declared.head or declared.box_format:
-        return form.fits(declared)
-    if form.box_format == "xyxy" and form.head != "labelled":
+        return row_format.fits(declared)
+    if row_format.box_format == "xyxy" and row_format.head != "labelled":
         return False
-    if judge_boxes(rows, "xyxy", form.units, size).strong:
+    if assess_boxes(rows, "xyxy", row_format.units, size).is_conclusive:
         return False
-    if declared.exporter and form.head == "rows" and form.layout == "channels_first":
-        return form.units == "px"
+    if declared.exporter and row_format.head == "rows" and row_format.layout == "channels_first":
+        return row_format.units == "px"
     # Centers of grid candidates cover the whole tile, so other forms would have been evident.
-    by_anchors = grid_counts(size)
+    by_anchors = grid_candidate_counts(size)
     usual = {
         "rows": count in by_anchors[1],
         "objectness": count in {*by_anchors[1], *by_anchors[3]},
     }
-    return usual.get(form.head, False) and len(rows) >= ENOUGH
+    return usual.get(row_format.head, False) and len(rows) >= MIN_CONCLUSIVE_ROWS
 
 
-def _hyperparameters(form: _Form, count: int, size: int) -> dict[str, Any]:
-    found: dict[str, Any] = {"box_format": form.box_format}
-    if form.head != "rows":
-        found["head"] = form.head
-    if form.layout == "channels_last":
-        found["output_layout"] = form.layout
-    if form.units == "normalised":
-        found["box_units"] = form.units
-    if form.box_format == "cxcywhr":
-        found["angle"] = "last"
-    if form.activation != "none":
-        found["score_activation"] = form.activation
-    queries = form.units == "normalised" and form.layout == "channels_last"
-    queries = queries and count <= _MOST_QUERIES and count not in grid_counts(size)[1]
-    if form.head == "labelled" or (form.head == "rows" and queries):
-        found["merge"] = {"strategy": "none"}
-    return found
+def _hyperparameters(row_format: _RowFormat, count: int, size: int) -> dict[str, Any]:
+    settings: dict[str, Any] = {"box_format": row_format.box_format}
+    if row_format.head != "rows":
+        settings["head"] = row_format.head
+    if row_format.layout == "channels_last":
+        settings["output_layout"] = row_format.layout
+    if row_format.units == "normalised":
+        settings["box_units"] = row_format.units
+    if row_format.box_format == "cxcywhr":
+        settings["angle"] = "last"
+    if row_format.activation != "none":
+        settings["score_activation"] = row_format.activation
+    queries = row_format.units == "normalised" and row_format.layout == "channels_last"
+    queries = queries and count <= _MAX_QUERIES and count not in grid_candidate_counts(size)[1]
+    if row_format.head == "labelled" or (row_format.head == "rows" and queries):
+        settings["merge"] = {"strategy": "none"}
+    return settings

@@ -12,18 +12,18 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from swath.errors import PackageError
-from swath.packaging.conventions.classes import of_pixels
-from swath.packaging.conventions.convention import Understood, shapes_of
+from swath.packaging.conventions.class_outputs import interpret_segmentation
+from swath.packaging.conventions.convention import InferredOutputs, describe_shapes
 
 if TYPE_CHECKING:
-    from swath.packaging.inspect_weights import Exported
+    from swath.packaging.inspect_weights import ExportedNetwork
 
 _PIXELS = {3, 4}
 
 
-def understand(
-    exported: Exported, classes: Sequence[str] | None, given: Mapping[str, Any]
-) -> Understood:
+def infer_outputs(
+    exported: ExportedNetwork, classes: Sequence[str] | None, given: Mapping[str, Any]
+) -> InferredOutputs:
     """Interpret an export of segmentation_models_pytorch.
 
     Args:
@@ -35,5 +35,7 @@ def understand(
         PackageError: The first output holds no classes per pixel, or fits no reading.
     """
     if len(exported.outputs[0].shape) not in _PIXELS:
-        raise PackageError(f"{exported.path} returns {shapes_of(exported)}; no classes a pixel")
-    return of_pixels(exported, 0, classes, given)
+        raise PackageError(
+            f"{exported.path} returns {describe_shapes(exported)}, without classes per pixel"
+        )
+    return interpret_segmentation(exported, 0, classes, given)

@@ -13,26 +13,26 @@ from typing import TYPE_CHECKING, Any
 
 from swath.errors import PackageError
 from swath.packaging.conventions import transformers
-from swath.packaging.conventions.classes import of_pixels
+from swath.packaging.conventions.class_outputs import interpret_segmentation
 from swath.packaging.conventions.convention import (
-    Understood,
-    need_classes,
-    shapes_of,
+    InferredOutputs,
+    describe_shapes,
+    require_classes,
 )
-from swath.packaging.conventions.readings import choose
-from swath.packaging.conventions.rows import Declared, row_readings
+from swath.packaging.conventions.interpretations import choose_interpretation
+from swath.packaging.conventions.rows import DeclaredRows, row_interpretations
 
 if TYPE_CHECKING:
-    from swath.packaging.inspect_weights import Exported
+    from swath.packaging.inspect_weights import ExportedNetwork
 
 _BOX, _ROWS, _PIXELS = 4, 3, 4
 _OPTIONS = {"score_threshold": 0.1, "iou_threshold": 0.3}
-_ROWS_OF_SWATH = Declared(task="detect", head="rows", box_format="cxcywh", box_units="px")
+_ROWS_OF_SWATH = DeclaredRows(task="detect", head="rows", box_format="cxcywh", box_units="px")
 
 
-def understand(
-    exported: Exported, classes: Sequence[str] | None, given: Mapping[str, Any]
-) -> Understood:
+def infer_outputs(
+    exported: ExportedNetwork, classes: Sequence[str] | None, given: Mapping[str, Any]
+) -> InferredOutputs:
     """Interpret an export of one of swath's networks.
 
     Args:
@@ -45,19 +45,21 @@ def understand(
     """
     first = exported.outputs[0]
     if len(first.shape) == _PIXELS:
-        return of_pixels(exported, 0, classes, given, activation="sigmoid")
+        return interpret_segmentation(exported, 0, classes, given, activation="sigmoid")
     if len(exported.outputs) > 1:
-        return transformers.understand(exported, classes, given)
-    names = need_classes(classes, f"{exported.path} names no classes")
+        return transformers.infer_outputs(exported, classes, given)
+    names = require_classes(classes, f"{exported.path} names no classes")
     if len(first.shape) != _ROWS or first.shape[1] != _BOX + len(names):
         raise PackageError(
-            f"{exported.path} returns {shapes_of(exported)}; swath's detector gives (batch, "
+            f"{exported.path} returns {describe_shapes(exported)}; swath's detector gives (batch, "
             f"{_BOX + len(names)}, candidates) for {len(names)} classes"
         )
-    readings = row_readings(exported, 0, names, _ROWS_OF_SWATH)
-    found = choose(exported.path, shapes_of(exported), readings, given)
+    interpretations = row_interpretations(exported, 0, names, _ROWS_OF_SWATH)
+    inferred = choose_interpretation(
+        exported.path, describe_shapes(exported), interpretations, given
+    )
     return replace(
-        found,
-        hyperparameters={**_OPTIONS, **found.hyperparameters},
+        inferred,
+        hyperparameters={**_OPTIONS, **inferred.hyperparameters},
         architecture="swath-detector",
     )

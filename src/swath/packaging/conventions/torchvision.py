@@ -15,20 +15,23 @@ from typing import TYPE_CHECKING, Any
 
 from swath.errors import PackageError
 from swath.models.scaling import Scale
-from swath.packaging.conventions.classes import of_pixels, of_tiles
-from swath.packaging.conventions.convention import Understood, need_classes, shapes_of
-from swath.packaging.conventions.listed import is_listed, listed_readings
-from swath.packaging.conventions.readings import choose
+from swath.packaging.conventions.class_outputs import (
+    interpret_classification,
+    interpret_segmentation,
+)
+from swath.packaging.conventions.convention import InferredOutputs, describe_shapes, require_classes
+from swath.packaging.conventions.interpretations import choose_interpretation
+from swath.packaging.conventions.object_lists import is_object_list, object_list_interpretations
 
 if TYPE_CHECKING:
-    from swath.packaging.inspect_weights import Exported
+    from swath.packaging.inspect_weights import ExportedNetwork
 
 _PIXELS, _TILE = 4, 2
 
 
-def understand(
-    exported: Exported, classes: Sequence[str] | None, given: Mapping[str, Any]
-) -> Understood:
+def infer_outputs(
+    exported: ExportedNetwork, classes: Sequence[str] | None, given: Mapping[str, Any]
+) -> InferredOutputs:
     """Interpret an export of torchvision.
 
     Args:
@@ -39,25 +42,27 @@ def understand(
     Raises:
         PackageError: The outputs match no network of torchvision, or fit several readings.
     """
-    if is_listed(exported):
+    if is_object_list(exported):
         return _detector(exported, classes, given)
-    by_axes = {len(found.shape): place for place, found in reversed([*enumerate(exported.outputs)])}
+    by_axes = {
+        len(output.shape): index for index, output in reversed([*enumerate(exported.outputs)])
+    }
     if _PIXELS in by_axes:
-        return of_pixels(exported, by_axes[_PIXELS], classes, given)
+        return interpret_segmentation(exported, by_axes[_PIXELS], classes, given)
     if _TILE in by_axes and len(exported.outputs) == 1:
-        return of_tiles(exported, by_axes[_TILE], classes, given)
+        return interpret_classification(exported, by_axes[_TILE], classes, given)
     raise PackageError(
-        f"{exported.path} returns {shapes_of(exported)}, which no network of torchvision does"
+        f"{exported.path} returns {describe_shapes(exported)}, which no network of torchvision does"
     )
 
 
 def _detector(
-    exported: Exported, classes: Sequence[str] | None, given: Mapping[str, Any]
-) -> Understood:
-    named = need_classes(classes, f"{exported.path} numbers its classes from 1 and names none")
-    readings = listed_readings(exported, named, "torchvision")
+    exported: ExportedNetwork, classes: Sequence[str] | None, given: Mapping[str, Any]
+) -> InferredOutputs:
+    named = require_classes(classes, f"{exported.path} numbers its classes from 1 and names none")
+    interpretations = object_list_interpretations(exported, named, "torchvision")
     return replace(
-        choose(exported.path, shapes_of(exported), readings, given),
+        choose_interpretation(exported.path, describe_shapes(exported), interpretations, given),
         scaling=(Scale(value=255.0),),
         assumed=(
             "pixels are divided by 255: torchvision's detectors take 0 to 1 and normalise inside",

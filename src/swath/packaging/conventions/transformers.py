@@ -17,23 +17,26 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from swath.errors import PackageError
-from swath.packaging.conventions.classes import of_pixels, of_tiles
-from swath.packaging.conventions.convention import (
-    Understood,
-    need_classes,
-    shapes_of,
+from swath.packaging.conventions.class_outputs import (
+    interpret_classification,
+    interpret_segmentation,
 )
-from swath.packaging.conventions.queries import query_places, query_readings
-from swath.packaging.conventions.readings import choose
-from swath.packaging.value_scaling import of_processor
+from swath.packaging.conventions.convention import (
+    InferredOutputs,
+    describe_shapes,
+    require_classes,
+)
+from swath.packaging.conventions.interpretations import choose_interpretation
+from swath.packaging.conventions.queries import query_interpretations, query_outputs
+from swath.packaging.value_scaling import from_processor_config
 
 if TYPE_CHECKING:
-    from swath.packaging.inspect_weights import Exported
+    from swath.packaging.inspect_weights import ExportedNetwork
 
 
-def understand(
-    exported: Exported, classes: Sequence[str] | None, given: Mapping[str, Any]
-) -> Understood:
+def infer_outputs(
+    exported: ExportedNetwork, classes: Sequence[str] | None, given: Mapping[str, Any]
+) -> InferredOutputs:
     """Interpret an export of transformers.
 
     Args:
@@ -44,43 +47,49 @@ def understand(
     Raises:
         PackageError: The outputs match no task that swath supports.
     """
-    config: Mapping[str, Any] = exported.beside.get("config.json", {})
-    processor = exported.beside.get("preprocessor_config.json")
+    config: Mapping[str, Any] = exported.configs.get("config.json", {})
+    processor = exported.configs.get("preprocessor_config.json")
     names = classes or _names(config)
     architectures = config.get("architectures") or [None]
     return replace(
         _task(exported, names, given),
         architecture=architectures[0],
-        scaling=of_processor(processor) if processor else None,
+        scaling=from_processor_config(processor) if processor else None,
     )
 
 
-def _task(exported: Exported, names: Sequence[str] | None, given: Mapping[str, Any]) -> Understood:
-    if query_places(exported):
+def _task(
+    exported: ExportedNetwork, names: Sequence[str] | None, given: Mapping[str, Any]
+) -> InferredOutputs:
+    if query_outputs(exported):
         return _detr(exported, names, given)
-    place = next((p for p, o in enumerate(exported.outputs) if o.name == "logits"), 0)
-    match len(exported.outputs[place].shape):
+    index = next(
+        (index for index, output in enumerate(exported.outputs) if output.name == "logits"), 0
+    )
+    match len(exported.outputs[index].shape):
         case 3 | 4:
-            return of_pixels(exported, place, names, given)
+            return interpret_segmentation(exported, index, names, given)
         case 2:
-            return of_tiles(exported, place, names, given)
+            return interpret_classification(exported, index, names, given)
     raise PackageError(
-        f"{exported.path} returns {shapes_of(exported)}; swath reads logits and pred_boxes (the "
-        "DETR family), logits a pixel (SegFormer) or logits a tile. Mask2Former and its like, "
-        "whose queries are masks, are none of these"
+        f"{exported.path} returns {describe_shapes(exported)}; swath reads logits and pred_boxes "
+        "(the DETR family), logits per pixel (SegFormer) or logits per tile. It does not support "
+        "models whose queries are masks, such as Mask2Former"
     )
 
 
-def _detr(exported: Exported, names: Sequence[str] | None, given: Mapping[str, Any]) -> Understood:
-    width = exported.outputs[query_places(exported)[0][0]].shape[2]
-    classes = need_classes(names, f"{exported.path} gives {width} logits a query")
-    readings = query_readings(exported, classes, settled=True)
-    if not readings:
+def _detr(
+    exported: ExportedNetwork, names: Sequence[str] | None, given: Mapping[str, Any]
+) -> InferredOutputs:
+    width = exported.outputs[query_outputs(exported)[0][0]].shape[2]
+    classes = require_classes(names, f"{exported.path} gives {width} logits a query")
+    interpretations = query_interpretations(exported, classes, nms_free=True)
+    if not interpretations:
         raise PackageError(
             f"{exported.path} gives {width} logits a query for {len(classes)} classes: "
             f"name {width} (sigmoid: RT-DETR, D-FINE) or {width - 1} of them (softmax: DETR, YOLOS)"
         )
-    return choose(exported.path, shapes_of(exported), readings, given)
+    return choose_interpretation(exported.path, describe_shapes(exported), interpretations, given)
 
 
 def _names(config: Mapping[str, Any]) -> list[str] | None:

@@ -20,37 +20,37 @@ from typing import TYPE_CHECKING, Any
 
 from swath.errors import PackageError
 from swath.models.scaling import Scale
-from swath.packaging.conventions.classes import of_tiles
+from swath.packaging.conventions.class_outputs import interpret_classification
 from swath.packaging.conventions.convention import (
-    Understood,
-    need_classes,
-    output,
-    passed_over,
-    shapes_of,
+    InferredOutputs,
+    describe_ignored,
+    describe_output,
+    describe_shapes,
+    require_classes,
 )
-from swath.packaging.conventions.listed import is_listed, listed_readings
-from swath.packaging.conventions.queries import query_places, query_readings
-from swath.packaging.conventions.readings import choose
-from swath.packaging.conventions.rows import Declared, by_row, row_readings
-from swath.packaging.evidence import distinct, judge_boxes, judge_labels, judge_scores
+from swath.packaging.conventions.interpretations import choose_interpretation
+from swath.packaging.conventions.object_lists import is_object_list, object_list_interpretations
+from swath.packaging.conventions.queries import query_interpretations, query_outputs
+from swath.packaging.conventions.rows import DeclaredRows, row_interpretations, to_rows
+from swath.packaging.evidence import assess_boxes, assess_labels, assess_scores, distinct_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath.models.output_spec import BoxFormat, BoxUnits, OutputLayout
-    from swath.packaging.inspect_weights import Exported
+    from swath.packaging.inspect_weights import ExportedNetwork
 
 _BOX = 4
 _TILE, _ROWS, _MAPS = 2, 3, 4
 # Ultralytics' own prediction defaults: https://docs.ultralytics.com/modes/predict/
 _OPTIONS = {"score_threshold": 0.25, "iou_threshold": 0.7}
-_MOST_LITERAL = 1 << 20
+_MAX_LITERAL_CHARACTERS = 1 << 20
 _TASKS = ("detect", "obb", "segment", "classify")
 
 
-def understand(
-    exported: Exported, classes: Sequence[str] | None, given: Mapping[str, Any]
-) -> Understood:
+def infer_outputs(
+    exported: ExportedNetwork, classes: Sequence[str] | None, given: Mapping[str, Any]
+) -> InferredOutputs:
     """Interpret an export of Ultralytics.
 
     Args:
@@ -68,58 +68,70 @@ def understand(
             f"{exported.path} is for Ultralytics' task {task!r}; swath runs detect, obb, segment "
             "and classify"
         )
-    names = need_classes(classes or _names(exported.metadata), f"{exported.path} names no classes")
+    names = require_classes(
+        classes or _names(exported.metadata), f"{exported.path} names no classes"
+    )
     return _with_notes(_read(exported, names, task, given), exported.metadata)
 
 
 def _read(
-    exported: Exported, names: tuple[str, ...], task: str | None, given: Mapping[str, Any]
-) -> Understood:
+    exported: ExportedNetwork, names: tuple[str, ...], task: str | None, given: Mapping[str, Any]
+) -> InferredOutputs:
     by_axes: dict[int, list[int]] = {}
-    for place, found in enumerate(exported.outputs):
-        by_axes.setdefault(len(found.shape), []).append(place)
-    if is_listed(exported):
-        readings = listed_readings(exported, names, "ultralytics")
-        return _with_options(choose(exported.path, shapes_of(exported), readings, given))
-    if task in {None, "detect"} and query_places(exported):
-        readings = query_readings(exported, names, settled=False)
-        return _with_options(choose(exported.path, shapes_of(exported), readings, given))
+    for index, output in enumerate(exported.outputs):
+        by_axes.setdefault(len(output.shape), []).append(index)
+    if is_object_list(exported):
+        interpretations = object_list_interpretations(exported, names, "ultralytics")
+        return _with_options(
+            choose_interpretation(exported.path, describe_shapes(exported), interpretations, given)
+        )
+    if task in {None, "detect"} and query_outputs(exported):
+        interpretations = query_interpretations(exported, names, nms_free=False)
+        return _with_options(
+            choose_interpretation(exported.path, describe_shapes(exported), interpretations, given)
+        )
     tiles, rows, maps = (by_axes.get(axes, []) for axes in (_TILE, _ROWS, _MAPS))
     if task in {None, "classify"} and len(tiles) == len(exported.outputs) == 1:
-        return of_tiles(exported, tiles[0], names, given)
+        return interpret_classification(exported, tiles[0], names, given)
     if task == "segment" or (task is None and rows and maps):
         return _prototypes(exported, names, rows, maps)
     if len(rows) != 1 or task == "classify":
-        raise PackageError(f"{exported.path} returns {shapes_of(exported)}; no rows of boxes")
-    readings = row_readings(exported, rows[0], names, _declared(exported, task))
-    if not readings:
         raise PackageError(
-            f"{exported.path} returns {shapes_of(exported)}, which is no box of {_BOX} numbers "
-            f"and {len(names)} classes ({', '.join(names[:5])}…): are the classes all named?"
+            f"{exported.path} returns {describe_shapes(exported)}; it has no rows of boxes"
         )
-    return _with_options(choose(exported.path, shapes_of(exported), readings, given))
+    interpretations = row_interpretations(exported, rows[0], names, _declared(exported, task))
+    if not interpretations:
+        raise PackageError(
+            f"{exported.path} returns {describe_shapes(exported)}, which does not match a box of "
+            f"{_BOX} numbers and {len(names)} classes ({', '.join(names[:5])}…): name all classes"
+        )
+    return _with_options(
+        choose_interpretation(exported.path, describe_shapes(exported), interpretations, given)
+    )
 
 
-def _declared(exported: Exported, task: str | None) -> Declared:
+def _declared(exported: ExportedNetwork, task: str | None) -> DeclaredRows:
     """Return the facts about rows that the exporter's metadata declare.
 
     Exporters since YOLOv8 write `task` and a `description`; YOLOv5's own repository writes neither.
     """
     notes = exported.metadata
-    made = notes.get("description", "").lower()
-    if not made and task is None:
+    exporter_text = notes.get("description", "").lower()
+    if not exporter_text and task is None:
         old = {"stride", "names"} <= notes.keys()
-        return Declared(task="detect", head="objectness") if old else Declared()
+        return DeclaredRows(task="detect", head="objectness") if old else DeclaredRows()
     oriented: BoxFormat | None = "cxcywhr" if task == "obb" else None
     end_to_end = _literal(notes.get("end2end", ""))
-    settled = end_to_end is True or _argument(notes, "nms") is True
-    if "RTDETR" in notes.get("head", "") or "rtdetr" in made or "rt-detr" in made:
-        return Declared(task=task, box_format="cxcywh", box_units="normalised")
-    if settled:
-        return Declared(task=task, head="labelled", box_format=oriented or "xyxy", box_units="px")
+    has_nms = end_to_end is True or _argument(notes, "nms") is True
+    if "RTDETR" in notes.get("head", "") or "rtdetr" in exporter_text or "rt-detr" in exporter_text:
+        return DeclaredRows(task=task, box_format="cxcywh", box_units="normalised")
+    if has_nms:
+        return DeclaredRows(
+            task=task, head="labelled", box_format=oriented or "xyxy", box_units="px"
+        )
     if end_to_end is False or notes.get("head"):
-        return Declared(task=task, head="rows", box_format=oriented or "cxcywh", box_units="px")
-    return Declared(task=task, exporter=task is not None)
+        return DeclaredRows(task=task, head="rows", box_format=oriented or "cxcywh", box_units="px")
+    return DeclaredRows(task=task, exporter=task is not None)
 
 
 def _argument(notes: Mapping[str, str], name: str) -> Any:
@@ -128,51 +140,51 @@ def _argument(notes: Mapping[str, str], name: str) -> Any:
     return arguments.get(name) if isinstance(arguments, Mapping) else None
 
 
-def _with_options(understood: Understood) -> Understood:
-    return replace(understood, hyperparameters={**understood.hyperparameters, **_OPTIONS})
+def _with_options(inferred: InferredOutputs) -> InferredOutputs:
+    return replace(inferred, hyperparameters={**inferred.hyperparameters, **_OPTIONS})
 
 
 def _prototypes(
-    exported: Exported, names: tuple[str, ...], rows: Sequence[int], maps: Sequence[int]
-) -> Understood:
+    exported: ExportedNetwork, names: tuple[str, ...], rows: Sequence[int], maps: Sequence[int]
+) -> InferredOutputs:
     if len(rows) != 1 or not maps:
         raise PackageError(
-            f"{exported.path} returns {shapes_of(exported)}; no rows and prototypes of masks"
+            f"{exported.path} returns {describe_shapes(exported)}, without rows and mask prototypes"
         )
-    places = {rows[0]: "rows", maps[0]: "prototypes"}
+    roles = {rows[0]: "rows", maps[0]: "prototypes"}
     mixed = exported.outputs[maps[0]].shape[1]
     _, *lengths = exported.outputs[rows[0]].shape
     channels = _BOX + len(names) + mixed
     first, last = (length == channels for length in lengths)
-    values = exported.outputs[rows[0]].natural
-    if not first and last and _lists_objects(by_row(values, "channels_last"), names):
+    values = exported.outputs[rows[0]].natural_values
+    if not first and last and _lists_objects(to_rows(values, "channels_last"), names):
         last = False
     if first == last:
         raise PackageError(
-            f"{exported.path} returns {shapes_of(exported)}; swath reads rows of a box, "
-            f"{len(names)} scores and a share of each prototype. Masks whose doubles the model "
-            "settles cannot be read: export with nms=False, and YOLO26 with end2end=False, too"
+            f"{exported.path} returns {describe_shapes(exported)}; swath reads rows of a box, "
+            f"{len(names)} scores and a coefficient for each prototype. swath cannot read masks "
+            "after NMS in the model: export with nms=False, and YOLO26 also with end2end=False"
         )
     layout: OutputLayout = "channels_first" if first else "channels_last"
     channel = ("channel", "candidate") if first else ("candidate", "channel")
-    box = distinct(by_row(values, layout))[:, : _BOX + len(names)]
+    box = distinct_rows(to_rows(values, layout))[:, : _BOX + len(names)]
     units: BoxUnits = "px"
-    judgement = judge_boxes(box, "cxcywh", units, exported.size)
-    judgement &= judge_scores(box[:, _BOX:], "none") if len(box) else judgement
-    if judgement.fault:
+    assessment = assess_boxes(box, "cxcywh", units, exported.size)
+    assessment &= assess_scores(box[:, _BOX:], "none") if len(box) else assessment
+    if assessment.contradiction:
         raise PackageError(
-            f"{exported.path} returns {shapes_of(exported)}, which swath cannot read as a box by "
-            f"its centre and sides in px, {len(names)} scores and a share of each prototype, since "
-            f"{judgement.fault}"
+            f"{exported.path} returns {describe_shapes(exported)}, which swath cannot read as a "
+            f"box by its center and sides in px, {len(names)} scores and mask coefficients, since "
+            f"{assessment.contradiction}"
         )
     axes = {"rows": ("batch", *channel), "prototypes": ("batch", "prototype", "height", "width")}
-    return Understood(
+    return InferredOutputs(
         task="instance-segmentation",
         outputs=tuple(
-            output(found, axes[places[place]], exported, name=places[place])
-            if place in places
-            else passed_over(found)
-            for place, found in enumerate(exported.outputs)
+            describe_output(output, axes[roles[index]], exported, name=roles[index])
+            if index in roles
+            else describe_ignored(output)
+            for index, output in enumerate(exported.outputs)
         ),
         hyperparameters={
             **_OPTIONS,
@@ -189,28 +201,28 @@ def _lists_objects(rows: NDArray[Any], names: tuple[str, ...]) -> bool:
 
     That form has the same length as a box, two scores and mask coefficients.
     """
-    rows = distinct(rows)
+    rows = distinct_rows(rows)
     if len(names) != _BOX - 2 or not len(rows):
         return len(names) == _BOX - 2
-    listed = judge_labels(rows[:, _BOX + 1], rows[:, _BOX], 0, len(names))
-    return listed.fault is None
+    listed = assess_labels(rows[:, _BOX + 1], rows[:, _BOX], 0, len(names))
+    return listed.contradiction is None
 
 
-def _with_notes(understood: Understood, metadata: Mapping[str, str]) -> Understood:
+def _with_notes(inferred: InferredOutputs, metadata: Mapping[str, str]) -> InferredOutputs:
     text = metadata.get("description", "")
-    made = re.search(r"Ultralytics (\S+) model", text)
+    exporter_text = re.search(r"Ultralytics (\S+) model", text)
     properties: dict[str, Any] = {}
     if text:
         properties["description"] = text.strip()
     if metadata.get("license", "").startswith("AGPL-3.0"):
         properties["license"] = "AGPL-3.0-only"
     return replace(
-        understood,
-        architecture=made[1] if made else "YOLO",
+        inferred,
+        architecture=exporter_text[1] if exporter_text else "YOLO",
         scaling=(Scale(value=255.0),),
         properties=properties,
         assumed=(
-            *understood.assumed,
+            *inferred.assumed,
             "pixels are divided by 255, as Ultralytics does with 8 bits",
         ),
     )
@@ -226,7 +238,7 @@ def _names(metadata: Mapping[str, str]) -> list[str] | None:
 
 def _literal(text: str) -> Any:
     """Parse a Python literal or JSON, as the exporter writes them; None if the text is neither."""
-    if not text or len(text) > _MOST_LITERAL:
+    if not text or len(text) > _MAX_LITERAL_CHARACTERS:
         return None
     for read in (ast.literal_eval, json.loads):
         try:

@@ -16,24 +16,24 @@ import numpy as np
 
 from swath.models.output_spec import Role
 from swath.packaging.conventions.convention import (
-    Understood,
-    output,
-    passed_over,
+    InferredOutputs,
+    describe_ignored,
+    describe_output,
     split_background,
 )
-from swath.packaging.conventions.readings import Reading
+from swath.packaging.conventions.interpretations import Interpretation
 from swath.packaging.evidence import (
+    assess_boxes,
+    assess_labels,
+    assess_scores,
     is_whole,
-    judge_boxes,
-    judge_labels,
-    judge_scores,
 )
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath.models.output_spec import BoxFormat, BoxUnits
-    from swath.packaging.inspect_weights import Exported, Returned
+    from swath.packaging.inspect_weights import ExportedNetwork, ExportedOutput
 
 Convention = Literal["ultralytics", "torchvision"]
 _BOX = 4
@@ -58,20 +58,20 @@ _UNITS: dict[BoxUnits, str] = {"px": "in px", "normalised": "in shares of the ti
 
 def role_by_name(name: str) -> Role | None:
     """Return the role that an output's name implies; None if the name is ambiguous or unknown."""
-    found = {role for word, role in _WORDS.items() if word in name.lower()}
-    if "count" in found:
+    output = {role for word, role in _WORDS.items() if word in name.lower()}
+    if "count" in output:
         return "count"
-    return found.pop() if len(found) == 1 else None
+    return output.pop() if len(output) == 1 else None
 
 
-def is_listed(exported: Exported) -> bool:
+def is_object_list(exported: ExportedNetwork) -> bool:
     """Return whether the outputs can be separate boxes, scores and class numbers."""
     return next(_assignments(exported), None) is not None
 
 
-def listed_readings(
-    exported: Exported, names: Sequence[str], convention: Convention
-) -> list[Reading]:
+def object_list_interpretations(
+    exported: ExportedNetwork, names: Sequence[str], convention: Convention
+) -> list[Interpretation]:
     """Return the readings of outputs as boxes, scores and class numbers.
 
     Args:
@@ -90,42 +90,44 @@ def listed_readings(
     ]
 
 
-def _assignments(exported: Exported) -> Iterator[tuple[Role | None, ...]]:
+def _assignments(exported: ExportedNetwork) -> Iterator[tuple[Role | None, ...]]:
     """Yield all assignments of roles that the outputs' axes, types and names allow."""
     outputs = exported.outputs
-    for boxes in (p for p, found in enumerate(outputs) if _is_boxes(found)):
+    for boxes in (p for p, output in enumerate(outputs) if _is_boxes(output)):
         axes = outputs[boxes].shape[:-1]
-        vectors = [p for p, found in enumerate(outputs) if found.shape == axes]
+        vectors = [p for p, output in enumerate(outputs) if output.shape == axes]
         for labels, scores in permutations([p for p in vectors if p != boxes], 2):
-            if outputs[scores].is_whole:
+            if outputs[scores].is_integer:
                 continue
             roles: list[Role | None] = [None] * len(outputs)
             roles[boxes], roles[labels], roles[scores] = "boxes", "labels", "scores"
-            for place, found in enumerate(outputs):
-                if roles[place] is None:
-                    roles[place] = _other(found, axes)
+            for index, output in enumerate(outputs):
+                if roles[index] is None:
+                    roles[index] = _other_role(output, axes)
             if _names_agree(outputs, roles):
                 yield tuple(roles)
 
 
-def _is_boxes(found: Returned) -> bool:
-    return len(found.shape) in {2, 3} and found.shape[-1] == _BOX
+def _is_boxes(output: ExportedOutput) -> bool:
+    return len(output.shape) in {2, 3} and output.shape[-1] == _BOX
 
 
-def _other(found: Returned, axes: tuple[int, ...]) -> Role | None:
+def _other_role(output: ExportedOutput, axes: tuple[int, ...]) -> Role | None:
     """Return the role of an output other than boxes, scores and labels."""
-    if len(found.shape) == _MASKS and found.shape[: len(axes)] == axes:
+    if len(output.shape) == _MASKS and output.shape[: len(axes)] == axes:
         return "masks"
     first = axes[:-1]
-    single = found.shape in {(*first, 1), first} and found.shape != ()
-    whole = all(is_whole(value) for value in found.values)
-    return "count" if single and whole and role_by_name(found.name) in {"count", None} else None
+    single = output.shape in {(*first, 1), first} and output.shape != ()
+    whole = all(is_whole(value) for value in output.values)
+    return "count" if single and whole and role_by_name(output.name) in {"count", None} else None
 
 
-def _names_agree(outputs: Sequence[Returned], roles: Sequence[Role | None]) -> bool:
+def _names_agree(outputs: Sequence[ExportedOutput], roles: Sequence[Role | None]) -> bool:
     """Return whether no output's name contradicts its role."""
-    said = [(role_by_name(found.name), role) for found, role in zip(outputs, roles, strict=True)]
-    return all(name is None or name == role or role is None for name, role in said)
+    name_roles = [
+        (role_by_name(output.name), role) for output, role in zip(outputs, roles, strict=True)
+    ]
+    return all(name is None or name == role or role is None for name, role in name_roles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,20 +140,25 @@ class _Rows:
 
 
 def _reading(
-    exported: Exported,
+    exported: ExportedNetwork,
     roles: tuple[Role | None, ...],
     classes: tuple[str, ...],
     box_format: BoxFormat,
     units: BoxUnits,
     first: int,
     usual: int,
-) -> Reading:
+) -> Interpretation:
     rows = _rows(exported, roles)
-    boxes = judge_boxes(rows.boxes, box_format, units, exported.size)
-    listed = judge_labels(rows.labels, rows.scores, first, len(classes))
-    unusual = judge_labels(rows.labels, rows.scores, usual, len(classes)).fault is not None
-    scores = judge_scores(rows.scores, "none")
-    fault = scores.fault or listed.fault or _fault_of_type(exported, roles) or boxes.fault
+    boxes = assess_boxes(rows.boxes, box_format, units, exported.size)
+    listed = assess_labels(rows.labels, rows.scores, first, len(classes))
+    unusual = assess_labels(rows.labels, rows.scores, usual, len(classes)).contradiction is not None
+    scores = assess_scores(rows.scores, "none")
+    contradiction = (
+        scores.contradiction
+        or listed.contradiction
+        or _type_contradiction(exported, roles)
+        or boxes.contradiction
+    )
     ordered = "".join(f", {role}" for role in roles if role)[2:]
     masks = "masks" in roles
     batched = len(exported.outputs[roles.index("boxes")].shape) > _UNBATCHED
@@ -162,79 +169,82 @@ def _reading(
         "box_format": box_format,
         "box_units": units,
     }
-    return Reading(
-        words=f"{ordered}, a box by {_FORMATS[box_format]} {_UNITS[units]}, classes from {first}",
+    return Interpretation(
+        description=f"{ordered}, a box by {_FORMATS[box_format]} {_UNITS[units]}, "
+        f"classes from {first}",
         settings={name: options[name] for name in ("first_label", "box_format", "box_units")},
-        understood=Understood(
+        inferred=InferredOutputs(
             task="instance-segmentation" if masks else "object-detection",
             outputs=tuple(
-                output(
-                    found,
-                    _axes(found, role, batched=batched),
+                describe_output(
+                    output,
+                    _axes(output, role, batched=batched),
                     exported,
                     name=role,
-                    open_axes=_open(found, role, batched=batched),
+                    open_axes=_open(output, role, batched=batched),
                 )
                 if role
-                else passed_over(found)
-                for found, role in zip(exported.outputs, roles, strict=True)
+                else describe_ignored(output)
+                for output, role in zip(exported.outputs, roles, strict=True)
             ),
             hyperparameters={**options, "merge": {"strategy": "none"}},
             classes=classes,
         ),
-        fault=fault,
-        doubtful=fault is not None and fault == boxes.fault and boxes.doubtful,
-        declared=box_format == "xyxy"
+        contradiction=contradiction,
+        is_uncertain=contradiction is not None
+        and contradiction == boxes.contradiction
+        and boxes.is_uncertain,
+        is_declared=box_format == "xyxy"
         and (first == usual or unusual)
         and (units == "px" or len(rows.boxes) > 0),
     )
 
 
-def _fault_of_type(exported: Exported, roles: tuple[Role | None, ...]) -> str | None:
+def _type_contradiction(exported: ExportedNetwork, roles: tuple[Role | None, ...]) -> str | None:
     """Return the contradiction in the types of class numbers and scores, padding included."""
-    at = {role: found for found, role in zip(exported.outputs, roles, strict=True) if role}
-    labels, scores = at["labels"], at["scores"]
+    by_role = {role: output for output, role in zip(exported.outputs, roles, strict=True) if role}
+    labels, scores = by_role["labels"], by_role["scores"]
     if not all(is_whole(value) for value in labels.values):
         return "numbers of classes are no whole numbers"
-    told = labels.is_whole or role_by_name(labels.name) or role_by_name(scores.name)
-    some = any(value.any() for value in scores.values)
-    if some and not told and all(is_whole(value) for value in scores.values):
+    are_named = labels.is_integer or role_by_name(labels.name) or role_by_name(scores.name)
+    any_score = any(value.any() for value in scores.values)
+    if any_score and not are_named and all(is_whole(value) for value in scores.values):
         return "scores are whole numbers"
     return None
 
 
-def _rows(exported: Exported, roles: tuple[Role | None, ...]) -> _Rows:
+def _rows(exported: ExportedNetwork, roles: tuple[Role | None, ...]) -> _Rows:
     """Return the objects, without rows beyond the count and rows without a score."""
-    at = {role: found for found, role in zip(exported.outputs, roles, strict=True) if role}
+    by_role = {role: output for output, role in zip(exported.outputs, roles, strict=True) if role}
     parts: list[tuple[NDArray[Any], ...]] = []
-    for probe in range(len(at["boxes"].natural)):
-        boxes = at["boxes"].values[probe].reshape(-1, _BOX)
-        labels, scores = (at[name].values[probe].reshape(-1) for name in ("labels", "scores"))
-        kept = scores > 0
-        if "count" in at:
-            counts = at["count"].values[probe].reshape(-1, 1)
-            kept &= (np.arange(len(scores) // len(counts)) < counts).reshape(-1)
-        parts.append((boxes[kept], labels[kept], scores[kept]))
+    for probe in range(len(by_role["boxes"].natural_values)):
+        boxes = by_role["boxes"].values[probe].reshape(-1, _BOX)
+        labels, scores = (by_role[name].values[probe].reshape(-1) for name in ("labels", "scores"))
+        is_object = scores > 0
+        if "count" in by_role:
+            counts = by_role["count"].values[probe].reshape(-1, 1)
+            is_object &= (np.arange(len(scores) // len(counts)) < counts).reshape(-1)
+        parts.append((boxes[is_object], labels[is_object], scores[is_object]))
     boxes, labels, scores = (
         np.concatenate(part).astype(np.float64) for part in zip(*parts, strict=True)
     )
     return _Rows(boxes, labels, scores)
 
 
-def _axes(found: Returned, role: Role, *, batched: bool) -> tuple[str, ...]:
+def _axes(output: ExportedOutput, role: Role, *, batched: bool) -> tuple[str, ...]:
     """Return the names of an output's axes."""
     own = {"boxes": ("coordinate",), "masks": ("height", "width")}
     if role == "count":
-        return ("batch", "one")[: len(found.shape)] if batched else ("one",)
+        return ("batch", "one")[: len(output.shape)] if batched else ("one",)
     if role == "masks" and not batched:
         return ("detection", "channel", *own[role])
     return (*(("batch",) if batched else ()), "detection", *own.get(role, ()))
 
 
-def _open(found: Returned, role: Role, *, batched: bool) -> list[int]:
+def _open(output: ExportedOutput, role: Role, *, batched: bool) -> list[int]:
     """Return the indices of the axes of any length: that of objects, unless it is fixed."""
     if role == "count":
         return []
     if not batched:
         return [0]
-    return [1] if len({value.shape for value in found.values}) > 1 else []
+    return [1] if len({value.shape for value in output.values}) > 1 else []

@@ -14,19 +14,19 @@ import numpy as np
 from swath.errors import PackageError
 from swath.packaging.conventions.convention import (
     BACKGROUND,
-    Understood,
-    need_classes,
-    only,
-    shapes_of,
+    InferredOutputs,
+    describe_shapes,
+    describe_single,
+    require_classes,
 )
-from swath.packaging.conventions.readings import Reading, choose
+from swath.packaging.conventions.interpretations import Interpretation, choose_interpretation
 from swath.packaging.evidence import is_probability, is_whole, sums_to_one
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath.models.output_spec import Activation
-    from swath.packaging.inspect_weights import Exported
+    from swath.packaging.inspect_weights import ExportedNetwork
 
 _CHANNELS, _MAP = 4, 3
 _WORDS: dict[Activation, str] = {
@@ -36,14 +36,14 @@ _WORDS: dict[Activation, str] = {
 }
 
 
-def of_pixels(
-    exported: Exported,
-    place: int,
+def interpret_segmentation(
+    exported: ExportedNetwork,
+    index: int,
     classes: Sequence[str] | None,
     given: Mapping[str, Any],
     *,
     activation: Activation | None = None,
-) -> Understood:
+) -> InferredOutputs:
     """Interpret an output as semantic segmentation.
 
     The output holds scores or logits (batch, classes, rows, cols), or class numbers of shape
@@ -51,7 +51,7 @@ def of_pixels(
 
     Args:
         exported: Exported network.
-        place: Index of the output.
+        index: Index of the output.
         classes: Class names, in the order of the scores.
         given: Hyperparameters that the user sets.
         activation: Activation that the library's logits need; None: a sigmoid for one class, else a
@@ -60,82 +60,90 @@ def of_pixels(
     Raises:
         PackageError: Class names are missing, or the numbers fit no reading.
     """
-    found = exported.outputs[place]
-    count = found.shape[1] if len(found.shape) == _CHANNELS else 0
+    exported_output = exported.outputs[index]
+    count = exported_output.shape[1] if len(exported_output.shape) == _CHANNELS else 0
     known = f"{count} classes" if count > 1 else "classes"
-    names = need_classes(classes, f"{exported.path} segments into {known}")
-    readings = [
-        *_label_maps(exported, place, names),
-        *(_scores(exported, place, names, activation) if count == len(names) else ()),
+    names = require_classes(classes, f"{exported.path} segments into {known}")
+    interpretations = [
+        *_label_maps(exported, index, names),
+        *(_scores(exported, index, names, activation) if count == len(names) else ()),
     ]
-    if not readings:
+    if not interpretations:
         raise PackageError(
             f"{exported.path} segments into {count} classes; {len(names)} are named: {list(names)}"
             if count
-            else f"{exported.path} returns {shapes_of(exported)}; swath reads scores (batch, "
+            else f"{exported.path} returns {describe_shapes(exported)}; swath reads scores (batch, "
             "classes, rows, cols), or numbers of classes (batch, rows, cols) that are whole"
         )
-    return choose(exported.path, shapes_of(exported), readings, given)
+    return choose_interpretation(exported.path, describe_shapes(exported), interpretations, given)
 
 
-def of_tiles(
-    exported: Exported, place: int, classes: Sequence[str] | None, given: Mapping[str, Any]
-) -> Understood:
+def interpret_classification(
+    exported: ExportedNetwork, index: int, classes: Sequence[str] | None, given: Mapping[str, Any]
+) -> InferredOutputs:
     """Interpret an output (batch, classes) as tile classification.
 
     Args:
         exported: Exported network.
-        place: Index of the output.
+        index: Index of the output.
         classes: Class names, in the order of the scores.
         given: Hyperparameters that the user sets.
 
     Raises:
         PackageError: Class names are missing, or the numbers cannot be scores.
     """
-    found = exported.outputs[place]
-    names = need_classes(classes, f"{exported.path} tells {found.shape[1]} classes apart")
-    if len(names) != found.shape[1]:
+    exported_output = exported.outputs[index]
+    names = require_classes(
+        classes, f"{exported.path} distinguishes {exported_output.shape[1]} classes"
+    )
+    if len(names) != exported_output.shape[1]:
         raise PackageError(
-            f"{exported.path} tells {found.shape[1]} classes apart; {len(names)} are named: "
-            f"{list(names)}"
+            f"{exported.path} distinguishes {exported_output.shape[1]} classes; {len(names)} are "
+            f"named: {list(names)}"
         )
-    readings = _scores(exported, place, names, "softmax" if len(names) > 1 else None)
-    return choose(exported.path, shapes_of(exported), list(readings), given)
+    interpretations = _scores(exported, index, names, "softmax" if len(names) > 1 else None)
+    return choose_interpretation(
+        exported.path, describe_shapes(exported), list(interpretations), given
+    )
 
 
 def _scores(
-    exported: Exported, place: int, names: tuple[str, ...], usual: Activation | None
-) -> Iterator[Reading]:
+    exported: ExportedNetwork, index: int, names: tuple[str, ...], usual: Activation | None
+) -> Iterator[Interpretation]:
     """Yield the readings as scores or logits; scores and the expected activation are declared."""
-    found = exported.outputs[place]
-    pixels = len(found.shape) == _CHANNELS
+    exported_output = exported.outputs[index]
+    pixels = len(exported_output.shape) == _CHANNELS
     axes = ("batch", "class", "height", "width") if pixels else ("batch", "class")
     expected = usual or ("sigmoid" if len(names) == 1 else "softmax")
-    nothing = next((name for name in names if name.lower() in BACKGROUND), None)
+    background_name = next((name for name in names if name.lower() in BACKGROUND), None)
     assumed = []
-    if expected == "softmax" and len(names) > 1 and not _are_scores(found.values):
+    if expected == "softmax" and len(names) > 1 and not _are_scores(exported_output.values):
         assumed.append("classes exclude one another (softmax); else --set score_activation=sigmoid")
-    if nothing and len(names) > 1:
-        assumed.append(f"the class {nothing} is nothing, and not reported")
+    if background_name and len(names) > 1:
+        assumed.append(f"the class {background_name} is nothing, and not reported")
     for activation in ("none", "sigmoid", "softmax"):
         if activation == "softmax" and len(names) == 1:
             continue
-        yield Reading(
-            words=_WORDS[activation],
+        yield Interpretation(
+            description=_WORDS[activation],
             settings={"score_activation": activation, "head": "scores"},
-            understood=Understood(
+            inferred=InferredOutputs(
                 task="semantic-segmentation" if pixels else "scene-classification",
-                outputs=only(exported, place, axes),
+                outputs=describe_single(exported, index, axes),
                 hyperparameters={
                     "score_threshold": 0.5,
                     "score_activation": activation,
-                    **({"background": nothing} if nothing and len(names) > 1 else {}),
+                    **(
+                        {"background": background_name}
+                        if background_name and len(names) > 1
+                        else {}
+                    ),
                 },
                 classes=names,
                 assumed=tuple(assumed),
             ),
-            fault=_fault(found.values, activation),
-            declared=activation in {"none", expected},
+            contradiction=_contradiction(exported_output.values, activation),
+            is_declared=activation in {"none", expected},
         )
 
 
@@ -143,7 +151,7 @@ def _are_scores(values: Sequence[NDArray[Any]]) -> bool:
     return all(is_probability(value) for value in values)
 
 
-def _fault(values: Sequence[NDArray[Any]], activation: Activation) -> str | None:
+def _contradiction(values: Sequence[NDArray[Any]], activation: Activation) -> str | None:
     """Return the contradiction to an activation: noise yields no logits that all lie in 0 to 1."""
     inside = _are_scores(values)
     if not all(np.isfinite(value).all() for value in values):
@@ -163,35 +171,37 @@ def _fault(values: Sequence[NDArray[Any]], activation: Activation) -> str | None
     return f"scores go from {low:.4g} to {high:.4g}"
 
 
-def _label_maps(exported: Exported, place: int, names: tuple[str, ...]) -> Iterator[Reading]:
+def _label_maps(
+    exported: ExportedNetwork, index: int, names: tuple[str, ...]
+) -> Iterator[Interpretation]:
     """Yield the readings as class numbers, where 0 is either the first class or background."""
-    found = exported.outputs[place]
-    one = len(found.shape) == _CHANNELS and found.shape[1] == 1
-    if not (one or len(found.shape) == _MAP):
+    exported_output = exported.outputs[index]
+    single_channel = len(exported_output.shape) == _CHANNELS and exported_output.shape[1] == 1
+    if not (single_channel or len(exported_output.shape) == _MAP):
         return
-    if not all(is_whole(value) for value in found.values):
+    if not all(is_whole(value) for value in exported_output.values):
         return
     background = len(names) > 1 and names[0].lower() in BACKGROUND
     classes = names[1:] if background else names
-    high = max(value.max() for value in found.values)
-    low = min(value.min() for value in found.values)
-    axes = ("batch", "class", "height", "width") if one else ("batch", "height", "width")
+    high = max(value.max() for value in exported_output.values)
+    low = min(value.min() for value in exported_output.values)
+    axes = ("batch", "class", "height", "width") if single_channel else ("batch", "height", "width")
     for first in (0, 1):
-        fault = None
+        contradiction = None
         if low < 0 or high >= first + len(classes):
-            fault = f"labels go from {low:g} to {high:g} for {len(classes)} classes"
+            contradiction = f"labels go from {low:g} to {high:g} for {len(classes)} classes"
         if background and first == 0:
-            fault = f"{names[0]} is the name of 0"
-        yield Reading(
-            words=f"numbers of classes a pixel, {first} for {classes[0]}"
+            contradiction = f"{names[0]} is the name of 0"
+        yield Interpretation(
+            description=f"numbers of classes a pixel, {first} for {classes[0]}"
             + ", 0 for nothing" * first,
             settings={"head": "labels", "first_label": first},
-            understood=Understood(
+            inferred=InferredOutputs(
                 task="semantic-segmentation",
-                outputs=only(exported, place, axes),
+                outputs=describe_single(exported, index, axes),
                 hyperparameters={"head": "labels", "first_label": first},
                 classes=classes,
             ),
-            fault=fault,
-            declared=bool(background),
+            contradiction=contradiction,
+            is_declared=bool(background),
         )

@@ -14,12 +14,12 @@ import numpy as np
 
 from swath.errors import PackageError
 
-_CONFIG = "/extra/config.txt"
+_METADATA_ENTRY = "/extra/config.txt"
 """Entry of a TorchScript archive in which Ultralytics stores its metadata."""
-_MOST_TEXT = 1 << 20
+_MAX_METADATA_BYTES = 1 << 20
 
 
-def noted_side(metadata: Mapping[str, str]) -> int | None:
+def metadata_tile_size(metadata: Mapping[str, str]) -> int | None:
     """Return the tile size in px from Ultralytics' `imgsz` [rows, cols]; None if not square."""
     try:
         rows, cols = json.loads(metadata["imgsz"])
@@ -35,15 +35,17 @@ def count_parameters(path: Path) -> int | None:
     onnx = importlib.import_module("onnx")
     model = onnx.load(path, load_external_data=False)
     floats = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
-    held = [tensor for tensor in model.graph.initializer if tensor.data_type in floats]
-    return sum(int(np.prod(tensor.dims)) for tensor in held)
+    parameters = [tensor for tensor in model.graph.initializer if tensor.data_type in floats]
+    return sum(int(np.prod(tensor.dims)) for tensor in parameters)
 
 
-def torchscript_notes(path: Path) -> dict[str, str]:
+def torchscript_metadata(path: Path) -> dict[str, str]:
     """Return the metadata that Ultralytics writes into TorchScript; empty if there is none."""
     with zipfile.ZipFile(path) as archive:
-        found = [entry for entry in archive.infolist() if entry.filename.endswith(_CONFIG)]
-        text = archive.read(found[0])[:_MOST_TEXT] if found else b"{}"
+        entries = [
+            entry for entry in archive.infolist() if entry.filename.endswith(_METADATA_ENTRY)
+        ]
+        text = archive.read(entries[0])[:_MAX_METADATA_BYTES] if entries else b"{}"
     try:
         notes = json.loads(text)
     except ValueError:
@@ -55,18 +57,18 @@ def torchscript_notes(path: Path) -> dict[str, str]:
     }
 
 
-def files_beside(path: Path) -> dict[str, Any]:
+def read_config_files(path: Path) -> dict[str, Any]:
     """Return the JSON files that transformers writes beside the weights, by file name.
 
     Raises:
         PackageError: A file is not valid JSON.
     """
-    found = {}
+    entries = {}
     for name in ("config.json", "preprocessor_config.json"):
         file = path.parent / name
-        if file.is_file() and file.stat().st_size <= _MOST_TEXT:
+        if file.is_file() and file.stat().st_size <= _MAX_METADATA_BYTES:
             try:
-                found[name] = json.loads(file.read_bytes())
+                entries[name] = json.loads(file.read_bytes())
             except ValueError as error:
                 raise PackageError(f"{file} is no JSON: {error}") from None
-    return found
+    return entries

@@ -99,7 +99,7 @@ def _outcome_of_question(known, folder, text):
     if not named or "or as" not in text:
         return f"wrong: a question without an answer: {text}"
     wanted = all(f"--set {name}={value}" in text for name, value in named.items())
-    if not wanted and "more ways" not in text:
+    if not wanted and "more interpretations" not in text:
         return f"wrong: the question does not name the right reading {named}: {text}"
     try:
         package = make(known, folder, known.settings)
