@@ -172,11 +172,11 @@ def test_an_old_node_is_named_in_one_line(tmp_path, version, code, says):
 
 
 def test_every_file_names_the_same_node():
-    kept = re.search(r"NODE_KEPT := (\d+)", (ROOT / "Makefile").read_text())[1]
+    maintained = re.search(r"MIN_MAINTAINED_NODE := (\d+)", (ROOT / "Makefile").read_text())[1]
 
-    assert f"Node.js {kept} or newer" in (ROOT / "README.md").read_text()
-    assert f"Node.js {kept} |" in (ROOT / "docs" / "deploying.md").read_text()
+    assert f"Node.js {maintained} or newer" in (ROOT / "README.md").read_text()
+    assert f"Node.js {maintained} |" in (ROOT / "docs" / "deploying.md").read_text()
     for name in ("package.json", "package-lock.json"):
         package = json.loads((ROOT / name).read_text())
         package = package.get("packages", {"": package})[""]
-        assert package["engines"] == {"node": f">={kept}"}
+        assert package["engines"] == {"node": f">={maintained}"}

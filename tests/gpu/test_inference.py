@@ -117,7 +117,7 @@ class Wide(torch.nn.Module):
 
     def forward(self, tiles):
         wide = (tiles.repeat(1, 64, 1, 1) * 2).mean(dim=1)
-        return wide.flatten(1)[:, None].repeat(1, 6, 1)[:, :, : bodies.PLACES]
+        return wide.flatten(1)[:, None].repeat(1, 6, 1)[:, :, : bodies.CELL_COUNT]
 
 
 def test_out_of_memory_has_its_name_and_smaller_batches_follow(gpu, tmp_path):

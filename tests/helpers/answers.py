@@ -26,7 +26,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReceivedRequest:
     """A request as it came in."""
 
     path: str
@@ -48,7 +48,7 @@ class Service:
     """What was asked, and what is to be answered next."""
 
     url: str = ""
-    asked: list[Asked] = field(default_factory=list)
+    asked: list[ReceivedRequest] = field(default_factory=list)
     answers: deque[Answer] = field(default_factory=deque)
 
     def answer(self, *answers):
@@ -64,7 +64,7 @@ def service():
         def do_POST(self):
             length = int(self.headers.get("Content-Length", 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            found.asked.append(Asked(self.path, headers, self.rfile.read(length)))
+            found.asked.append(ReceivedRequest(self.path, headers, self.rfile.read(length)))
             answer = found.answers.popleft()
             body = answer.content
             self.send_response(answer.status)

@@ -115,7 +115,7 @@ KINDS = {
 }
 
 
-class Somewhere:
+class GeoreferencedScene:
     """A scene's file, and what a run knows of its place."""
 
     def __init__(self, kind, folder):

@@ -9,7 +9,7 @@ from swath.models.package import load_package
 from tests.helpers.packages import write_package
 
 BANDS, SIZE = 3, 64
-PLACES = (SIZE // 4) ** 2
+CELL_COUNT = (SIZE // 4) ** 2
 FILES = {"pt2": "model.pt2", "scripted": "scripted.pt", "traced": "traced.pt"}
 
 
@@ -53,7 +53,7 @@ def describe(precision="float32", href=FILES["pt2"]):
             {"type": "min-max", "minimum": 0, "maximum": 255},
             {"type": "clip", "minimum": 10, "maximum": 200},
         ]
-        target["result"]["shape"] = [-1, 6, PLACES]
+        target["result"]["shape"] = [-1, 6, CELL_COUNT]
         classes = [{"value": i, "name": f"c{i}"} for i in range(2)]
         target["classification:classes"] = classes
         properties["mlm:hyperparameters"] |= {"overlap": 16, "precision": precision}

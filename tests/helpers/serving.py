@@ -27,7 +27,7 @@ from tests.helpers.packages import bright_pixels, write_package
 from tests.helpers.rasters import NORTH_UP, UTM
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 240
+TIMEOUT_SECONDS = 240
 BATCH = 4
 
 
@@ -36,7 +36,7 @@ class Serving:
 
     def __init__(self, url, process, folder):
         self.url, self.process, self.folder = url, process, folder
-        self.client = httpx.Client(base_url=url, timeout=PATIENCE)
+        self.client = httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS)
 
     def ping(self):
         return self.client.get("/ping").status_code
@@ -84,7 +84,7 @@ def serving(folder, **settings):
 
 
 def _wait_for(server, log):
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + TIMEOUT_SECONDS
     while time.monotonic() < until and server.process.poll() is None:
         try:
             if server.ping() == 200:

@@ -34,7 +34,7 @@ from tests.helpers.serving import PLACED, bright, decoded, dots, encoded, seen, 
 
 pytestmark = pytest.mark.enable_socket
 
-PATIENCE = 240
+TIMEOUT_SECONDS = 240
 TYPES = {
     "GTiff": "image/tiff",
     "PNG": "image/png",
@@ -304,13 +304,13 @@ def test_two_hundred_mixed_requests_at_once(container, make_plan, make_scene):
     limits = httpx.Limits(max_connections=len(asked), max_keepalive_connections=len(asked))
 
     with (
-        httpx.Client(base_url=container.url, timeout=PATIENCE, limits=limits) as client,
+        httpx.Client(base_url=container.url, timeout=TIMEOUT_SECONDS, limits=limits) as client,
         ThreadPoolExecutor(len(asked)) as pool,
     ):
 
         def ask(request):
             body, content_type, _ = request
-            start.wait(PATIENCE)
+            start.wait(TIMEOUT_SECONDS)
             headers = {"content-type": content_type}
             return client.post("/invocations", content=body, headers=headers)
 
@@ -335,7 +335,7 @@ def test_an_upload_in_progress_gets_its_response_while_the_server_drains(tmp_pat
     body = encoded(pixels, "PNG")
     with serving(write_package(tmp_path / "model")) as server:
         host, port = server.url.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port)), PATIENCE) as sending:
+        with socket.create_connection((host, int(port)), TIMEOUT_SECONDS) as sending:
             head = f"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
             sending.sendall(f"{head}Connection: close\r\nExpect: 100-continue\r\n\r\n".encode())
             assert b"100 Continue" in sending.recv(1024)  # it is being read
@@ -347,7 +347,7 @@ def test_an_upload_in_progress_gets_its_response_while_the_server_drains(tmp_pat
             assert (refused.status_code, refused.json()["error"]) == (503, "DrainingError")
             sending.sendall(body)
             answer = b"".join(iter(lambda: sending.recv(65536), b""))
-        assert server.process.wait(PATIENCE) == 0
+        assert server.process.wait(TIMEOUT_SECONDS) == 0
 
     assert answer.startswith(b"HTTP/1.1 200 OK")
     response = httpx.Response(200, content=answer.partition(b"\r\n\r\n")[2])
@@ -393,7 +393,7 @@ class Gated:
         self.model, self.gate = model, gate
 
     def __call__(self, tiles):
-        assert self.gate.wait(PATIENCE)
+        assert self.gate.wait(TIMEOUT_SECONDS)
         return self.model(tiles)
 
     def shrink(self):

@@ -6,9 +6,9 @@ import pytest
 
 from swath.observability import telemetry
 from tests.helpers import networks
+from tests.helpers.dns_lookups import ROOT, record_dns_lookups
 from tests.helpers.exports import export, ultralytics_notes
 from tests.helpers.labelled import around, dots, write_coco
-from tests.helpers.lookups import ROOT, names_asked
 from tests.helpers.packages import write_package
 from tests.helpers.squares import OPTIONS
 
@@ -47,7 +47,7 @@ server.kill()
 @pytest.fixture
 def asked(tmp_path):
     """Runs Python without a network; returns the names that it asked for."""
-    return lambda *arguments, **env: names_asked(list(map(str, arguments)), tmp_path, **env)
+    return lambda *arguments, **env: record_dns_lookups(list(map(str, arguments)), tmp_path, **env)
 
 
 @pytest.fixture

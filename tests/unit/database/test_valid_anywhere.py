@@ -7,14 +7,14 @@ from hypothesis import HealthCheck, given, settings
 from swath import storage
 from swath.database.load import load_run
 from swath.messages import MergeSummary, TileCounts
-from tests.helpers.anywhere import KINDS, OUTLINES, Somewhere, detected
+from tests.helpers.anywhere import KINDS, OUTLINES, GeoreferencedScene, detected
 from tests.helpers.fuzzing import draws
 from tests.helpers.runs import run_request
 
 
 @pytest.fixture(scope="module", name="scenes")
 def _scenes(tmp_path_factory):
-    return {kind: Somewhere(kind, tmp_path_factory.mktemp("valid")) for kind in KINDS}
+    return {kind: GeoreferencedScene(kind, tmp_path_factory.mktemp("valid")) for kind in KINDS}
 
 
 @pytest.mark.fuzz

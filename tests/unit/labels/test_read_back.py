@@ -13,7 +13,7 @@ from rasterio.crs import CRS
 from rasterio.transform import Affine
 
 from swath.labels.read import read_collection
-from tests.helpers.anywhere import KINDS, OUTLINES, Somewhere, detected
+from tests.helpers.anywhere import KINDS, OUTLINES, GeoreferencedScene, detected
 from tests.helpers.fuzzing import draws
 
 CLOSE = 0.1
@@ -22,7 +22,7 @@ CLOSE = 0.1
 
 @pytest.fixture(scope="module", params=KINDS, name="scene")
 def _scene(request, tmp_path_factory):
-    return Somewhere(request.param, tmp_path_factory.mktemp("back"))
+    return GeoreferencedScene(request.param, tmp_path_factory.mktemp("back"))
 
 
 def as_geojson(path, names, shapes):

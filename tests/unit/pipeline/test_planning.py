@@ -25,7 +25,7 @@ from swath.pipeline.planning import MAX_SHARD_COLUMNS, plan_run
 from swath.raster.scene import open_scene
 from swath.raster.tiles import Grid
 from swath.settings import EndpointKind, PlanSettings
-from tests.helpers.placing import assert_placed_alike
+from tests.helpers.georeferences import assert_same_georeference
 from tests.helpers.rasters import real_files, sparse
 
 SHIPS = Path(__file__).resolve().parents[2] / "small_models" / "ships"
@@ -208,7 +208,7 @@ class TestPlan:
         summary, written = plan(scene, package("a"))
 
         with open_scene(scene) as opened:
-            assert_placed_alike(written.georeferenced_scene, opened.info)
+            assert_same_georeference(written.georeferenced_scene, opened.info)
         assert Path(summary.uri).stat().st_size < 25_000
 
 
@@ -388,7 +388,7 @@ class TestRealScenes:
         summary, written = plan(scene, model)
 
         with open_scene(scene) as opened:
-            assert_placed_alike(written.georeferenced_scene, opened.info)
+            assert_same_georeference(written.georeferenced_scene, opened.info)
         sizes = [len(written.tiles(i)) for i in range(summary.shards)]
         assert sum(sizes) + written.skipped_count == summary.tiles == written.grid.count
 

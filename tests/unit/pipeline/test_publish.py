@@ -13,7 +13,7 @@ from swath import storage
 from swath.errors import RunIncompleteError
 from swath.messages import ModelRef, RunOptions, RunRequest, SceneRef
 from swath.pipeline.publish import publish_run
-from tests.helpers.anywhere import KINDS, SIDE, Somewhere
+from tests.helpers.anywhere import KINDS, SIDE, GeoreferencedScene
 from tests.helpers.runs import FOOTPRINT
 
 SCENE = SceneRef(uri="s3://scenes/incoming/gone.tif", etag="a", dropped_at="2026-11-21T12:00:00Z")
@@ -149,7 +149,7 @@ def test_across_the_antimeridian_the_bbox_says_so(request_, merged, tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_bbox_is_that_of_the_scene_wherever_it_is(kind, request_, merged, tmp_path):
     """West, south, east, north; across the antimeridian west is greater than east (RFC 7946)."""
-    scene = Somewhere(kind, tmp_path)
+    scene = GeoreferencedScene(kind, tmp_path)
     summary = publish_run(
         request_, merged(1, footprint=scene.outline), str(tmp_path), backend="batch"
     )

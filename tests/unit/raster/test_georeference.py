@@ -20,8 +20,8 @@ from swath.messages import Georeference
 from swath.raster.georeference import Georeferencer
 from swath.raster.scene import open_scene
 from swath.raster.scene_info import ImageInfo, SceneInfo
-from tests.helpers.anywhere import SIDE, Somewhere
-from tests.helpers.placing import assert_placed_alike
+from tests.helpers.anywhere import SIDE, GeoreferencedScene
+from tests.helpers.georeferences import assert_same_georeference
 from tests.helpers.rasters import NORTH_UP
 
 BLANK = SceneInfo(
@@ -438,7 +438,7 @@ def test_a_scene_is_where_it_was_after_json(code, turn, pixel, x):
         Georeference.from_json(json.loads(text)), uri="x.tif", width=1000, height=800
     )
 
-    assert_placed_alike(found, scene)
+    assert_same_georeference(found, scene)
 
 
 class TestGroundControlPoints:
@@ -587,7 +587,7 @@ def _unwrapped(info):
 
 def test_positions_off_a_map_that_is_narrower_than_a_pixel_are_nowhere(tmp_path):
     """PROJ puts what lies beyond a sinusoidal map's edge over what lies on it."""
-    scene = Somewhere("sinusoidal, at the pole", tmp_path)
+    scene = GeoreferencedScene("sinusoidal, at the pole", tmp_path)
     edge = 180 * np.sin(np.radians(0.01)) / (10 / SIDE)  # px; the map's edge 0.01 degrees off
     row = 0.01 / (10 / SIDE)
     lon, lat = scene.georeferencer.to_lonlat([0.9 * edge, 1.1 * edge, 3 * edge], [row] * 3)

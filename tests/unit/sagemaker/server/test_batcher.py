@@ -11,7 +11,7 @@ from swath.sagemaker.server import batcher as module
 from swath.sagemaker.server.batcher import Batcher
 
 BAD = -1.0
-PATIENCE = 10
+TIMEOUT_SECONDS = 10
 
 
 class Echo:
@@ -28,7 +28,7 @@ class Echo:
             self.sizes.append(len(tiles))
         self.entered.release()
         if self.gate is not None:
-            assert self.gate.wait(PATIENCE)
+            assert self.gate.wait(TIMEOUT_SECONDS)
         numbers = [float(tile.flat[0]) for tile in tiles]
         if BAD in numbers:
             raise ValueError("a bad tile")
@@ -65,14 +65,14 @@ def submit(function, *arguments):
 
 def ask(batcher, batch):
     """The answers to a batch; fail where they do not come."""
-    return submit(batcher, batch).result(PATIENCE)
+    return submit(batcher, batch).result(TIMEOUT_SECONDS)
 
 
 def close(batcher):
     """Close a batcher; fail where its threads do not end."""
     closing = threading.Thread(target=batcher.close, daemon=True)
     closing.start()
-    closing.join(PATIENCE)
+    closing.join(TIMEOUT_SECONDS)
     assert not closing.is_alive()
 
 
@@ -100,19 +100,22 @@ def held(batched):
             self.model = kind(gate=self.gate, **options)
             self.batcher = batched(self.model)
             self.calls = [submit(self.batcher, tiles(1000))]
-            assert self.model.entered.acquire(timeout=PATIENCE)
+            assert self.model.entered.acquire(timeout=TIMEOUT_SECONDS)
 
         def ask(self, *numbers, dtype=np.float32):
             before = len(self.batcher._queue)
             self.calls.append(submit(self.batcher, tiles(*numbers, dtype=dtype)))
             with self.batcher._changed:
                 assert self.batcher._changed.wait_for(
-                    lambda: len(self.batcher._queue) >= before + len(numbers), PATIENCE
+                    lambda: len(self.batcher._queue) >= before + len(numbers), TIMEOUT_SECONDS
                 )
 
         def answers(self):
             self.gate.set()
-            return [call.exception(PATIENCE) or said(call.result(PATIENCE)) for call in self.calls]
+            return [
+                call.exception(TIMEOUT_SECONDS) or said(call.result(TIMEOUT_SECONDS))
+                for call in self.calls
+            ]
 
     return Held
 
@@ -143,7 +146,7 @@ def test_a_full_batch_goes_though_another_is_under_way(held):
     line = held(batch_size=2, workers=2)
     submit(line.batcher, tiles(1, 2))
 
-    assert line.model.entered.acquire(timeout=PATIENCE)
+    assert line.model.entered.acquire(timeout=TIMEOUT_SECONDS)
     assert line.answers() == [[1000]]
 
 
@@ -152,11 +155,11 @@ def test_one_call_of_several_batches_keeps_all_workers_busy(batched):
     batcher = batched(model)
     call = submit(batcher, tiles(*range(6)))
 
-    entered = [model.entered.acquire(timeout=PATIENCE) for _ in range(3)]
+    entered = [model.entered.acquire(timeout=TIMEOUT_SECONDS) for _ in range(3)]
     model.gate.set()
 
     assert all(entered)
-    assert said(call.result(PATIENCE)) == list(range(6))
+    assert said(call.result(TIMEOUT_SECONDS)) == list(range(6))
 
 
 def test_more_tiles_than_a_batch_holds_are_several_batches(batched):
@@ -268,7 +271,7 @@ def test_what_waits_is_answered_before_the_end(held):
     closing.start()
 
     assert line.answers() == [[1000], [1]]
-    closing.join(PATIENCE)
+    closing.join(TIMEOUT_SECONDS)
     assert not closing.is_alive()
     with pytest.raises(RuntimeError, match="closed"):
         ask(line.batcher, tiles(1))
@@ -297,9 +300,9 @@ def test_every_caller_gets_its_own_answers(calls, batch_size, workers):
     ]
     for number, ((numbers, _), call) in enumerate(zip(calls, asked, strict=True)):
         if BAD in numbers:
-            assert isinstance(call.exception(PATIENCE), ValueError)
+            assert isinstance(call.exception(TIMEOUT_SECONDS), ValueError)
         else:
-            assert said(call.result(PATIENCE)) == [100 * number + n for n in numbers]
+            assert said(call.result(TIMEOUT_SECONDS)) == [100 * number + n for n in numbers]
     close(batcher)
 
     assert max(model.sizes) <= batch_size

@@ -6,7 +6,7 @@ import pytest
 from swath.sagemaker.server.errors import BusyError
 from swath.sagemaker.server.limits import BoundedExecutor, ByteBudget
 
-PATIENCE = 30
+TIMEOUT_SECONDS = 30
 
 
 def test_no_more_is_held_than_there_is():
@@ -48,11 +48,11 @@ def test_the_first_in_line_is_not_overtaken():
 
     with ThreadPoolExecutor(2) as pool, budget.hold(5):
         pool.submit(hold, "large", 10)
-        gates["large"].wait(PATIENCE)
+        gates["large"].wait(TIMEOUT_SECONDS)
         while not budget._turns:
             pass
         pool.submit(hold, "small", 1)  # there would be room for it
-        gates["small"].wait(PATIENCE)
+        gates["small"].wait(TIMEOUT_SECONDS)
         while len(budget._turns) < 2:
             pass
         assert order == []
@@ -75,32 +75,32 @@ def line():
 
 
 def test_jobs_are_done_and_their_errors_told(line):
-    assert line.submit(lambda a, *, b: a + b, 1, b=2).result(PATIENCE) == 3
+    assert line.submit(lambda a, *, b: a + b, 1, b=2).result(TIMEOUT_SECONDS) == 3
 
     def fail():
         raise KeyError("x")
 
     with pytest.raises(KeyError):
-        line.submit(fail).result(PATIENCE)
+        line.submit(fail).result(TIMEOUT_SECONDS)
 
 
 def test_who_finds_the_line_full_is_told_when_to_come_again(line):
     gate = threading.Event()
-    held = [line.submit(gate.wait, PATIENCE) for _ in range(3)]
+    held = [line.submit(gate.wait, TIMEOUT_SECONDS) for _ in range(3)]
 
     with pytest.raises(BusyError, match=r"^3 images are in progress or queued; send") as caught:
         line.submit(gate.wait)
     assert 1 <= caught.value.retry_after <= 60
 
     gate.set()
-    assert all(job.result(PATIENCE) for job in held)
-    assert line.submit(int).result(PATIENCE) == 0
+    assert all(job.result(TIMEOUT_SECONDS) for job in held)
+    assert line.submit(int).result(TIMEOUT_SECONDS) == 0
 
 
 def test_the_time_to_come_again_follows_the_jobs():
     line = BoundedExecutor("images", threads=1, waiting=99)
     gate = threading.Event()
-    jobs = [line.submit(gate.wait, PATIENCE) for _ in range(100)]
+    jobs = [line.submit(gate.wait, TIMEOUT_SECONDS) for _ in range(100)]
     line._seconds = 0.5
 
     assert line._expected_wait() == 25
@@ -110,7 +110,7 @@ def test_the_time_to_come_again_follows_the_jobs():
     assert line._expected_wait() == 1
 
     gate.set()
-    assert all(job.result(PATIENCE) for job in jobs)
+    assert all(job.result(TIMEOUT_SECONDS) for job in jobs)
     line.close()
 
 

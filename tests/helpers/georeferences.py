@@ -7,7 +7,7 @@ from swath.raster.footprint import footprint
 from swath.raster.georeference import Georeferencer
 
 
-def assert_placed_alike(found, expected):
+def assert_same_georeference(found, expected):
     """Fail unless boxes, the outline of all, and the header itself are the same to the last bit."""
     assert (found.uri, found.width, found.height) == (expected.uri, expected.width, expected.height)
     assert (found.crs, found.transform) == (expected.crs, expected.transform)

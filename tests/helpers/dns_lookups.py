@@ -25,7 +25,7 @@ NO_SUCH_NAME = 0x8183
 SIOCSIFFLAGS, UP = 0x8914, 0x1
 
 
-def names_asked(arguments, folder, **environment):
+def record_dns_lookups(arguments, folder, **environment):
     """Run Python with these arguments; return the names that were looked up.
 
     Fails where the command does; skips where this machine allows no namespaces.
