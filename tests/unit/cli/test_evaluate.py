@@ -193,7 +193,7 @@ class TestOnSageMaker:
     @pytest.mark.parametrize(
         ("more", "says"),
         [
-            (["--out", "here"], "--out is for work on this machine"),
+            (["--out", "here"], "--out applies only to this machine"),
             (["--format", "voc"], "'voc' is not one of 'auto', 'coco'"),
             (["--map", "vessel=ship"], "the model bright has no class 'ship'; it has 'dot'"),
             (["--against", "s3://other/evaluation.json"], "may not read it"),

@@ -118,7 +118,10 @@ def test_folds_measure_options_on_scenes_that_were_held_out(squares, tmp_path):
     [
         (["--folds", "2", "--val-labels", "v.json"], "--folds validates on the scenes themselves"),
         (["--resume"], "no checkpoint to resume from"),
-        (["--checkpoints", "s3://results/training/c"], "--checkpoints is for a job on SageMaker"),
+        (
+            ["--checkpoints", "s3://results/training/c"],
+            "--checkpoints applies only to jobs on SageMaker",
+        ),
         (["--set", "epochs=0"], "epochs is '0'"),
         (["--set", "epochs"], "write key=value"),
         (["--format", "voc"], "is not one of 'auto', 'coco'"),
@@ -183,7 +186,7 @@ class TestOnSageMaker:
         told = self.run(*more)
 
         assert told.exit_code == EXIT_INPUT
-        assert "is for work on this machine" in told.output
+        assert "applies only to this machine" in told.output
 
     def test_what_cannot_be_read_is_refused_before_the_cost_is_asked_about(self):
         told = self.run("--val-scenes", "s3://other/ports/", answer="y\n")
