@@ -97,16 +97,16 @@ def test_what_neither_reports_is_no_agreement():
     """One class alone is the best class everywhere: only the threshold makes it a finding."""
     single = model_of("semantic-segmentation", {"scores": [-1, 1, SIZE, SIZE]}, classes=("a",))
     one, other = np.zeros((2, 1, SIZE, SIZE), np.float32)
-    assert agreement((one,), (other,), single).of == 0
+    assert agreement((one,), (other,), single).total == 0
     one[0, :4], other[0, :2] = 0.9, 0.9
     assert agreement((one,), (other,), single).share == 0.5
 
     land = model_of("semantic-segmentation", {"scores": [-1, 2, SIZE, SIZE]}, background="b")
     both = np.zeros((2, SIZE, SIZE), np.float32)
     both[1] = 0.9
-    assert agreement((both,), (both,), land).of == 0
+    assert agreement((both,), (both,), land).total == 0
     faint = np.array([0.4, 0.1], np.float32)
-    assert agreement((faint,), (faint,), TILES).of == 0
+    assert agreement((faint,), (faint,), TILES).total == 0
 
 
 boxes = st.builds(

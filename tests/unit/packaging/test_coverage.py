@@ -101,6 +101,6 @@ def test_a_smaller_package_is_not_proved_where_there_is_nothing_to_lose(
     dark = make_scene(np.full((1, 40, 40), 1, np.uint8), name="nothing.tif")
     folder = package if kind == "boxes" else segmenter(tmp_path / "m", brightness())
 
-    with pytest.raises(InputError, match=r"proves nothing: neither package finds an object in 9"):
+    with pytest.raises(InputError, match=r"proves nothing: neither package detects an object in 9"):
         optimize_package(folder, tmp_path / "out", "float16", scenes=[str(dark)], tolerance=1)
     assert not (tmp_path / "out").exists()

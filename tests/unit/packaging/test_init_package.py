@@ -167,7 +167,7 @@ def test_ultralytics_classifier(init, tmp_path):
         (
             "segment",
             {"output0": ["batch", 300, 38], "output1": ["batch", 32, 16, 16]},
-            "nms=False, and YOLO26 with end2end=False",
+            "nms=False, and YOLO26 also with end2end=False",
         ),
     ],
 )
@@ -366,7 +366,7 @@ def test_what_does_not_fit_is_refused_and_nothing_is_left(init, tmp_path, change
 def test_a_folder_that_is_there_is_left_alone(init, tmp_path):
     (tmp_path / "made").mkdir()
 
-    with pytest.raises(InputError, match="there already"):
+    with pytest.raises(InputError, match="exists already"):
         init(export(tmp_path / "m.onnx", {"rows": ["batch", 5, ROWS]}), "swath", classes=("a",))
 
 

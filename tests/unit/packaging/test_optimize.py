@@ -31,7 +31,7 @@ def kinds_of(path):
 def test_half_precision_finds_what_the_original_finds(busan, tmp_path):
     found = optimize_package(SHIPS, tmp_path / "half", "float16", scenes=[busan], tolerance=0.05)
 
-    assert found.agreement.of > 20
+    assert found.agreement.total > 20
     assert found.loss <= 0.05
     assert found.bytes_after < 0.65 * found.bytes_before
     session = onnxruntime.InferenceSession(tmp_path / "half" / "model.onnx")
@@ -133,7 +133,7 @@ def test_what_is_missing_is_told_before_any_work(tmp_path):
     )
     with pytest.raises(InputError, match="no scene to measure"):
         optimize_package(folder, tmp_path / "out", "int8", scenes=[], tolerance=0)
-    with pytest.raises(InputError, match="there already"):
+    with pytest.raises(InputError, match="exists already"):
         optimize_package(folder, folder, "int8", scenes=["x.tif"], tolerance=0)
 
 

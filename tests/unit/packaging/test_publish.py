@@ -160,7 +160,7 @@ def test_another_package_is_replaced_only_after_a_comparison(
     package, models, tmp_path, http_bucket, where
 ):
     to = str(models) if where == "folder" else f"{http_bucket}/{models.name}"
-    place = publish_package(package, [to], Gate()).places[0]
+    place = publish_package(package, [to], Gate()).destinations[0]
     held, today = packing.package_digest(package), f"{datetime.now(UTC):%Y-%m}"
     new = another(tmp_path / "new")
 

@@ -179,7 +179,7 @@ def test_classes_that_count_from_one_say_so(folder):
     ("change", "reason"),
     [
         ({"weights": ("absent.onnx",)}, r"no weights at .*absent\.onnx"),
-        ({"weights": ("model.onnx", "model.onnx")}, "of one format"),
+        ({"weights": ("model.onnx", "model.onnx")}, "have one format"),
         ({"weights": ("model.bin",)}, r"model\.bin has a format that"),
         ({"scaling": (None, None)}, "3 bands .* and 2 value_scaling"),
         ({"scaling": (Scale(value=0.0),)}, "divides by zero"),
