@@ -141,7 +141,7 @@ def test_another_launch_goes_on_from_the_checkpoints_of_the_first(aws, deploymen
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"checkpoints": "s3://my-data/c"}, "not below s3://results/training/, where trainings"),
+        ({"checkpoints": "s3://my-data/c"}, "not below s3://results/training/, where the stack"),
         ({"checkpoints": "s3://results/training/c"}, "no checkpoint of a training with these"),
         ({"channels": {"images": "s3://other/a/"}}, "may not read it"),
     ],

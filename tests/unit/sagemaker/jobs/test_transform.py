@@ -76,13 +76,13 @@ def test_what_is_not_on_s3(aws, deployment, name):
 
 
 def test_a_package_that_is_no_archive(aws, deployment):
-    with pytest.raises(InputError, match=r"is no \.tar\.gz file"):
+    with pytest.raises(InputError, match=r"is not a \.tar\.gz file"):
         launch_transform(request(package="s3://results/models/a"), deployment)
 
 
 @pytest.mark.parametrize("kind", ["ml.g5.xlarge", "ml.p3.2xlarge", "ml.inf2.xlarge"])
 def test_a_host_with_a_gpu_is_refused_with_the_reason(aws, deployment, kind):
-    with pytest.raises(InputError, match=rf"{kind} has an accelerator.*CUDA 12 at most"):
+    with pytest.raises(InputError, match=rf"{kind} has an accelerator.*drivers for CUDA 12"):
         launch_transform(request(instance_type=kind), deployment)
 
 
