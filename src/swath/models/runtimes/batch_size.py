@@ -1,4 +1,4 @@
-"""Find the fastest batch size for a GPU by trying sizes when a model is loaded."""
+"""Choose the fastest batch size for a GPU by trying sizes when a model is loaded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from swath.models.mlm import ModelDescription
     from swath.models.runtimes.base import Model
 
-MOST = 64
+MAX_BATCH_SIZE = 64
 """Maximum batch size that is tried. Batches also need memory on the host before and after the
 device computes them, and larger ones are hardly faster."""
 _MIN_SPEEDUP = 1.05
@@ -34,14 +34,17 @@ def best_batch_size(seconds: Callable[[int], float], suggested: int) -> int:
     Returns:
         Number of tiles; 1 if not even one tile runs. The error then shows at a scene's tiles.
     """
-    size = min(suggested, MOST)
-    rate = _rate(seconds, size)
+    size = min(suggested, MAX_BATCH_SIZE)
+    rate = _tiles_per_second(seconds, size)
     if not rate:
         while size > 1 and not rate:
             size //= 2
-            rate = _rate(seconds, size)
+            rate = _tiles_per_second(seconds, size)
         return size
-    while 2 * size <= MOST and (next_rate := _rate(seconds, 2 * size)) > rate * _MIN_SPEEDUP:
+    while (
+        2 * size <= MAX_BATCH_SIZE
+        and (next_rate := _tiles_per_second(seconds, 2 * size)) > rate * _MIN_SPEEDUP
+    ):
         size, rate = 2 * size, next_rate
     return size
 
@@ -61,7 +64,7 @@ def make_batch_timer(model: Model, description: ModelDescription) -> Callable[[i
     return seconds
 
 
-def _rate(seconds: Callable[[int], float], size: int) -> float:
+def _tiles_per_second(seconds: Callable[[int], float], size: int) -> float:
     """Return the tiles per second; 0 if a batch of that size does not run."""
     try:
         return size / seconds(size)

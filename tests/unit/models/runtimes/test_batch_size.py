@@ -5,11 +5,11 @@ from hypothesis import strategies as st
 
 from swath.errors import OutOfMemoryError
 from swath.models.runtimes import batch_size as module
-from swath.models.runtimes.batch_size import MOST, best_batch_size, make_batch_timer
+from swath.models.runtimes.batch_size import MAX_BATCH_SIZE, best_batch_size, make_batch_timer
 from tests.helpers.packages import OracleModel
 
 
-def device(overhead, fits=MOST * 2):
+def device(overhead, fits=MAX_BATCH_SIZE * 2):
     """A device that takes a second a tile and `overhead` a batch, and holds so many tiles."""
 
     def seconds(tiles):
@@ -31,7 +31,7 @@ def device(overhead, fits=MOST * 2):
         (8, 5, 16, 4),
         (8, 1, 16, 1),
         (8, 0, 16, 1),
-        (8, 1000, 1000, MOST),
+        (8, 1000, 1000, MAX_BATCH_SIZE),
         (8, 1000, 1, 64),
     ],
 )
@@ -52,7 +52,7 @@ def test_a_model_exported_for_batches_up_to_some_size_is_not_given_more():
 def test_what_it_finds_fits(overhead, fits, suggested):
     best = best_batch_size(device(overhead, fits), suggested)
 
-    assert 1 <= best <= min(fits, MOST)
+    assert 1 <= best <= min(fits, MAX_BATCH_SIZE)
 
 
 def test_a_model_is_measured_on_batches_of_black_tiles(monkeypatch):
