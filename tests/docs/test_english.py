@@ -1,7 +1,9 @@
-"""The first words of docstrings are no fragments, and pages use the words of the field."""
+"""The English of docstrings, messages, comments, pages and names: CONTRIBUTING.md has the rules."""
 
 import ast
+import io
 import re
+import tokenize
 
 import pytest
 
@@ -25,9 +27,55 @@ VAGUE = re.compile(
     re.IGNORECASE,
 )
 """Words of pages for which the field has its own, such as detect, position, mode, resume."""
-IDIOMS = re.compile(r"\bin\s+place\b|\bdecimal\s+places\b", re.IGNORECASE)
+IDIOMS = re.compile(
+    r"\bin\s+place\b|\bdecimal\s+places\b|(404 |^)Not Found|Endpoint .* not found| not found\.$", re.IGNORECASE
+)
+"""Idioms, and texts of HTTP and AWS."""
+NAMES = re.compile(
+    r"(^|_)(of|told|tell|found|findings?|places?|ways?|fates?|patience|mends?|doubles|seen|take_up"
+    r"|sort_out|settled?|judged?|most|least|neighbours?|colours?|grey|centre|catalogue|licence"
+    r"|analyse|optimise|normalise|polygonise|serialise|unlabelled)(_|$)",
+    re.IGNORECASE,
+)
+"""Parts of names that do not say what is meant, or that are not spelled as in America."""
+NAMED_IDIOMS = re.compile(r"out_of|in_place|not_found|at_least|at_most|^patience$", re.IGNORECASE)
+"""Idioms in names, and an option of a training."""
 CODE = re.compile(r"^```.*?^```|(`+).+?\1", re.DOTALL | re.MULTILINE)
 HOLDERS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def without_idioms(text):
+    return IDIOMS.sub("", CODE.sub("", text))
+
+
+def texts(source):
+    """Yield line and text of each docstring, message and comment of a module."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
+            yield node.lineno, node.value
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+
+
+def definitions(source):
+    """Yield line and name of each function, class and argument, and of each field and constant."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                yield node.lineno, node.name
+            case ast.arg():
+                yield node.lineno, node.arg
+        if isinstance(node, ast.Module | ast.ClassDef):
+            for one in node.body:
+                for target in ast.walk(one) if isinstance(one, ast.Assign | ast.AnnAssign) else ():
+                    if isinstance(target, ast.Name) and isinstance(target.ctx, ast.Store):
+                        yield target.lineno, target.id
+
+
+def is_vague_name(name):
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
+    return bool(NAMES.search(NAMED_IDIOMS.sub("", words)))
 
 
 def docstrings(tree):
@@ -49,9 +97,33 @@ def test_docstrings_begin_with_a_verb_or_a_noun(path):
 
 @pytest.mark.parametrize("page", PROSE, ids=lambda page: page.name)
 def test_pages_use_the_words_of_the_field(page):
-    without_code = CODE.sub("", page.read_text())
+    assert [words[0] for words in VAGUE.finditer(without_idioms(page.read_text()))] == []
 
-    assert [words[0] for words in VAGUE.finditer(IDIOMS.sub("", without_code))] == []
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_texts_use_the_words_of_the_field(path):
+    vague = [
+        f"line {line}: {words[0]}: {text[:60]}"
+        for line, text in texts(path.read_text())
+        for words in VAGUE.finditer(without_idioms(text))
+    ]
+    assert vague == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_names_use_the_words_of_the_field(path):
+    names = definitions(path.read_text())
+    assert [f"line {line}: {name}" for line, name in names if is_vague_name(name)] == []
+
+
+@pytest.mark.parametrize("name", ["tiles_of", "of_tiles", "_FoundBox", "colours", "MOST_TILES"])
+def test_vague_names_are_noticed(name):
+    assert is_vague_name(name)
+
+
+@pytest.mark.parametrize("name", ["offset", "from_tiles", "placeholder", "almost", "profile"])
+def test_plain_names_pass(name):
+    assert not is_vague_name(name)
 
 
 @pytest.mark.parametrize("text", ["it is found", "in the same place", "one\nway", "two findings"])
@@ -63,7 +135,7 @@ def test_vague_words_are_noticed(text):
     "text", ["in place", "ten decimal\nplaces", "a placeholder", "`find_cause`", "always"]
 )
 def test_idioms_and_code_are_left_out(text):
-    assert not VAGUE.search(IDIOMS.sub("", CODE.sub("", text)))
+    assert not VAGUE.search(without_idioms(text))
 
 
 @pytest.mark.parametrize(
