@@ -28,7 +28,8 @@ VAGUE = re.compile(
 )
 """Words of pages for which the field has its own, such as detect, position, mode, resume."""
 IDIOMS = re.compile(
-    r"\bin\s+place\b|\bdecimal\s+places\b|(404 |^)Not Found|Endpoint .* not found| not found\.$", re.IGNORECASE
+    r"\bin\s+place\b|\bdecimal\s+places\b|(404 |^)Not Found|Endpoint .* not found| not found\.$",
+    re.IGNORECASE,
 )
 """Idioms, and texts of HTTP and AWS."""
 NAMES = re.compile(
