@@ -49,7 +49,7 @@ FUNCTION_IMAGES = {
 
 def lambda_image(name: str) -> aws_lambda.DockerImageCode:
     """Return the image with the function in `lambdas/<name>`, with its handler as the command."""
-    extra, functions = _image_of_function(name)
+    extra, functions = _function_image(name)
     return aws_lambda.DockerImageCode.from_image_asset(
         str(ROOT),
         file="lambdas/Dockerfile",
@@ -60,7 +60,7 @@ def lambda_image(name: str) -> aws_lambda.DockerImageCode:
     )
 
 
-def _image_of_function(name: str) -> tuple[str, tuple[str, ...]]:
+def _function_image(name: str) -> tuple[str, tuple[str, ...]]:
     return next(image for image in FUNCTION_IMAGES.items() if name in image[1])
 
 

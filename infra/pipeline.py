@@ -126,7 +126,7 @@ class Pipeline(Construct):
             "ResultsBucket": self.storage.results.bucket_name,
             "StateMachineArn": self.runs.machine.state_machine_arn,
             "FailureTopicArn": self.failure_topic.topic.topic_arn,
-            "ModelCatalogueUri": self.models.uri,
+            "ModelCatalogUri": self.models.uri,
             "InferShardFunction": self.infer_shard.function_name,
             "DatabaseHost": self.database.cluster.cluster_endpoint.hostname,
             "DatabaseClusterArn": self.database.cluster.cluster_arn,

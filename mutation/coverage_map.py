@@ -73,7 +73,7 @@ class CoverageMap:
                     # The fixture may be shared with the rest of the file.
                     file = test.partition("::")[0]
                     tests.update(self._by_file.get((name, file), ()))
-                elif self._recording_of_test.get(test) == name:
+                elif self._test_recordings.get(test) == name:
                     tests.add(test)
         return tests
 
@@ -83,11 +83,11 @@ class CoverageMap:
             test: seconds
             for name, recording in self._recordings.items()
             for test, seconds in recording.durations.items()
-            if self._recording_of_test.get(test) == name
+            if self._test_recordings.get(test) == name
         }
 
     @cached_property
-    def _recording_of_test(self) -> dict[str, str]:
+    def _test_recordings(self) -> dict[str, str]:
         """Latest recording of each test's file, by test."""
         return {test: name for (name, _), tests in self._by_file.items() for test in tests}
 

@@ -196,7 +196,7 @@ def returning(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def arguments(node: ast.AST) -> Iterator[ast.AST]:
-    """Drop a keyword of a call, or swap two neighbouring positional arguments."""
+    """Drop a keyword of a call, or swap two neighboring positional arguments."""
     if not isinstance(node, ast.Call):
         return
     for index, keyword in enumerate(node.keywords):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.labelled import dots
+from tests.helpers.labeled import dots
 
 ROOT = Path(__file__).resolve().parents[1]
 FIVE_LINES = """

@@ -66,7 +66,7 @@ class _Builder:
         score = self._flat(self.node("Mul", score, peak))
         offset = self.node("Tanh", self._flat(self._channels(head, 1, 3)))
         offset = self.node("Mul", offset, self.constant(STRIDE / 2))
-        center = self.node("Add", offset, "centres")
+        center = self.node("Add", offset, "centers")
         side = self._flat(self._channels(head, 3, 5))
         side = self.node("Clip", side, self.constant(-1), self.constant(1))
         side = self.node("Mul", self.node("Exp", side), self.constant(BOX_SIZE))
@@ -84,7 +84,7 @@ def build(architecture: Architecture, weights: Weights, side: int) -> bytes:
     """Build a model from `image` (batch, 3, side, side) to `pred` (batch, 5, candidates)."""
     builder = _Builder(weights)
     grid = cell_centers(side)
-    builder.constants["centres"] = grid
+    builder.constants["centers"] = grid
     found = run(builder, architecture, "image")
     builder.nodes.append(helper.make_node("Identity", [found], ["pred"]))
     graph = helper.make_graph(

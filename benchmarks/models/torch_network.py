@@ -25,7 +25,7 @@ class Detector(_Module):  # type: ignore[misc]
         for name, values in weights.items():
             parameter = nn.Parameter(torch.from_numpy(values.copy()), requires_grad=False)
             self.register_parameter(_attribute(name), parameter)
-        self.register_buffer("centres", torch.from_numpy(cell_centers(side)))
+        self.register_buffer("centers", torch.from_numpy(cell_centers(side)))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Run the network."""
@@ -60,7 +60,7 @@ class _Operations:
         score = torch.sigmoid(head[:, :1])
         peak = (functional.max_pool2d(score, 3, 1, 1) == score).to(score.dtype)
         score = (score * peak).flatten(2)
-        center = self.module.get_buffer("centres")
+        center = self.module.get_buffer("centers")
         center = center + torch.tanh(head[:, 1:3].flatten(2)) * (STRIDE / 2)
         side = torch.exp(torch.clamp(head[:, 3:].flatten(2), -1.0, 1.0)) * BOX_SIZE
         return torch.cat([center, side, score], 1)

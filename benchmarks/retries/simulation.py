@@ -59,14 +59,14 @@ class Outcome:
         waits: seconds from each function's first request to its start.
         retries: requests after the first, each a state transition that is paid for.
         total_seconds: seconds until the last run ended.
-        most_requests: requests of the function that was refused most often.
+        max_requests: requests of the function that was refused most often.
     """
 
     failed: int = 0
     waits: list[float] = field(default_factory=list)
     retries: int = 0
     total_seconds: float = 0.0
-    most_requests: int = 0
+    max_requests: int = 0
 
     def wait_percentile(self, fraction: float) -> float:
         """Return the wait, in seconds, that this share of the functions did not exceed."""
@@ -157,7 +157,7 @@ class _Account:
             run.failed = True
             return
         outcome.retries += 1
-        outcome.most_requests = max(outcome.most_requests, attempt + 2)
+        outcome.max_requests = max(outcome.max_requests, attempt + 2)
         self._schedule(now + delay, run_index, attempt + 1, first_request)
 
     def _end(self, run_index: int, now: float) -> None:

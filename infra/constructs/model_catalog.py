@@ -78,7 +78,7 @@ class ModelCatalog(Construct):
             # deployment.
             entries = {model.name: {"uri": model.key, "digest": model.digest} for model in models}
             catalog.write_text(json.dumps(entries, indent=1), encoding="utf-8")
-            self._catalog = Asset(self, "Catalogue", path=str(catalog))
+            self._catalog = Asset(self, "Catalog", path=str(catalog))
         # The template must name all packages, since `cdk gc` deletes objects in the assets bucket
         # that no template names. Packages other than the default appear nowhere else.
         Stack.of(self).add_metadata("swath:packages", [model.key for model in models])

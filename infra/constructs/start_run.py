@@ -54,7 +54,7 @@ class StartRun(Function):
     ) -> None:
         settings = StartRunSettings(
             state_machine_arn=run_machine.machine.state_machine_arn,
-            catalogue_uri=models.uri,
+            catalog_uri=models.uri,
             default_model=default_model,
             work_uri=f"s3://{work.bucket_name}",
             incoming_prefix=INCOMING_PREFIX,

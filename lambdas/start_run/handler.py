@@ -49,7 +49,7 @@ def configuration() -> tuple[StartRunSettings, Catalog]:
     A deployment starts new processes, so both are current.
     """
     settings = StartRunSettings.from_env()
-    return settings, load_catalog(settings.catalogue_uri)
+    return settings, load_catalog(settings.catalog_uri)
 
 
 def _parse_drop(event: S3EventBridgeNotificationEvent) -> Drop:

@@ -68,7 +68,7 @@ class StartRunSettings(EnvSettings):
     """Settings of `start_run`."""
 
     state_machine_arn: str
-    catalogue_uri: str
+    catalog_uri: str
     """S3 URI of a JSON object: model name → `{"uri": …, "digest": …}`."""
     default_model: str
     """Name of the model for scenes that are dropped outside the folder of a model."""

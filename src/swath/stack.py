@@ -104,7 +104,7 @@ class Deployment:
     @property
     def packages_uri(self) -> str:
         """S3 URI of the bucket of deployed model packages, with a slash at its end."""
-        bucket, _ = storage.split_s3(self._output("ModelCatalogueUri", "deploy the stack again"))
+        bucket, _ = storage.split_s3(self._output("ModelCatalogUri", "deploy the stack again"))
         return f"s3://{bucket}/"
 
     @property

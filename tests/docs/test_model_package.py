@@ -50,7 +50,7 @@ def test_every_task_and_head_has_a_fragment():
     }
 
     assert found == {
-        *(("detection", head) for head in ("rows", "objectness", "labelled", "detr")),
+        *(("detection", head) for head in ("rows", "objectness", "labeled", "detr")),
         ("detection", "torchvision"),
         ("oriented-detection", "rows"),
         ("instance-segmentation", "torchvision"),

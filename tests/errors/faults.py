@@ -121,7 +121,7 @@ def _databases():
     yield Fault(group, "no such host", to("postgresql://u@nowhere.invalid/d"), 1)
     yield Fault(group, "no DSN", to("no dsn at all"))
     yield Fault(group, "another scheme", to("mysql://u@127.0.0.1/d"))
-    yield Fault(group, "an unknown parameter", to("postgresql://127.0.0.1/d?colour=red"))
+    yield Fault(group, "an unknown parameter", to("postgresql://127.0.0.1/d?color=red"))
 
     yield Fault(group, "no such database", to("{no_database}"), 1)
     yield Fault(group, "a wrong password", to("{wrong_password}"), 1)
@@ -149,7 +149,7 @@ def _authoring():
         "the scaling's file is deep": init("model.onnx", "--scaling", "models/deep.json"),
         "the scaling's file says nothing": init("model.onnx", "--scaling", "options/scaling.json"),
         "`--set` has no value": init("model.onnx", "--set", "score_threshold"),
-        "`--set` names nothing known": init("model.onnx", "--set", "colour=red"),
+        "`--set` names nothing known": init("model.onnx", "--set", "color=red"),
         "the library is unknown": init("model.onnx", library="keras"),
         "weights without a name": init(""),
         "the weights are a package": ("model", "init", "packages/good", *init("")[3:]),

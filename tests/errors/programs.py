@@ -57,7 +57,7 @@ _DROP = {
 }
 _START = {
     "SWATH_STATE_MACHINE_ARN": "arn:aws:states:eu-west-1:1:stateMachine:m",
-    "SWATH_CATALOGUE_URI": "models.json",
+    "SWATH_CATALOG_URI": "models.json",
     "SWATH_DEFAULT_MODEL": "ships",
     "SWATH_WORK_URI": "work",
 }
@@ -67,9 +67,9 @@ def functions():
     """The Lambda functions, with settings or events that are missing or wrong."""
     for wrong, name, event, env in (
         ("no settings", "start_run", _DROP, {}),
-        ("no catalogue", "start_run", _DROP, _START),
-        ("a catalogue that is none", "start_run", _DROP,
-         _START | {"SWATH_CATALOGUE_URI": "options/list.json"}),
+        ("no catalog", "start_run", _DROP, _START),
+        ("a catalog that is none", "start_run", _DROP,
+         _START | {"SWATH_CATALOG_URI": "options/list.json"}),
         ("a share in words", "start_run", _DROP, _START | {"SWATH_TOLERATED_FAILURES": "some"}),
         ("an empty event", "plan_scene", {}, {"SWATH_WORK_URI": "work"}),
         ("an empty event", "infer_shard", {}, {}),
@@ -100,8 +100,8 @@ def local_cloud():
     up = ("local", "up")
     for wrong, words, env, code in (
         ("a setting without a value", (*up, "--context", "nothing"), {}, 1),
-        ("a setting of something else", (*up, "--context", "colour=red"), {}, 1),
-        ("an unknown setting", (*up, "--context", "swath:colour=red"), {}, 1),
+        ("a setting of something else", (*up, "--context", "color=red"), {}, 1),
+        ("an unknown setting", (*up, "--context", "swath:color=red"), {}, 1),
         ("a setting in words", (*up, "--context", "swath:lambda_max_tiles=many"), {}, 1),
         ("no folder of models", (*up, "--context", "swath:models_dir=absent"), {}, 1),
         ("a port out of range", (*up, "--port", "70000"), {}, 2),

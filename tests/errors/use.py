@@ -35,7 +35,7 @@ def faults():
     good = run("scene.tif", "packages/good", "--tolerated-failures")
     for wrong, words in {
         "an unknown command": ("fly",),
-        "an unknown option": (*good[:-1], "--colour", "red"),
+        "an unknown option": (*good[:-1], "--color", "red"),
         "a missing option": ("run", "scene.tif"),
         "a missing argument": ("run",),
         "a number in words": (*good, "some"),

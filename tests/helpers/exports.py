@@ -92,8 +92,8 @@ def export(
     return path
 
 
-def centres(more, *, size=SIZE, last=False):
-    """The form of rows: a box by its centre and sides in px, and `more` numbers as they are."""
+def centers(more, *, size=SIZE, last=False):
+    """The form of rows: a box by its center and sides in px, and `more` numbers as they are."""
     factor = np.array([size, size, size / 4, size / 4] + [1] * more, np.float32)
     factor = factor if last else factor[:, None]
     return factor, np.zeros_like(factor)

@@ -33,7 +33,7 @@ class Known:
     classes: tuple[str, ...]
     """As the user or the file names them."""
     objects: list[tuple[int, float, tuple[float, ...]]] = field(default_factory=list)
-    """(class, score, x0, y0, x1, y1) in px; of oriented boxes their centres and sides."""
+    """(class, score, x0, y0, x1, y1) in px; of oriented boxes their centers and sides."""
     label: np.ndarray | None = None
     """The class of each pixel, or of the tile; -1 where none is reported."""
     metadata: dict[str, str] = field(default_factory=dict)
@@ -116,7 +116,7 @@ def _formed(box, box_format, units):
     box = np.asarray(box, float)
     if box_format == "cxcywh":
         box = np.concatenate([(box[:, :2] + box[:, 2:]) / 2, box[:, 2:] - box[:, :2]], axis=1)
-    return box / SIZE if units == "normalised" else box
+    return box / SIZE if units == "normalized" else box
 
 
 def _notes(rng, classes, task, *, settled=False, head="Detect", model="YOLO11n"):
@@ -168,7 +168,7 @@ def dense(rng):
     settings = {
         "head": "rows",
         "box_format": str(rng.choice(["cxcywh", "cxcywh", "xyxy"])),
-        "box_units": str(rng.choice(["px", "px", "normalised"])),
+        "box_units": str(rng.choice(["px", "px", "normalized"])),
         "output_layout": str(rng.choice(["channels_first", "channels_last"])),
     }
     notes, amount = _notes(rng, classes, "detect")
@@ -193,14 +193,14 @@ def dense(rng):
 
 
 def settled(rng):
-    """YOLOv10, YOLO26 and exports with NMS inside; RT-DETR's in shares of the tile by centres."""
+    """YOLOv10, YOLO26 and exports with NMS inside; RT-DETR's in shares of the tile by centers."""
     classes = _classes(rng)
     box, score, label = _objects(rng, len(classes))
     form = str(rng.choice(["yolo", "rt-detr", "other"]))
     box_format, units = {
         "yolo": ("xyxy", "px"),
-        "rt-detr": ("cxcywh", "normalised"),
-        "other": ("xyxy", "normalised"),
+        "rt-detr": ("cxcywh", "normalized"),
+        "other": ("xyxy", "normalized"),
     }[form]
     padded = bool(rng.integers(2))
     rows = np.concatenate([box, score[:, None], label[:, None]], axis=1)
@@ -216,7 +216,7 @@ def settled(rng):
         rng, classes, "detect", settled=form != "rt-detr", head=head, model=model
     )
     settings = {
-        "head": "labelled",
+        "head": "labeled",
         "box_format": box_format,
         "box_units": units,
         "output_layout": "channels_last",
@@ -241,12 +241,12 @@ def queries(rng):
     rows = np.concatenate([_noise_boxes(rng, 300), rng.uniform(1e-4, 0.04, (300, len(classes)))], 1)
     at = rng.permutation(300)[: len(box)]
     rows[at, :4], rows[at, 4 + label] = box, score
-    rows[:, :4] = _formed(rows[:, :4], "cxcywh", "normalised")
+    rows[:, :4] = _formed(rows[:, :4], "cxcywh", "normalized")
     notes, amount = _notes(rng, classes, "detect", head="RTDETRDecoder", model="rtdetr-l")
     settings = {
         "head": "rows",
         "box_format": "cxcywh",
-        "box_units": "normalised",
+        "box_units": "normalized",
         "output_layout": "channels_last",
     }
     return _rows_known(
@@ -310,7 +310,7 @@ def oriented(rng):
     rows[at, -1] = 0.0  # so that objects are their boxes
     last = listed or bool(rng.integers(2))
     settings = {
-        "head": "labelled" if listed else "rows",
+        "head": "labeled" if listed else "rows",
         "box_format": "cxcywhr",
         "output_layout": "channels_last" if last else "channels_first",
     }
@@ -410,7 +410,7 @@ def detr(rng):
     boxes = _noise_boxes(rng, count)
     boxes[at] = box
     odd = bool(rng.random() < 0.25)
-    box_format, units = ("xyxy", "px") if odd else ("cxcywh", "normalised")
+    box_format, units = ("xyxy", "px") if odd else ("cxcywh", "normalized")
     outputs = [
         ("logits", logits.astype(np.float32)),
         ("pred_boxes", _formed(boxes, box_format, units).astype(np.float32)),
@@ -503,7 +503,7 @@ def prototypes(rng):
     """YOLO's segmenters: rows that end with shares of prototypes, also turned."""
     classes = _classes(rng)
     box, score, label = _objects(rng, len(classes))
-    box = np.round(box)  # a mask is of the pixels whose centres are in the box
+    box = np.round(box)  # a mask is of the pixels whose centers are in the box
     every, scores, at = _candidates(rng, box, score, label, len(classes), sparse=False)
     shares = rng.normal(0, 1, (len(every), 8))
     shares[at] = 10.0
@@ -533,7 +533,7 @@ def pair(rng):
     every, scores, _ = _candidates(rng, box, score, label, len(classes), sparse=False)
     settings = {
         "box_format": str(rng.choice(["xyxy", "cxcywh"])),
-        "box_units": str(rng.choice(["px", "normalised"])),
+        "box_units": str(rng.choice(["px", "normalized"])),
         "score_activation": "none",
     }
     boxes = _formed(every, settings["box_format"], settings["box_units"])

@@ -47,8 +47,8 @@ def geojson(shapes, *, crs=None, properties=None):
     }
 
 
-def labelled(uri, width, height, boxes=(), *, classes=None, crowd=None, outlines=None):
-    """A labelled scene; `outlines="boxes"` makes them of the boxes."""
+def labeled(uri, width, height, boxes=(), *, classes=None, crowd=None, outlines=None):
+    """A labeled scene; `outlines="boxes"` makes them of the boxes."""
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
     if isinstance(outlines, str):
         outlines = shapely.box(*boxes.T)
@@ -64,5 +64,5 @@ def labelled(uri, width, height, boxes=(), *, classes=None, crowd=None, outlines
 
 
 def collection(*scenes, classes=("ship",)):
-    """A collection of labelled scenes."""
+    """A collection of labeled scenes."""
     return Collection.from_scenes(scenes, classes)

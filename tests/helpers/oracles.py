@@ -72,7 +72,7 @@ def mean() -> bytes:
 
 
 def turned_pixels(width, height, angle) -> bytes:
-    """Oriented boxes: one around the centre of each pixel, all alike; its score is the pixel."""
+    """Oriented boxes: one around the center of each pixel, all alike; its score is the pixel."""
     y, x = np.mgrid[:TILE, :TILE].reshape(2, -1) + 0.5
     boxes = np.stack([x, y, *(np.full_like(x, number) for number in (width, height, angle))])
     numbers = ",".join(str(float(number)) for number in boxes.ravel())
@@ -105,16 +105,16 @@ def objects_as_prototypes() -> bytes:
     nothing = Mul(score_, zero)
     shares = Add(nothing, identity)
     pred = Concat<axis=1>(x0_, y0_, x1_, y1_, score_, shares)
-    centred = Sub(mask, half)
-    protos = Mul(centred, twenty)"""
+    centered = Sub(mask, half)
+    protos = Mul(centered, twenty)"""
     return _net(f"float[b,8,3] pred, float[b,3,{TILE},{TILE}] protos", body)
 
 
 def objects_as_queries() -> bytes:
-    """Detection as DETR has it: logits with one for no object, and normalised boxes."""
+    """Detection as DETR has it: logits with one for no object, and normalized boxes."""
     body = f"""{_OBJECTS}
-    centred = Sub(present, half)
-    logit = Mul(centred, twenty)
+    centered = Sub(present, half)
+    logit = Mul(centered, twenty)
     nothing = Mul(logit, zero)
     logit_ = Unsqueeze(logit, last)
     nothing_ = Unsqueeze(nothing, last)

@@ -22,7 +22,7 @@ _names = itertools.count()
 
 
 def real_files(folder):
-    """The files of a folder of the real data, for parametrising; none where it is absent."""
+    """The files of a folder of the real data, for parametrizing; none where it is absent."""
     root = REAL_DATA / folder
     return sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.is_file())
 

@@ -139,7 +139,7 @@ def bright(pixels):
     """What the model sees in pixels (1, rows, cols): (x, y, score) of each bright one."""
     y, x = np.nonzero(pixels[0] >= 25)
     scores = np.sqrt(pixels[0, y, x].astype(np.float32) / np.float32(100))
-    # JSON has the decimals that tell a float32 from its neighbours.
+    # JSON has the decimals that tell a float32 from its neighbors.
     told = [float(str(score)) for score in scores]
     return sorted(zip(x.tolist(), y.tolist(), told, strict=True))
 

@@ -17,7 +17,7 @@ OUTPUTS = {
     "ScenesBucket": "scenes",
     "ResultsBucket": "results",
     "DataBuckets": "my-data",
-    "ModelCatalogueUri": "s3://cdk-assets/0123.json",
+    "ModelCatalogUri": "s3://cdk-assets/0123.json",
     "TrainingRoleArn": f"{_ROLES}-training",
     "TrainingImageUri": f"{_IMAGES}:train",
     "EvaluationRoleArn": f"{_ROLES}-evaluation",

@@ -1,4 +1,4 @@
-"""Tiny labelled images that a network can learn in seconds: bright rectangles on noise."""
+"""Tiny labeled images that a network can learn in seconds: bright rectangles on noise."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ import torch
 
 
 @dataclasses.dataclass(frozen=True)
-class Labelled:
+class Labeled:
     """As much of a crop as a network looks at."""
 
     pixels: np.ndarray
@@ -43,7 +43,7 @@ def _image(size, bands, rng):
         labels[y : y + height, x : x + width] = label
         boxes.append((x, y, x + width, y + height))
         classes.append(label)
-    return Labelled(
+    return Labeled(
         pixels=pixels,
         valid=np.ones((size, size), np.bool_),
         boxes=np.array(boxes, np.float64).reshape(-1, 4),

@@ -36,6 +36,6 @@ def train_step(name, *, precision="float32", device="cpu"):
 
 
 def batch():
-    """Four labelled crops."""
+    """Four labeled crops."""
     crops = rectangles(4, size=SIZE, bands=BANDS, seed=3)
     return Batch(tensor(crops), Targets.collate(crops))

@@ -132,7 +132,7 @@ def test_users_find_everything_among_the_outputs(dev: Any):
         "StateMachineArn",
         "JobQueueArn",
         "FailureTopicArn",
-        "ModelCatalogueUri",
+        "ModelCatalogUri",
         "DatabaseHost",
         "DatabaseClusterArn",
         "InferShardFunction",

@@ -141,12 +141,12 @@ def train(pipeline: Pipeline) -> None:
     training = f"s3://{outputs['ResultsBucket']}/training"
     for number in range(2):
         for bucket, key in (
-            (outputs["ScenesBucket"], f"labelled/flow-{number}/scene.tif"),
+            (outputs["ScenesBucket"], f"labeled/flow-{number}/scene.tif"),
             (outputs["ResultsBucket"], f"training/data/flow-{number}/labels.json"),
         ):
             s3.put_object(Bucket=bucket, Key=key, Body=b"")
         channels = {
-            "scenes": f"s3://{outputs['ScenesBucket']}/labelled/flow-{number}",
+            "scenes": f"s3://{outputs['ScenesBucket']}/labeled/flow-{number}",
             "labels": f"{training}/data/flow-{number}",
         }
         pipeline.client("sagemaker").create_training_job(

@@ -39,7 +39,7 @@ class Pipeline:
     @property
     def model(self) -> ModelRef:
         """The tests' model, as it is deployed."""
-        uri = self.outputs["ModelCatalogueUri"]
+        uri = self.outputs["ModelCatalogUri"]
         bucket, key = storage.split_s3(uri)
         body = self.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
         entry = json.loads(body)["ships"]

@@ -42,7 +42,7 @@ def machine(aws, set_env):
     set_env(
         StartRunSettings(
             state_machine_arn=arn,
-            catalogue_uri="s3://assets/catalog.json",
+            catalog_uri="s3://assets/catalog.json",
             default_model="ships",
             work_uri="s3://work",
             backend="lambda",

@@ -15,7 +15,7 @@ from sagemaker_jobs.evaluate_model import __main__ as evaluate_model
 from sagemaker_jobs.evaluate_model.__main__ import main
 from swath.errors.exit_codes import JobExit
 from swath.models.packing import pack
-from tests.helpers.labelled import around, dots, write_coco
+from tests.helpers.labeled import around, dots, write_coco
 from tests.helpers.rasters import NORTH_UP, UTM
 
 PLACES = [(5, 5), (40, 40), (80, 20)]

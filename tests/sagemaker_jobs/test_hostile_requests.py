@@ -132,15 +132,15 @@ def a_bomb(rng):
     side = rng.choice([1_001, 30_000, 2**31 - 1, 2**32 - 1])
     kind = rng.choice(["PNG", "JPEG", "GTiff", "bands"])
     if kind == "PNG":
-        colour = rng.choice([0, 2, 3, 6])
+        color = rng.choice([0, 2, 3, 6])
 
         def chunk(name, content):
             body = name + content
             return len(content).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
 
-        head = side.to_bytes(4, "big") * 2 + bytes([8, colour, 0, 0, rng.choice([0, 1])])
+        head = side.to_bytes(4, "big") * 2 + bytes([8, color, 0, 0, rng.choice([0, 1])])
         data = zlib.compress(bytes(900_000))
-        palette = chunk(b"PLTE", bytes(3)) if colour == 3 else b""
+        palette = chunk(b"PLTE", bytes(3)) if color == 3 else b""
         return b"\x89PNG\r\n\x1a\n" + b"".join(
             (chunk(b"IHDR", head), palette, chunk(b"IDAT", data), chunk(b"IEND", b""))
         )

@@ -81,7 +81,7 @@ def test_a_bad_optional_number_is_named_with_its_type():
 def test_defaults_hold_where_a_variable_is_not_set():
     env = {
         "SWATH_STATE_MACHINE_ARN": "arn",
-        "SWATH_CATALOGUE_URI": "s3://b/k",
+        "SWATH_CATALOG_URI": "s3://b/k",
         "SWATH_DEFAULT_MODEL": "ships",
         "SWATH_WORK_URI": "s3://work",
     }

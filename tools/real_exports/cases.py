@@ -90,7 +90,7 @@ def _detected(case: Case, found: Any, task: str, classes: int, *, raw: bool) -> 
     elif protos is not None:
         masks = ops.process_mask(protos[0], rows[:, 6:], boxes, (SIZE, SIZE), upsample=True)
         case.objects = envelopes(masks.numpy() > 0, labels, scores)
-        # The library cuts masks at pixels' edges and swath at their centres: where the mask just
+        # The library cuts masks at pixels' edges and swath at their centers: where the mask just
         # touches a side of the box, a blob of a prototype's pixel is gone.
         case.slack = 8.01
         return
@@ -101,9 +101,9 @@ def _detected(case: Case, found: Any, task: str, classes: int, *, raw: bool) -> 
 
 
 def _inside(boxes: np.ndarray) -> np.ndarray:
-    """Return whether boxes have their centres in the tile; others are no objects of it."""
-    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
-    return ((centre >= 0) & (centre <= SIZE)).all(axis=1)
+    """Return whether boxes have their centers in the tile; others are no objects of it."""
+    center = (boxes[:, :2] + boxes[:, 2:]) / 2
+    return ((center >= 0) & (center <= SIZE)).all(axis=1)
 
 
 def envelopes(
@@ -131,7 +131,7 @@ def torchvision_detector(folder: Path, name: str) -> Case:
     def forward() -> Any:
         return model([image])
 
-    networks.normalise(model, forward)
+    networks.normalize(model, forward)
     if hasattr(model, "rpn"):
         networks.spread([model.rpn.head.cls_logits], forward, mean=0.0, std=1.0)
         networks.spread([model.roi_heads.box_predictor.cls_score], forward, mean=0.0, std=1.5)
@@ -167,7 +167,7 @@ def torchvision_whole(folder: Path) -> Case:
     networks.seed(2)
     model = resnet18(weights=None, num_classes=5).eval()
     image = torch.from_numpy(networks.tile())[None].float() / 255
-    networks.normalise(model, lambda: model(image))
+    networks.normalize(model, lambda: model(image))
     with torch.no_grad():
         chance = model(image).softmax(1)[0].numpy()
     path = networks.to_onnx(model, folder / "resnet.onnx", ["logits"])
@@ -182,7 +182,7 @@ def torchvision_pixels(folder: Path) -> Case:
     networks.seed(3)
     model = fcn_resnet50(weights=None, weights_backbone=None, num_classes=4, aux_loss=True).eval()
     image = torch.from_numpy(networks.tile())[None].float() / 255
-    networks.normalise(model, lambda: model(image))
+    networks.normalize(model, lambda: model(image))
     networks.spread([model.classifier[-1]], lambda: model(image), mean=0.0, std=2.0)
     with torch.no_grad():
         chance = model(image)["out"].softmax(1)[0].numpy()
@@ -204,7 +204,7 @@ def smp(folder: Path, *, classes: int, activation: str | None) -> Case:
         "resnet18", encoder_weights=None, classes=classes, activation=activation
     ).eval()
     image = torch.from_numpy(networks.tile())[None].float() / 255
-    networks.normalise(model, lambda: model(image))
+    networks.normalize(model, lambda: model(image))
     networks.spread([model.segmentation_head[0]], lambda: model(image), mean=0.0, std=2.0)
     with torch.no_grad():
         found = model(image)
@@ -224,7 +224,7 @@ def segformer(folder: Path) -> Case:
     )
     model = transformers.SegformerForSemanticSegmentation(config).eval()
     image = torch.from_numpy(networks.tile())[None].float() / 255
-    networks.normalise(model, lambda: model(image))
+    networks.normalize(model, lambda: model(image))
     networks.spread([model.decode_head.classifier], lambda: model(image), mean=0.0, std=3.0)
     with torch.no_grad():
         logits = model(image).logits
@@ -244,8 +244,8 @@ def _queries(folder: Path, model: Any, config: Any, *, focal: bool) -> Case:
             score, label = found.logits.sigmoid()[0].max(1)
         else:
             score, label = found.logits.softmax(2)[0, :, :-1].max(1)
-        centre, side = found.pred_boxes[0].split(2, dim=1)
-        box = torch.cat([centre - side / 2, centre + side / 2], dim=1) * SIZE
+        center, side = found.pred_boxes[0].split(2, dim=1)
+        box = torch.cat([center - side / 2, center + side / 2], dim=1) * SIZE
     kept = score >= 0.3
     names = ["logits", "pred_boxes"]
     path = networks.to_onnx(networks.Outputs(model, *names), folder / "model.onnx", names)
@@ -276,7 +276,7 @@ def detr(folder: Path) -> Case:
     )  # fmt: skip
     model = transformers.DetrForObjectDetection(config).eval()
     image = torch.from_numpy(networks.tile())[None].float() / 255
-    networks.normalise(model, lambda: model(image))
+    networks.normalize(model, lambda: model(image))
     networks.spread([model.class_labels_classifier], lambda: model(image), mean=0.0, std=1.5)
     networks.spread([model.bbox_predictor.layers[-1]], lambda: model(image), mean=-0.5, std=1.2)
     return _queries(folder, model, config, focal=False)
@@ -304,7 +304,7 @@ def rt_detr(folder: Path) -> Case:
     def forward() -> Any:
         return model(image)
 
-    networks.normalise(model, forward)
+    networks.normalize(model, forward)
     networks.spread([model.model.enc_score_head], forward, mean=-3.0, std=1.5)
     scores = model.class_embed if hasattr(model, "class_embed") else model.model.decoder.class_embed
     networks.spread(scores, forward, mean=-2.0, std=1.5)

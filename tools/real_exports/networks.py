@@ -36,7 +36,7 @@ def tile() -> np.ndarray:
     return pixels.clip(0, 255).astype(np.uint8)
 
 
-def normalise(model: nn.Module, forward: Callable[[], Any]) -> None:
+def normalize(model: nn.Module, forward: Callable[[], Any]) -> None:
     """Give batch norms the statistics of the tile, so that what differs in it still does."""
     norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
     for norm in norms:
@@ -96,7 +96,7 @@ def yolo(config: str, classes: int, *, mean: float = -4.0) -> Any:
         return model(image)
 
     noise = torch.cat([image, torch.rand(1, 3, SIZE, SIZE)])
-    normalise(model, lambda: model(noise))
+    normalize(model, lambda: model(noise))
     head = model.model[-1]
     if library is RTDETR:
         spread([head.enc_score_head], forward, mean=mean, std=1.5)

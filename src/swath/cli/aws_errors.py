@@ -92,11 +92,11 @@ def describe_aws_error(error: Exception) -> str:
         return f"{context}{error}; set AWS_ENDPOINT_URL to a URL, such as http://127.0.0.1:4566"
     cause = _service_error(error)
     if cause is None:
-        return _join(f"{context}{error}", _remedy_of_class(error))
+        return _join(f"{context}{error}", _class_remedy(error))
     code = cause.response.get("Error", {}).get("Code", "Unknown")
     message = cause.response.get("Error", {}).get("Message") or "no reason given"
     text = f"{context}AWS refused {cause.operation_name}: {code}: {message}"
-    return _join(text, _remedy_of_code(code, message, cause.operation_name))
+    return _join(text, _code_remedy(code, message, cause.operation_name))
 
 
 def _is_invalid_endpoint(error: Exception) -> bool:
@@ -108,10 +108,10 @@ def with_remedy(text: str, error: BaseException) -> str:
     """Add the remedy for an error of AWS or of its SDK, if any, to a sentence about it."""
     cause = _service_error(error)
     if cause is None:
-        return _join(text, _remedy_of_class(error))
+        return _join(text, _class_remedy(error))
     details = cause.response.get("Error", {})
     code, message = details.get("Code", "Unknown"), details.get("Message") or ""
-    return _join(text, _remedy_of_code(code, message, cause.operation_name))
+    return _join(text, _code_remedy(code, message, cause.operation_name))
 
 
 def _service_error(error: BaseException | None) -> ClientError | None:
@@ -122,11 +122,11 @@ def _service_error(error: BaseException | None) -> ClientError | None:
     return error
 
 
-def _remedy_of_class(error: BaseException) -> str:
+def _class_remedy(error: BaseException) -> str:
     return next((remedy for kinds, remedy in _REMEDIES_BY_CLASS if isinstance(error, kinds)), "")
 
 
-def _remedy_of_code(code: str, message: str, operation: str) -> str:
+def _code_remedy(code: str, message: str, operation: str) -> str:
     if code in _DENIED_CODES:
         return f"ask the administrator of the account to permit {operation}"
     if code in _QUOTA_CODES:

@@ -95,7 +95,7 @@ def evaluate(
             tolerance=tolerance,
             score_floor=score_floor,
             tolerated_failures=tolerated_failures,
-            progress=lambda uri, done, of: update(uri.rsplit("/", 1)[-1], done, of),
+            progress=lambda uri, done, total: update(uri.rsplit("/", 1)[-1], done, total),
         )
     for warning in evaluation.warnings:
         print_warning(warning)

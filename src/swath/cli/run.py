@@ -35,7 +35,7 @@ def run(
                 tolerated_failures=tolerated_failures,
                 score_threshold=UNSET if score_threshold is None else score_threshold,
             ),
-            progress=lambda done, of: update(scene.rsplit("/", 1)[-1], done, of),
+            progress=lambda done, total: update(scene.rsplit("/", 1)[-1], done, total),
         )
     for warning in report.warnings:
         print_warning(warning)

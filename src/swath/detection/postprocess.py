@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _DECODERS: dict[HeadName, Callable[[Outputs, OutputSpec, int], Candidates]] = {
     "rows": yolo.decode,
     "objectness": yolo.decode,
-    "labelled": yolo.decode,
+    "labeled": yolo.decode,
     "detr": detr.decode,
     "torchvision": torchvision.decode,
     "prototypes": yolo_masks.decode,

@@ -116,7 +116,7 @@ def evaluate(
                 has_outlines=has_outlines,
                 work=work,
                 options=RunOptions(tolerated_failures=tolerated_failures),
-                progress=lambda done, of, uri=scene.uri: progress(uri, done, of),  # type: ignore[misc]
+                progress=lambda done, total, uri=scene.uri: progress(uri, done, total),  # type: ignore[misc]
             ) as result:
                 if description.task in _MASK_TASKS:
                     pixels += _count_pixels(result, description, classes)

@@ -225,7 +225,7 @@ def _outline(annotation: Annotation, scene: SceneInfo, where: str) -> Any:
     if not drawn:
         return None
     if isinstance(drawn, RunLengthMask):
-        return _outline_of_runs(drawn, scene, where)
+        return _runs_to_outline(drawn, scene, where)
     if any(len(ring) < _MIN_POLYGON_VALUES or len(ring) % 2 for ring in drawn):
         raise LabelsError(
             f"{where} has a polygon of {min(map(len, drawn))} numbers; three points are needed, "
@@ -238,7 +238,7 @@ def _outline(annotation: Annotation, scene: SceneInfo, where: str) -> Any:
     return shape
 
 
-def _outline_of_runs(runs: RunLengthMask, scene: SceneInfo, where: str) -> Any:
+def _runs_to_outline(runs: RunLengthMask, scene: SceneInfo, where: str) -> Any:
     if runs.size != (scene.height, scene.width):
         raise LabelsError(
             f"{where} has a mask of {runs.size[0]} x {runs.size[1]} (rows x columns), and its "

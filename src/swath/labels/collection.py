@@ -85,7 +85,7 @@ class Collection:
         Raises:
             LabelsError: No scene has a name, or several scenes have it.
         """
-        wanted = {self._index_of(name) for name in names}
+        wanted = {self._class_index(name) for name in names}
         chosen = (scene for index, scene in enumerate(self.scenes) if index in wanted)
         return Collection.from_scenes(chosen, self.classes)
 
@@ -98,11 +98,11 @@ class Collection:
         Raises:
             LabelsError: No scene has a name, or several scenes have it.
         """
-        unwanted = {self._index_of(name) for name in names}
+        unwanted = {self._class_index(name) for name in names}
         chosen = (scene for index, scene in enumerate(self.scenes) if index not in unwanted)
         return Collection.from_scenes(chosen, self.classes)
 
-    def _index_of(self, name: str) -> int:
+    def _class_index(self, name: str) -> int:
         indices = [index for index, scene in enumerate(self.scenes) if scene.uri == name]
         indices = indices or [
             index for index, scene in enumerate(self.scenes) if scene.name == name

@@ -114,7 +114,7 @@ def _areas(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _clip_partial(
-    whole: Objects, cut: NDArray[np.int64], frame: tuple[float, ...], least: float
+    whole: Objects, cut: NDArray[np.int64], frame: tuple[float, ...], min_share: float
 ) -> Objects:
     boxes, crowd, outlines = whole.boxes.copy(), whole.crowd.copy(), whole.outlines
     boxes[cut] = np.clip(boxes[cut], frame[:2] * 2, frame[2:] * 2)
@@ -128,7 +128,7 @@ def _clip_partial(
         ]
         boxes[cut] = shapely.bounds(outlines[cut])  # NaN where nothing is left
         share = shapely.area(outlines[cut]) / shapely.area(uncut)
-    crowd[cut] |= share < least
+    crowd[cut] |= share < min_share
     retained = np.ones(len(boxes), np.bool_)
     retained[cut] = (boxes[cut, 2:] - boxes[cut, :2] >= _MIN_CLIPPED_PX).all(axis=1)
     areas = None if whole.areas is None else whole.areas.copy()

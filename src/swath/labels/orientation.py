@@ -34,7 +34,7 @@ def refuse_rotated(uris: Sequence[str]) -> None:
         if orientation != _UPRIGHT:
             raise LabelsError(
                 f"{uri} has the TIFF tag Orientation {orientation}, by which some tools turn it "
-                "before it is labelled and swath does not; store its pixels upright (ImageMagick's "
+                "before it is labeled and swath does not; store its pixels upright (ImageMagick's "
                 "-auto-orient can) and label it so, or remove the tag (tiffset -u 274 can)"
             )
 

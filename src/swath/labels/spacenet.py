@@ -84,7 +84,7 @@ def read_summary(source: str, scenes: Sequence[str], *, class_name: str) -> list
     """
     chips = index_by_tile_id(scenes)
     matches: dict[str, list[Label]] = defaultdict(list)
-    seen: set[tuple[str, str]] = set()
+    numbers: set[tuple[str, str]] = set()
     for number, row in _rows(source):
         name, tile = f"{source}: line {number}", tile_id(row[_IMAGE_COLUMN])
         if tile not in chips:
@@ -92,7 +92,7 @@ def read_summary(source: str, scenes: Sequence[str], *, class_name: str) -> list
         outline = _outline(row[_POLYGON_COLUMN], name)
         if outline is None:
             continue
-        _refuse_repeated_building(row, tile, seen, name)
+        _refuse_repeated_building(row, tile, numbers, name)
         x_min, y_min, x_max, y_max = outline.bounds
         matches[chips[tile]].append(
             Label(
@@ -147,12 +147,12 @@ def _outline(text: str, name: str) -> Any:
 
 
 def _refuse_repeated_building(
-    row: dict[str, str], tile: str, seen: set[tuple[str, str]], name: str
+    row: dict[str, str], tile: str, numbers: set[tuple[str, str]], name: str
 ) -> None:
     number = next((row[column] for column in _BUILDING_ID_COLUMNS if row.get(column)), "")
-    if number and (tile, number) in seen:
+    if number and (tile, number) in numbers:
         raise LabelsError(f"{name} repeats the building {number} of the tile {tile}; remove one")
-    seen.add((tile, number))
+    numbers.add((tile, number))
 
 
 def _missing_chip(name: str, tile: str, scenes: Sequence[str]) -> str:

@@ -140,7 +140,7 @@ def parse_output_spec(entries: Sequence[MlmOutput], options: Hyperparameters) ->
         score_threshold=_score_threshold(head, options),
         matching=_nms_options(options),
         box_format=_box_format(task, head, options),
-        box_units=options.box_units or ("normalised" if head == "detr" else "px"),
+        box_units=options.box_units or ("normalized" if head == "detr" else "px"),
         output_layout=options.output_layout or "channels_first",
         angle=options.angle or "after_box",
         activation=_activation(head, options, classes),

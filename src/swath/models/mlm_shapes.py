@@ -89,7 +89,7 @@ def _rows(shapes: Mapping[Role, list[int]], spec: OutputSpec) -> _AllowedShapes:
     columns, classes = BOX_COLUMNS[spec.box_format], len(spec.classes)
     meaning = f"{columns} numbers of a {spec.box_format} box"
     match spec.head:
-        case "labelled":
+        case "labeled":
             channels, rest = columns + 2, ", a score and a class"
         case "objectness":
             channels, rest = columns + 1 + classes, f", an objectness and {classes} scores"

@@ -12,11 +12,11 @@ TaskName = Literal[
     "detection", "oriented-detection", "instance-segmentation", "segmentation", "classification"
 ]
 HeadName = Literal[
-    "rows", "objectness", "labelled", "detr", "torchvision", "prototypes", "scores", "labels"
+    "rows", "objectness", "labeled", "detr", "torchvision", "prototypes", "scores", "labels"
 ]
 Role = Literal["rows", "prototypes", "logits", "boxes", "labels", "scores", "masks", "count"]
 BoxFormat = Literal["xyxy", "xywh", "cxcywh", "cxcywhr", "xyxyxyxy"]
-BoxUnits = Literal["px", "normalised"]
+BoxUnits = Literal["px", "normalized"]
 OutputLayout = Literal["channels_first", "channels_last"]
 Activation = Literal["none", "sigmoid", "softmax"]
 AnglePosition = Literal["after_box", "last"]
@@ -25,8 +25,8 @@ BOX_COLUMNS: dict[BoxFormat, int] = {"xyxy": 4, "xywh": 4, "cxcywh": 4, "cxcywhr
 """Number of values per box for each format."""
 
 TASK_HEADS: dict[TaskName, tuple[HeadName, ...]] = {
-    "detection": ("rows", "objectness", "labelled", "detr", "torchvision"),
-    "oriented-detection": ("rows", "objectness", "labelled", "detr"),
+    "detection": ("rows", "objectness", "labeled", "detr", "torchvision"),
+    "oriented-detection": ("rows", "objectness", "labeled", "detr"),
     "instance-segmentation": ("torchvision", "prototypes"),
     "segmentation": ("scores", "labels"),
     "classification": ("scores",),
@@ -35,7 +35,7 @@ TASK_HEADS: dict[TaskName, tuple[HeadName, ...]] = {
 HEAD_ROLES: dict[HeadName, tuple[Role, ...]] = {
     "rows": ("rows",),
     "objectness": ("rows",),
-    "labelled": ("rows",),
+    "labeled": ("rows",),
     "detr": ("logits", "boxes"),
     "torchvision": ("boxes", "labels", "scores"),
     "prototypes": ("rows", "prototypes"),
@@ -54,7 +54,7 @@ HEAD_ACTIVATIONS: dict[HeadName, tuple[Activation, ...]] = {
 """Activations that each head may apply to scores; the first is the default. A head that is not
 listed applies none."""
 DEFAULT_BOX_FORMATS: dict[HeadName, BoxFormat] = {"detr": "cxcywh", "torchvision": "xyxy"}
-ROW_HEADS = {"rows", "objectness", "labelled", "prototypes"}
+ROW_HEADS = {"rows", "objectness", "labeled", "prototypes"}
 BOX_TASKS = {"detection", "oriented-detection", "instance-segmentation"}
 OPTION_READERS: dict[str, set[str]] = {
     "box_format": BOX_TASKS,
@@ -62,7 +62,7 @@ OPTION_READERS: dict[str, set[str]] = {
     "output_layout": ROW_HEADS,
     "angle": {"oriented-detection"},
     "score_activation": set(HEAD_ACTIVATIONS),
-    "first_label": {"labelled", "torchvision", "labels"},
+    "first_label": {"labeled", "torchvision", "labels"},
     "mask_threshold": {"instance-segmentation"},
     "merge": BOX_TASKS,
     "background": {"segmentation", "classification"},
@@ -92,7 +92,7 @@ class OutputSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Rule for duplicate detections."""
     box_format: BoxFormat
     box_units: BoxUnits
-    """Unit of the model's boxes: px of the tile, or `normalised` to 0 to 1 of the tile's size."""
+    """Unit of the model's boxes: px of the tile, or `normalized` to 0 to 1 of the tile's size."""
     output_layout: OutputLayout
     """Axis order of rows: `channels_first` is (channels, candidates), `channels_last` is
     (candidates, channels)."""

@@ -38,7 +38,7 @@ TOLERANCE = 1e-3
 orders: OpenVINO and ONNX Runtime differ by up to about 1e-4."""
 _TOLERANCES = {"float16": 1e-2, "bfloat16": 5e-2, "int8": 5e-2}
 """Tolerances for lower precision of the weights or the GPU: libraries round differently."""
-OPTIMIZED_PROPERTY = "swath:optimised"
+OPTIMIZED_PROPERTY = "swath:optimized"
 """Item property that records how an optimized package was made and measured."""
 _RUNTIMES: dict[WeightsFormat, tuple[tuple[Runtime, str], ...]] = {
     "onnx": (("onnx", "onnxruntime"), ("openvino", "openvino")),
@@ -115,7 +115,7 @@ def check_package(
     if tolerance is None:
         tolerance = _tolerance(package)
     scenes = [
-        (uri, list(sample_tiles.of_scenes([uri], description, count=count)))
+        (uri, list(sample_tiles.from_scenes([uri], description, count=count)))
         for uri, count in sample_tiles.shared_out(images, tiles)
     ]
     empty_tiles = [

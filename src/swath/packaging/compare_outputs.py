@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from swath.models.mlm import ModelDescription
     from swath.models.runtimes.base import Outputs
 
-_LIST_HEADS = {"labelled", "detr", "torchvision"}
+_LIST_HEADS = {"labeled", "detr", "torchvision"}
 _MAX_LOWERED_THRESHOLD = 0.05
 _MIN_MATCH_IOU = 0.5
 

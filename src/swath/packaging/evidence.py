@@ -72,7 +72,7 @@ def assess_boxes(
     Args:
         box: Distinct rows (n, 4 or more); an angle is the fifth column.
         box_format: `xyxy`, `cxcywh` or `cxcywhr`.
-        units: `px` or `normalised`.
+        units: `px` or `normalized`.
         size: Side of the tile in px.
     """
     if not len(box):
@@ -88,7 +88,7 @@ def assess_boxes(
 
 def _unit_contradiction(box: NDArray[np.float64], units: BoxUnits, size: int) -> str | None:
     largest = float(np.abs(box[:, :4]).max())
-    if units == "normalised" and largest > _MAX_NORMALIZED_COORDINATE:
+    if units == "normalized" and largest > _MAX_NORMALIZED_COORDINATE:
         return f"boxes reach {largest:.4g}, beyond the range of normalized boxes"
     if units == "px" and largest <= _MAX_NORMALIZED_COORDINATE:
         return f"boxes reach {largest:.3g}, too little for px of a tile of {size} px"

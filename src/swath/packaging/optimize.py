@@ -98,39 +98,39 @@ def optimize_package(
         report = check_package(folder)
         if not report.passed:
             raise PackageError(f"the {precision} weights do not work: {'; '.join(report.failures)}")
-        test_tiles = list(sample_tiles.of_scenes(scenes, package.description, count=tiles))
+        test_tiles = list(sample_tiles.from_scenes(scenes, package.description, count=tiles))
         if not test_tiles:
             raise InputError(f"there is no valid pixel in {', '.join(scenes)}")
         accuracy = _accuracy(uri, folder, labels)
-        found = _compare(package, source, folder, precision, test_tiles, accuracy)
-        _check_comparison(found, scenes)
-        if found.loss > tolerance:
-            metric = "agreement" if found.accuracy_before is None else "AP or mIoU"
+        result = _compare(package, source, folder, precision, test_tiles, accuracy)
+        _check_comparison(result, scenes)
+        if result.loss > tolerance:
+            metric = "agreement" if result.accuracy_before is None else "AP or mIoU"
             raise PackageError(
-                f"{out} was not created: {precision} loses {found.loss:.3f} of {metric}, more than "
-                f"the {tolerance:g} of --max-loss. More or other --scene to calibrate with may help"
+                f"{out} was not created: {precision} loses {result.loss:.3f} of {metric}, more "
+                f"than the {tolerance:g} of --max-loss; calibrate with more or other --scene"
             )
-        _describe(package.folder, folder, package, precision, found)
+        _describe(package.folder, folder, package, precision, result)
         folder.rename(out)
-    return found
+    return result
 
 
-def _check_comparison(found: OptimizationResult, scenes: Sequence[str]) -> None:
+def _check_comparison(result: OptimizationResult, scenes: Sequence[str]) -> None:
     """Refuse a comparison that cannot show a loss.
 
     Raises:
         InputError: Neither package detects an object in the scenes, or the original's accuracy on
             the labeled scenes is 0.
     """
-    if found.accuracy_before == 0:
+    if result.accuracy_before == 0:
         raise InputError(
-            "this proves nothing: AP or mIoU of the package is 0 on the labelled scenes, so the "
+            "this proves nothing: AP or mIoU of the package is 0 on the labeled scenes, so the "
             "smaller one has nothing to lose; give --val-labels of scenes with objects that it "
             "detects"
         )
-    if found.accuracy_before is None and not found.agreement.total:
+    if result.accuracy_before is None and not result.agreement.total:
         raise InputError(
-            f"this proves nothing: neither package detects an object in {found.tiles} tiles of "
+            f"this proves nothing: neither package detects an object in {result.tiles} tiles of "
             f"{', '.join(scenes)}, so the smaller one has nothing to lose; give --scene with "
             "objects, or more --tiles"
         )
@@ -155,7 +155,7 @@ def _convert(
         to_float16(source.path, target)
         return
     # Calibration uses other tiles than the comparison, as far as the scenes have enough.
-    calibration = sample_tiles.of_scenes(scenes, package.description, count=tiles, offset=0.0)
+    calibration = sample_tiles.from_scenes(scenes, package.description, count=tiles, offset=0.0)
     to_int8(source.path, target, calibration, package.description)
 
 
@@ -164,7 +164,7 @@ def _describe(
     folder: Path,
     package: ModelPackage,
     precision: Precision,
-    found: OptimizationResult | None = None,
+    result: OptimizationResult | None = None,
 ) -> None:
     """Write the original's description with the new weights and, if known, their loss."""
     item: dict[str, Any] = json.loads((original / packing.DESCRIPTION_FILE).read_bytes())
@@ -172,12 +172,12 @@ def _describe(
     properties["mlm:name"] = item["id"] = f"{package.description.name}-{precision}"
     item["assets"] = build_assets(folder, [_WEIGHTS])
     properties[OPTIMIZED_PROPERTY] = {"from": package.digest, "precision": precision}
-    if found:
+    if result:
         properties[OPTIMIZED_PROPERTY] |= {
-            "agreement": round(found.agreement.share, 4),
-            "tiles": found.tiles,
-            "accuracy_before": found.accuracy_before,
-            "accuracy_after": found.accuracy_after,
+            "agreement": round(result.agreement.share, 4),
+            "tiles": result.tiles,
+            "accuracy_before": result.accuracy_before,
+            "accuracy_after": result.accuracy_after,
         }
     write_item(folder, item)
 
@@ -226,9 +226,9 @@ def _accuracy(
     # Imported here since evaluation needs more dependencies than the rest.
     from swath.evaluation.evaluate import evaluate  # noqa: PLC0415
 
-    found = []
+    result = []
     for package in (str(uri), str(smaller)):
         with tempfile.TemporaryDirectory() as folder:
             metrics = evaluate(package, labels, Path(folder), report=False).metrics
-        found.append(next((metrics[name] for name in _METRICS if metrics.get(name)), 0.0))
-    return found[0], found[1]
+        result.append(next((metrics[name] for name in _METRICS if metrics.get(name)), 0.0))
+    return result[0], result[1]

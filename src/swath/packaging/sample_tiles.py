@@ -37,7 +37,7 @@ def noise(description: ModelDescription, *, seed: int) -> Tile:
     return tile
 
 
-def of_scenes(
+def from_scenes(
     uris: Sequence[str], description: ModelDescription, *, count: int, offset: float = 0.5
 ) -> Iterator[Tile]:
     """Yield tiles with valid pixels, evenly spread over all scenes.

@@ -74,7 +74,7 @@ def _model(package: ModelPackage, properties: Mapping[str, Any]) -> Iterator[tup
 
 def _input(description: ModelDescription) -> Iterator[tuple[str, str]]:
     size, overlap = description.tile_size, description.overlap
-    yield "tile", f"{size} x {size} px, neighbours overlap by {overlap} px"
+    yield "tile", f"{size} x {size} px, neighbors overlap by {overlap} px"
     inputs = zip(description.bands, description.scaling, description.units, strict=True)
     for band, scaling, unit in inputs:
         fields = msgspec.to_builtins(scaling) if scaling else {"type": "as it is"}

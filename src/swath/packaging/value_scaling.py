@@ -77,6 +77,6 @@ def from_processor_config(config: Mapping[str, Any]) -> Scalings:
         return zscore_scalings(mean, stddev, over=round(1 / factor, 6))
     except (KeyError, TypeError, ValueError) as error:
         raise PackageError(
-            f"preprocessor_config.json normalises without image_mean and image_std "
+            f"preprocessor_config.json normalizes without image_mean and image_std "
             f"({json.dumps(str(error))}): give --scaling"
         ) from None

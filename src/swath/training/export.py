@@ -132,7 +132,7 @@ def _difference(module: torch.nn.Module, folder: Path, scenes: Sequence[str]) ->
     return max(
         (
             difference(trained([tile])[0], exported([tile])[0], description)
-            for tile in sample_tiles.of_scenes(scenes, description, count=_CHECKED_TILES)
+            for tile in sample_tiles.from_scenes(scenes, description, count=_CHECKED_TILES)
         ),
         default=0.0,
     )

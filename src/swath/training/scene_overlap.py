@@ -54,11 +54,11 @@ def describe_scene_overlap(train: Collection, val: Collection) -> str:
 
 def _footprints(collection: Collection) -> Iterator[tuple[str, shapely.Geometry]]:
     """Yield the address and the footprint (lon, lat) of each georeferenced scene."""
-    for labelled in islice(collection.scenes, MAX_SCENES):
-        with open_scene(labelled.uri) as scene:
+    for labeled in islice(collection.scenes, MAX_SCENES):
+        with open_scene(labeled.uri) as scene:
             try:
                 outline = footprint(scene.info, Georeferencer.from_info(scene.info))
             except SceneError:
                 continue
         if not outline.is_empty:
-            yield labelled.uri, shapely.make_valid(outline)
+            yield labeled.uri, shapely.make_valid(outline)

@@ -90,7 +90,7 @@ class TrainStep:
         return {
             "network": self.network.state_dict(),
             "average": self.ema.network.state_dict(),
-            "optimiser": self._optimizer.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
             "best": self._best,
             "random": torch.get_rng_state(),
             "random_cuda": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
@@ -100,7 +100,7 @@ class TrainStep:
         """Restore a state that `state_dict` returned."""
         self.network.load_state_dict(state["network"])
         self.ema.network.load_state_dict(state["average"])
-        self._optimizer.load_state_dict(state["optimiser"])
+        self._optimizer.load_state_dict(state["optimizer"])
         self._best = state["best"]
         torch.set_rng_state(state["random"])
         if self.device.type == "cuda" and state["random_cuda"]:

@@ -88,7 +88,7 @@ def test_a_function_that_is_refused_too_often_fails_its_run():
     outcome = simulate(few_retries, load(scenes=5, lambda_slots=2, shard_seconds=60), seed=1)
 
     assert outcome.failed == 5
-    assert outcome.most_requests == 3
+    assert outcome.max_requests == 3
 
 
 def test_a_step_without_a_retrier_fails_at_the_first_refusal():

@@ -56,7 +56,7 @@ def test_an_endpoint_serves_the_default_model(everything: Any, kind: str, models
 
 def catalog_of(stack: Any) -> dict[str, dict[str, str]]:
     env = stack.one("AWS::Lambda::Function", "StartRunFunction")["Environment"]["Variables"]
-    name = env["SWATH_CATALOGUE_URI"]["Fn::Sub"].rsplit("/", 1)[1]
+    name = env["SWATH_CATALOG_URI"]["Fn::Sub"].rsplit("/", 1)[1]
     return json.loads((stack.folder / f"asset.{name}").read_text())
 
 

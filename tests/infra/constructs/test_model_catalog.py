@@ -11,7 +11,7 @@ from swath.models.packing import package_digest
 def catalog(stack: Any) -> dict[str, dict[str, str]]:
     """The catalog as it is deployed."""
     uri = stack.one("AWS::Lambda::Function", "StartRunFunction")["Environment"]["Variables"][
-        "SWATH_CATALOGUE_URI"
+        "SWATH_CATALOG_URI"
     ]["Fn::Sub"]
     return json.loads((stack.folder / f"asset.{uri.rsplit('/', 1)[1]}").read_text())
 

@@ -34,8 +34,8 @@ def test_the_function_knows_the_machine_and_the_catalog(dev: Any):
     function = dev.one("AWS::Lambda::Function", "StartRun")["Environment"]["Variables"]
 
     assert function["SWATH_STATE_MACHINE_ARN"]["Ref"].startswith("RunsMachine")
-    assert function["SWATH_CATALOGUE_URI"]["Fn::Sub"].startswith("s3://")
-    assert function["SWATH_CATALOGUE_URI"]["Fn::Sub"].endswith(".json")
+    assert function["SWATH_CATALOG_URI"]["Fn::Sub"].startswith("s3://")
+    assert function["SWATH_CATALOG_URI"]["Fn::Sub"].endswith(".json")
     assert function["SWATH_DEFAULT_MODEL"] == "ships"
     assert function["SWATH_INCOMING_PREFIX"] == "incoming/"
 

@@ -104,7 +104,7 @@ def test_the_traceback_is_there_for_those_who_ask(ends_with):
                 "see `swath model optimize --help`"
             ),
         ),
-        (["--colour"], "No such option: --colour; see `swath --help`"),
+        (["--color"], "No such option: --color; see `swath --help`"),
         (["fly"], "No such command 'fly'; see `swath --help`"),
     ],
 )

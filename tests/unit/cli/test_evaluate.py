@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from sagemaker_jobs.evaluate_model.__main__ import _parse
 from swath.cli import EXIT_FAILED, EXIT_INPUT, app
-from tests.helpers.labelled import around, dots, write_coco
+from tests.helpers.labeled import around, dots, write_coco
 from tests.helpers.stacks import deployed
 
 PLACES = [(5, 5), (40, 40), (80, 20)]

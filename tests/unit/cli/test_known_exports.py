@@ -12,7 +12,7 @@ from swath.cli import EXIT_INPUT, app
 from tests.helpers.known_exports import SIZE, Known, onnx_of
 
 BOX = (20.0, 30.0, 10.0, 8.0)
-"""A centre and sides: x 15 to 25, y 26 to 34."""
+"""A center and sides: x 15 to 25, y 26 to 34."""
 FOUND = ("ship", 15, 26, 25, 34)
 
 
@@ -130,7 +130,7 @@ def test_a_sigmoid_is_applied_once(detect, inside):
 
 
 def test_what_can_be_read_in_two_ways_is_asked_about(swath, detect, tmp_path):
-    """One row: two corners, or a centre and sides; `--set` decides."""
+    """One row: two corners, or a center and sides; `--set` decides."""
     rows = np.zeros((50, 5))
     rows[0] = (15, 26, 25, 34, 0.9)
     (tmp_path / "m.onnx").write_bytes(onnx_of(known({"output": rows})))
@@ -139,7 +139,7 @@ def test_what_can_be_read_in_two_ways_is_asked_about(swath, detect, tmp_path):
     result = swath("model", "init", tmp_path / "m.onnx", *options, "--out", tmp_path / "x")
 
     assert result.exit_code == EXIT_INPUT
-    assert "can be read as a box by its centre and sides in px" in result.stderr
+    assert "can be read as a box by its center and sides in px" in result.stderr
     assert "(--set box_format=cxcywh), or as a box by two corners in px" in result.stderr
     assert not (tmp_path / "x").exists()
     found = detect(

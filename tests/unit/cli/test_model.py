@@ -14,7 +14,7 @@ from swath.errors import PackageError
 from swath.models import packing
 from swath.models.package import load_package
 from swath.packaging import check
-from tests.helpers.exports import centres, checkpoint, export, ultralytics_notes
+from tests.helpers.exports import centers, checkpoint, export, ultralytics_notes
 from tests.helpers.packages import bright_pixels, write_package
 
 
@@ -28,7 +28,7 @@ def test_from_an_export_to_the_models_that_are_deployed(model, tmp_path):
     path = export(
         tmp_path / "best.onnx",
         {"output0": ["batch", 5, 84]},
-        form={"output0": centres(1)},
+        form={"output0": centers(1)},
         metadata=ultralytics_notes("detect", ["ship"]),
     )
     made = tmp_path / "boats"
@@ -112,7 +112,7 @@ def test_options_that_mean_nothing(model, tmp_path, more, reason):
     assert reason in result.stderr
 
 
-def test_a_package_that_finds_less_on_labelled_scenes_is_not_published(
+def test_a_package_that_finds_less_on_labeled_scenes_is_not_published(
     model, trained, squares, tmp_path
 ):
     good, worse, models = trained.folder / "package", tmp_path / "worse", tmp_path / "models"
@@ -146,7 +146,7 @@ def test_labels_need_their_scenes(model, package, tmp_path):
 def test_a_smaller_package(model, tmp_path, make_scene):
     pixels = np.random.default_rng(0).integers(0, 255, (3, 80, 80)).astype(np.uint8)
     scene = make_scene(pixels, names=("red", "green", "blue"))
-    path = export(tmp_path / "m.onnx", {"rows": ["batch", 5, 84]}, form={"rows": centres(1)})
+    path = export(tmp_path / "m.onnx", {"rows": ["batch", 5, 84]}, form={"rows": centers(1)})
     options = ["--from", "swath", "--bands", "red,green,blue", "--classes", "ship"]
     options += ["--set", "score_threshold=0.1"]
     model("init", path, *options, "--scaling", "255", "--out", tmp_path / "m")

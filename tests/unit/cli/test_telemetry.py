@@ -8,7 +8,7 @@ from swath.observability import telemetry
 from tests.helpers import networks
 from tests.helpers.dns_lookups import ROOT, record_dns_lookups
 from tests.helpers.exports import export, ultralytics_notes
-from tests.helpers.labelled import around, dots, write_coco
+from tests.helpers.labeled import around, dots, write_coco
 from tests.helpers.packages import write_package
 from tests.helpers.squares import OPTIONS
 

@@ -48,7 +48,7 @@ class Cloud:
         self.states = States(datetime.now(UTC))
         self.work = Path(work)
         self.settings = StartRunSettings(
-            state_machine_arn=MACHINE, catalogue_uri="", default_model="ships", work_uri=work
+            state_machine_arn=MACHINE, catalog_uri="", default_model="ships", work_uri=work
         )
         self.digest, self.writes = DIGESTS[0], 0xFE
         self.objects, self.events, self.handled = {}, [], set()

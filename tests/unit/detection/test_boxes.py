@@ -40,7 +40,7 @@ def test_shared_areas_are_those_of_shapely(rows, seed):
 
 
 @given(boxes_)
-def test_neighbours_are_all_pairs_that_meet(rows):
+def test_neighbors_are_all_pairs_that_meet(rows):
     boxes = as_boxes(rows)
     expected = {
         (i, j)

@@ -296,7 +296,7 @@ def test_a_box_is_clipped_to_what_its_tile_saw(infer):
         def see(self, _tile):
             raw = np.zeros((5, 2), np.float32)
             raw[:, 0] = (8, 8, 40, 40, 0.9)
-            raw[:, 1] = (30, 8, 4, 4, 0.9)  # its centre is in no pixel of the tile
+            raw[:, 1] = (30, 8, 4, 4, 0.9)  # its center is in no pixel of the tile
             return raw
 
     grid = Grid(width=16, height=10, size=TILE, overlap=0)
@@ -319,7 +319,7 @@ def test_the_model_is_shown_whole_tiles_in_the_scenes_numbers(infer):
     assert inference.tiles.succeeded == 3
 
 
-class Labelling:
+class Labeling:
     """A task that sees nothing and says for each tile what its class is."""
 
     def decode(self, _outputs, tile, _valid):
@@ -327,7 +327,7 @@ class Labelling:
 
 
 def test_labels_are_passed_in_order_before_their_detections(infer, monkeypatch):
-    monkeypatch.setattr(module, "create_task", lambda *_: Labelling())
+    monkeypatch.setattr(module, "create_task", lambda *_: Labeling())
     told = []
     inference = infer(
         FakeScene(grid := many(30), {(TILE, 0): OSError("disk")}),

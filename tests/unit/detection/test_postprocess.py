@@ -59,7 +59,7 @@ def test_boxes_are_moved_to_the_scene_and_clipped_to_the_window():
     assert seen.outline is None
 
 
-def test_what_has_its_centre_in_the_padding_is_dropped():
+def test_what_has_its_center_in_the_padding_is_dropped():
     tile = Grid(width=6, height=16, size=SIZE, overlap=0).tile(0)
 
     seen = decode_detections(rows_of([2, 0, 10, 4, 0.9, 0], [3, 0, 10, 4, 0.8, 0]), boxes(), tile)

@@ -121,7 +121,7 @@ def test_a_segmentation_is_filled(make_scene, tmp_path):
     shown = picture(html).astype(float)
     plain = picture(swath.detect(scene, write_segmenter(tmp_path / "m", mask=False))._repr_html_())
     assert np.array_equal(shown, plain)
-    # Within the lake, away from any outline: grey pixels are tinted by the color of water.
+    # Within the lake, away from any outline: gray pixels are tinted by the color of water.
     lake = shown[24:30, 40:55].mean(axis=(0, 1))
     assert lake[2] > lake[0] + 15
 
@@ -186,7 +186,7 @@ def test_a_large_scene_without_overviews_is_not_read_whole(tmp_path, make_scene,
         assert display.read_thumbnail(scene, ["gray"], side=640) is None
 
 
-def test_invalid_pixels_are_grey(make_scene):
+def test_invalid_pixels_are_gray(make_scene):
     pixels = np.full((1, 200, 300), 5, np.int16)
     pixels[:, :, :150] = -1
     scene = make_scene(pixels, nodata=-1, transform=Affine(10, 0, 500_000, 0, -10, 5_000_000))

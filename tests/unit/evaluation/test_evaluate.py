@@ -17,7 +17,7 @@ from swath.labels.collection import Collection
 from swath.labels.read import read_collection
 from swath.models.package import describe_package
 from tests.helpers import oracles
-from tests.helpers.labelled import HEIGHT, WIDTH, around, collection_of, dots
+from tests.helpers.labeled import HEIGHT, WIDTH, around, collection_of, dots
 from tests.helpers.packages import TILE, for_task, write_package
 
 # In the middle of a tile, on seams, in corners.
@@ -25,7 +25,7 @@ PLACES = [(5, 5), (13, 30), (14, 31), (12, 12), (0, 59), (99, 0), (50, 24), (90,
 
 
 @pytest.fixture
-def labelled(make_scene):
+def labeled(make_scene):
     """A scene of dots at `PLACES`, and a collection of it with the boxes given."""
 
     def make(boxes, places=PLACES, **options):
@@ -38,8 +38,8 @@ def measured(package, collection, out, **options):
     return evaluate(package, collection, out, report=False, **options)
 
 
-def test_perfect(package, labelled, tmp_path):
-    evaluation = measured(package, labelled(around(PLACES)), tmp_path / "out")
+def test_perfect(package, labeled, tmp_path):
+    evaluation = measured(package, labeled(around(PLACES)), tmp_path / "out")
 
     assert {evaluation.metrics[name] for name in ("AP", "AR", "F1", "VOC_AP")} == {1.0}
     assert evaluation.confusion == [[len(PLACES), 0], [0, 0]]
@@ -50,36 +50,36 @@ def test_perfect(package, labelled, tmp_path):
     assert (one.name, one.objects, one.metrics["AP"]) == ("dot", 8, 1.0)
 
 
-def test_shifted(package, labelled, tmp_path):
+def test_shifted(package, labeled, tmp_path):
     boxes = around(PLACES) + np.array([0.5, 0, 0.5, 0])
 
-    evaluation = measured(package, labelled(boxes), tmp_path / "out")
+    evaluation = measured(package, labeled(boxes), tmp_path / "out")
 
     # Half of each box lies over a third of the two together.
     assert evaluation.metrics["AP"] == evaluation.metrics["F1"] == 0
     assert evaluation.confusion == [[0, len(PLACES)], [len(PLACES), 0]]
 
 
-def test_labelled_twice(package, labelled, tmp_path):
+def test_labeled_twice(package, labeled, tmp_path):
     boxes = np.concatenate([around(PLACES), around(PLACES)])
 
-    evaluation = measured(package, labelled(boxes), tmp_path / "out")
+    evaluation = measured(package, labeled(boxes), tmp_path / "out")
 
     assert evaluation.metrics["precision"] == 1
     assert evaluation.metrics["recall"] == 0.5
     assert evaluation.metrics["AP50"] == pytest.approx(51 / 101)
 
 
-def test_nothing_found(package, labelled, tmp_path):
-    evaluation = evaluate(package, labelled(around(PLACES), places=[]), tmp_path / "out")
+def test_nothing_found(package, labeled, tmp_path):
+    evaluation = evaluate(package, labeled(around(PLACES), places=[]), tmp_path / "out")
 
     assert evaluation.metrics["AP"] == evaluation.metrics["best_F1"] == 0
     assert evaluation.metrics["precision"] is None
     assert "The model detected nothing" in (tmp_path / "out" / REPORT_FILE).read_text()
 
 
-def test_nothing_labelled(package, labelled, tmp_path):
-    evaluation = evaluate(package, labelled(around([])), tmp_path / "out")
+def test_nothing_labeled(package, labeled, tmp_path):
+    evaluation = evaluate(package, labeled(around([])), tmp_path / "out")
 
     assert evaluation.metrics["AP"] is None
     assert evaluation.metrics["precision"] == 0
@@ -101,17 +101,17 @@ def test_curves_reach_below_the_packages_own_threshold(package, make_scene, tmp_
     assert evaluation.conditions.score_floor == evaluation.package.reported_from == 0.25
 
 
-def test_the_package_itself_is_left_alone(package, labelled, tmp_path):
+def test_the_package_itself_is_left_alone(package, labeled, tmp_path):
     before = describe_package(package).digest
 
-    evaluation = measured(package, labelled(around(PLACES)), tmp_path / "out")
+    evaluation = measured(package, labeled(around(PLACES)), tmp_path / "out")
 
     assert evaluation.package.digest == describe_package(package).digest == before
     assert [path.name for path in (tmp_path / "out").iterdir()] == [EVALUATION_FILE]
 
 
-def test_what_is_written_can_be_read_again(package, labelled, tmp_path):
-    collection = labelled(around(PLACES))
+def test_what_is_written_can_be_read_again(package, labeled, tmp_path):
+    collection = labeled(around(PLACES))
 
     evaluation = measured(package, collection, tmp_path / "out")
 
@@ -130,8 +130,8 @@ def test_several_scenes_add_up(package, make_scene, tmp_path):
     assert evaluation.metrics["recall"] == evaluation.metrics["precision"] == 0.5
 
 
-def test_progress_is_reported_by_scene(package, labelled, tmp_path):
-    collection, told = labelled(around(PLACES)), []
+def test_progress_is_reported_by_scene(package, labeled, tmp_path):
+    collection, told = labeled(around(PLACES)), []
 
     measured(package, collection, tmp_path / "out", progress=lambda *a: told.append(a))
 
@@ -140,8 +140,8 @@ def test_progress_is_reported_by_scene(package, labelled, tmp_path):
     assert (told[0][1], told[-1][1]) == (0, 40)
 
 
-def test_labels_of_other_classes(package, labelled, tmp_path):
-    collection = labelled(around(PLACES))
+def test_labels_of_other_classes(package, labeled, tmp_path):
+    collection = labeled(around(PLACES))
     others = Collection.from_scenes(collection.scenes, ["ship"])
 
     with pytest.raises(
@@ -151,8 +151,8 @@ def test_labels_of_other_classes(package, labelled, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["Dot", " dot", "DOT", "dot_"])
-def test_classes_that_look_alike(package, labelled, tmp_path, name):
-    collection = labelled(around(PLACES))
+def test_classes_that_look_alike(package, labeled, tmp_path, name):
+    collection = labeled(around(PLACES))
     others = Collection.from_scenes(collection.scenes, [name, "ship"])
 
     with pytest.raises(
@@ -161,15 +161,15 @@ def test_classes_that_look_alike(package, labelled, tmp_path, name):
         measured(package, others, tmp_path / "out")
 
 
-def test_the_name_of_what_is_of_no_class(package, labelled, tmp_path):
-    scenes = labelled(around(PLACES)).scenes
+def test_the_name_of_what_is_of_no_class(package, labeled, tmp_path):
+    scenes = labeled(around(PLACES)).scenes
 
     with pytest.raises(LabelsError, match=r"a class '\(background\)'.*rename the class"):
         measured(package, Collection.from_scenes(scenes, ["dot", "(background)"]), tmp_path / "out")
 
 
-def test_objects_of_a_class_that_the_model_does_not_know(package, labelled, tmp_path):
-    (scene,) = labelled(around(PLACES)).scenes
+def test_objects_of_a_class_that_the_model_does_not_know(package, labeled, tmp_path):
+    (scene,) = labeled(around(PLACES)).scenes
     classes = np.array([0] * 5 + [1] * 3)
     collection = Collection.from_scenes(
         [dataclasses.replace(scene, classes=classes)], ["dot", "ship", "car"]
@@ -183,10 +183,10 @@ def test_objects_of_a_class_that_the_model_does_not_know(package, labelled, tmp_
     assert "the model has no class 'ship', so its 3 objects count as missed" in warning
 
 
-def test_objects_labeled_twice_give_a_warning(package, labelled, tmp_path):
+def test_objects_labeled_twice_give_a_warning(package, labeled, tmp_path):
     boxes = np.concatenate([around(PLACES), around(PLACES[:2])])
 
-    evaluation = measured(package, labelled(boxes), tmp_path / "out")
+    evaluation = measured(package, labeled(boxes), tmp_path / "out")
 
     (warning,) = evaluation.warnings
     assert "scene.tif: 2 objects are labeled twice, such as at (5, 5, 6, 6)" in warning
@@ -221,8 +221,8 @@ def test_a_scene_without_objects_changes_counts_alone(package, make_scene, tmp_p
     assert (first.collection.scenes, second.collection.scenes) == (1, 2)
 
 
-def test_an_object_beyond_cocos_largest_counts(package, labelled, tmp_path):
-    collection = labelled(around(PLACES))
+def test_an_object_beyond_cocos_largest_counts(package, labeled, tmp_path):
+    collection = labeled(around(PLACES))
     (scene,) = collection.scenes
     vast = dataclasses.replace(scene, areas=np.full(len(PLACES), 1.1e10))
 
@@ -231,8 +231,8 @@ def test_an_object_beyond_cocos_largest_counts(package, labelled, tmp_path):
     assert evaluation.metrics["AP"] == evaluation.metrics["AP_large"] == 1
 
 
-def test_a_scene_of_another_size_than_its_labels(package, labelled, tmp_path):
-    (scene,) = labelled(around(PLACES)).scenes
+def test_a_scene_of_another_size_than_its_labels(package, labeled, tmp_path):
+    (scene,) = labeled(around(PLACES)).scenes
     wrong = Collection.from_scenes([dataclasses.replace(scene, width=99)], ["dot"])
 
     with pytest.raises(LabelsError, match="has 100 x 60 px, but its labels state 99 x 60 px"):
@@ -244,12 +244,12 @@ def test_no_scene(package, tmp_path):
         measured(package, Collection.from_scenes([], ["dot"]), tmp_path / "out")
 
 
-def test_classes_of_tiles_are_not_measured(labelled, tmp_path):
+def test_classes_of_tiles_are_not_measured(labeled, tmp_path):
     change = for_task("scene-classification", {"scores": [-1, 2]}, classes=("other", "dot"))
     package = write_package(tmp_path / "model", change, weights=oracles.mean())
 
     with pytest.raises(PackageError, match="bright classifies whole tiles"):
-        measured(package, labelled(around(PLACES)), tmp_path / "out")
+        measured(package, labeled(around(PLACES)), tmp_path / "out")
 
 
 def test_nothing_of_an_earlier_evaluation_is_left_by_one_that_fails(package, make_scene, tmp_path):
@@ -368,8 +368,8 @@ def test_instances_are_compared_by_their_outlines(make_scene, tmp_path):
     assert evaluation.pixels.counts[0] == [(pixels > 0).sum(), 0]
 
 
-def test_outlines_need_outlines(water, labelled, tmp_path):
-    collection = Collection.from_scenes(labelled(around(PLACES)).scenes, ["water"])
+def test_outlines_need_outlines(water, labeled, tmp_path):
+    collection = Collection.from_scenes(labeled(around(PLACES)).scenes, ["water"])
 
     with pytest.raises(LabelsError, match="label the objects with polygons"):
         measured(water, collection, tmp_path / "out")

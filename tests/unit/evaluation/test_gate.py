@@ -14,7 +14,7 @@ from swath.evaluation.assess import (
 )
 from swath.evaluation.evaluate import EVALUATION_FILE, evaluate, metric_names
 from swath.evaluation.gate import GateResult, check_bounds, compare
-from tests.helpers.labelled import around, collection_of, dots
+from tests.helpers.labeled import around, collection_of, dots
 from tests.helpers.packages import write_package
 
 PLACES = [(5, 5), (40, 40), (80, 20)]

@@ -10,7 +10,7 @@ from swath.evaluation import thumbnails
 from swath.evaluation.evaluate import REPORT_FILE, evaluate
 from swath.evaluation.thumbnails import display_bands, draw_window, stretch
 from swath.raster.scene import open_scene
-from tests.helpers.labelled import around, collection_of, dots
+from tests.helpers.labeled import around, collection_of, dots
 
 PLACES = [(5, 5), (40, 40), (80, 20)]
 

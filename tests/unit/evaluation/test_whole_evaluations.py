@@ -1,6 +1,6 @@
 """All figures of objects, drawn hostile and worked out again by loops over each pair.
 
-Drawn are scenes, some without labels or detections; classes that nobody labelled or found; boxes
+Drawn are scenes, some without labels or detections; classes that nobody labeled or found; boxes
 that touch, nest, repeat, have no area, lie outside the scene or cover 1e10 px²; turned boxes, whose
 overlap shapely works out; crowds; stated sizes at COCO's borders; scores with ties. Coordinates are
 whole numbers, so an overlap of exactly a half is common.

@@ -1,8 +1,8 @@
-"""Pixels of whole evaluations, worked out again at the centre of each pixel.
+"""Pixels of whole evaluations, worked out again at the center of each pixel.
 
 Drawn are polygons of three classes, one of them the model's background, that nest, touch, cross
 tiles and windows, have holes and lie over the scene's edge; crowds; pixels without data; and what
-the model says, a class a pixel, one of which nobody labelled.
+the model says, a class a pixel, one of which nobody labeled.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from swath.training.data.class_maps import UNKNOWN_CLASS, ClassMapRasterizer
 from swath.training.data.crop import NO_CLASS
 from tests.helpers import oracles
 from tests.helpers.fuzzing import draws
-from tests.helpers.labelled import HEIGHT, WIDTH, collection_of
+from tests.helpers.labeled import HEIGHT, WIDTH, collection_of
 from tests.helpers.packages import TILE, for_task, write_package
 
 LABELS = ("road", "land", "water")
@@ -65,7 +65,7 @@ def labels(rng):
 
 
 def known_at_each_pixel(objects, background):
-    """(rows, cols): the class of the smallest object at each centre; -1 where only crowds are."""
+    """(rows, cols): the class of the smallest object at each center; -1 where only crowds are."""
     y, x = np.mgrid[:HEIGHT, :WIDTH] + 0.5
     known = np.full((HEIGHT, WIDTH), background)
     inside = [shapely.contains_xy(outline, x, y) for outline in objects.outlines]
@@ -86,11 +86,11 @@ def test_pixels_are_those_of_a_loop_over_them(package, make_scene, tmp_path, mon
     valid = rng.random((HEIGHT, WIDTH)) < rng.choice([0.9, 1.0])
     scene = make_scene(said[None].astype(np.uint8), mask=valid.astype(np.uint8) * 255)
     objects = labels(rng)
-    (labelled,) = collection_of([(scene, objects.outlines)]).scenes
-    labelled = dataclasses.replace(labelled, classes=objects.classes, crowd=objects.crowd)
+    (labeled,) = collection_of([(scene, objects.outlines)]).scenes
+    labeled = dataclasses.replace(labeled, classes=objects.classes, crowd=objects.crowd)
 
     evaluation = evaluate(
-        package, Collection.from_scenes([labelled], LABELS), tmp_path / "out", report=False
+        package, Collection.from_scenes([labeled], LABELS), tmp_path / "out", report=False
     )
 
     known = known_at_each_pixel(objects, LABELS.index("land"))
@@ -121,10 +121,10 @@ def share(part, whole):
 def test_what_is_trained_on_is_what_is_measured_against(make_scene, seed):
     objects = labels(np.random.default_rng(seed))
     scene = make_scene(np.zeros((1, HEIGHT, WIDTH), np.uint8))
-    (labelled,) = collection_of([(scene, objects.outlines)]).scenes
-    labelled = dataclasses.replace(labelled, classes=objects.classes, crowd=objects.crowd)
+    (labeled,) = collection_of([(scene, objects.outlines)]).scenes
+    labeled = dataclasses.replace(labeled, classes=objects.classes, crowd=objects.crowd)
 
-    painted = ClassMapRasterizer(Collection.from_scenes([labelled], LABELS))(
+    painted = ClassMapRasterizer(Collection.from_scenes([labeled], LABELS))(
         0, (0, 0, WIDTH, HEIGHT)
     ).astype(int)
 

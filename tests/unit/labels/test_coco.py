@@ -199,10 +199,10 @@ def test_labels_of_a_scene_of_another_size_are_refused(read):
 
 
 def test_scenes_of_other_bands_are_refused(read, make_scene):
-    make_scene(np.zeros((3, 40, 60), np.uint8), name="colour.tif")
+    make_scene(np.zeros((3, 40, 60), np.uint8), name="color.tif")
 
-    with pytest.raises(LabelsError, match=r"colour\.tif has 3 bands and .*port\.tif 1; give"):
-        read(images=[("port.tif", 60, 40), ("colour.tif", 60, 40)])
+    with pytest.raises(LabelsError, match=r"color\.tif has 3 bands and .*port\.tif 1; give"):
+        read(images=[("port.tif", 60, 40), ("color.tif", 60, 40)])
 
 
 def test_scenes_of_other_bands_go_together_where_all_are_named(read, make_scene):

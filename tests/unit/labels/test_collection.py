@@ -6,13 +6,13 @@ import shapely
 
 from swath.errors import LabelsError
 from swath.labels.collection import Collection
-from tests.helpers.label_files import collection, labelled
+from tests.helpers.label_files import collection, labeled
 
 BOXES = [[1, 2, 3, 4], [5, 6, 9, 9]]
 
 
 def test_parts_of_a_collection_are_named():
-    whole = collection(*(labelled(uri, 9, 9) for uri in ("a/x.tif", "b/y.tif", "b/x.tif")))
+    whole = collection(*(labeled(uri, 9, 9) for uri in ("a/x.tif", "b/y.tif", "b/x.tif")))
 
     part, rest = whole.subset(["b/x.tif", "y.tif"]), whole.without(["y.tif"])
 
@@ -25,7 +25,7 @@ def test_parts_of_a_collection_are_named():
 
 
 def test_a_digest_does_not_depend_on_folder_or_order():
-    first, second = labelled("a/x.tif", 9, 9, BOXES), labelled("a/y.tif", 9, 9)
+    first, second = labeled("a/x.tif", 9, 9, BOXES), labeled("a/y.tif", 9, 9)
     here = collection(first, second)
     there = collection(dataclasses.replace(second, uri="s3://b/y.tif"), first)
 
@@ -48,7 +48,7 @@ def test_a_digest_does_not_depend_on_folder_or_order():
     ids=lambda change: next(iter(change)),
 )
 def test_a_digest_depends_on_everything_else(change):
-    scene = labelled("x.tif", 9, 9, BOXES)
+    scene = labeled("x.tif", 9, 9, BOXES)
 
     changed = collection(dataclasses.replace(scene, **change), classes=("a", "b"))
 
@@ -56,7 +56,7 @@ def test_a_digest_depends_on_everything_else(change):
 
 
 def test_a_digest_depends_on_the_classes():
-    scene = labelled("x.tif", 9, 9, BOXES)
+    scene = labeled("x.tif", 9, 9, BOXES)
 
     assert (
         Collection.from_scenes([scene], ["a"]).digest

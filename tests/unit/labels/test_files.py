@@ -1,4 +1,4 @@
-"""Folders of labelled scenes on S3, on a day when S3 fails."""
+"""Folders of labeled scenes on S3, on a day when S3 fails."""
 
 from io import BytesIO
 

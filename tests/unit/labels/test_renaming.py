@@ -6,7 +6,7 @@ import pytest
 from swath.errors import InputError, LabelsError
 from swath.labels.read import read_collection
 from swath.labels.renaming import parse_class_map
-from tests.helpers.labelled import around, dots, write_coco
+from tests.helpers.labeled import around, dots, write_coco
 
 PLACES = [(5, 5), (40, 40), (80, 20)]
 CLASSES = ("vessel", "boat", "buoy")

@@ -4,14 +4,14 @@ from hypothesis import strategies as st
 
 from swath.errors import LabelsError
 from swath.labels.splits import folds
-from tests.helpers.label_files import collection, labelled
+from tests.helpers.label_files import collection, labeled
 
 BOX = [0, 0, 1, 1]
 
 
 def of_counts(counts):
     return collection(
-        *(labelled(f"{number}.tif", 9, 9, [BOX] * count) for number, count in enumerate(counts))
+        *(labeled(f"{number}.tif", 9, 9, [BOX] * count) for number, count in enumerate(counts))
     )
 
 

@@ -63,7 +63,7 @@ def test_what_detr_leaves_out():
 
     assert answer.outputs == ("logits", "boxes")
     assert (answer.activation, answer.box_format) == ("softmax", "cxcywh")
-    assert answer.box_units == "normalised"
+    assert answer.box_units == "normalized"
 
 
 def test_label_maps_need_no_threshold():

@@ -16,7 +16,7 @@ from swath.models.scaling import MinMax, Scale, ZScore
 from swath.packaging.init_package import InitOptions, init_package
 from swath.packaging.sample_tiles import noise
 from swath.packaging.value_scaling import parse_scaling
-from tests.helpers.exports import SIZE, centres, checkpoint, corners, export, ultralytics_notes
+from tests.helpers.exports import SIZE, centers, checkpoint, corners, export, ultralytics_notes
 from tests.helpers.packages import description as build_item
 
 ROWS = 84
@@ -44,7 +44,7 @@ def test_what_a_killed_process_left_beside_it_goes(init, tmp_path):
     path = export(
         tmp_path / "yolo.onnx",
         {"output0": ["batch", 6, ROWS]},
-        form={"output0": centres(2)},
+        form={"output0": centers(2)},
         metadata=ultralytics_notes("detect", ["ship", "buoy"]),
     )
 
@@ -61,7 +61,7 @@ def test_ultralytics_detector(init, tmp_path):
     path = export(
         tmp_path / "yolo.onnx",
         {"output0": ["batch", 6, ROWS]},
-        form={"output0": centres(2)},
+        form={"output0": centers(2)},
         metadata=ultralytics_notes("detect", ["ship", "buoy"]),
     )
 
@@ -87,23 +87,23 @@ def test_ultralytics_detector(init, tmp_path):
 @pytest.mark.parametrize(
     ("task", "shape", "form", "expected"),
     [
-        ("obb", [7, ROWS], centres(3), ("oriented-detection", "rows", "cxcywhr", "last", "nms")),
+        ("obb", [7, ROWS], centers(3), ("oriented-detection", "rows", "cxcywhr", "last", "nms")),
         (
             "detect",
             [300, 6],
             corners(label=1),
-            ("detection", "labelled", "xyxy", "after_box", "none"),
+            ("detection", "labeled", "xyxy", "after_box", "none"),
         ),
         (
             "obb",
             [300, 7],
             (np.array([64, 64, 20, 20, 1, 0, 1]), np.array([0, 0, 0, 0, 0, 1, 0])),
-            ("oriented-detection", "labelled", "cxcywhr", "last", "none"),
+            ("oriented-detection", "labeled", "cxcywhr", "last", "none"),
         ),
         (
             "detect",
             [ROWS, 7],
-            centres(3, last=True),
+            centers(3, last=True),
             ("detection", "objectness", "cxcywh", "after_box", "nms"),
         ),
     ],
@@ -132,14 +132,14 @@ def test_ultralytics_rt_detr(init, tmp_path):
     made = init(path, "ultralytics")
 
     found = facts(made, "head", "box_units", "output_layout")
-    assert found == ("rows", "normalised", "channels_last")
+    assert found == ("rows", "normalized", "channels_last")
 
 
 def test_ultralytics_segmenter(init, tmp_path):
     path = export(
         tmp_path / "seg.onnx",
         {"output0": ["batch", 37, ROWS], "output1": ["batch", 32, 16, 16]},
-        form={"output0": centres(33)},
+        form={"output0": centers(33)},
         metadata=ultralytics_notes("segment", ["ship"]),
     )
 
@@ -248,7 +248,7 @@ def test_transformers_detr(init, tmp_path, classes, activation, order):
         "detr",
         activation,
         "cxcywh",
-        "normalised",
+        "normalized",
     )
     assert made.outputs == tuple({"pred_boxes": "boxes"}.get(name, name) for name in order)
 

@@ -41,8 +41,8 @@ def test_half_precision_finds_what_the_original_finds(busan, tmp_path):
     made = load_package(tmp_path / "half")
     assert made.description.name == "ships-float16"
     noted = json.loads((tmp_path / "half" / "mlm.json").read_text())["properties"]
-    assert noted["swath:optimised"]["from"] == load_package(SHIPS).digest
-    assert noted["swath:optimised"]["agreement"] == round(found.agreement.share, 4)
+    assert noted["swath:optimized"]["from"] == load_package(SHIPS).digest
+    assert noted["swath:optimized"]["agreement"] == round(found.agreement.share, 4)
 
 
 def test_eight_bits_are_calibrated_on_scenes(busan, tmp_path):

@@ -63,7 +63,7 @@ def rows(draw, classes):
         "box_format": draw(st.sampled_from(["xyxy", "xywh", "cxcywh"])),
         "output_layout": "channels_last" if last else "channels_first",
         "score_activation": draw(st.sampled_from(HEAD_ACTIVATIONS["rows"])),
-        "box_units": draw(st.sampled_from(["px", "normalised"])),
+        "box_units": draw(st.sampled_from(["px", "normalized"])),
         "fill_value": draw(numbers),
     }
     return options, PackageOutput(name="out", shape=shape, axes=("batch", "a", "b"))
@@ -157,18 +157,16 @@ def test_outputs_beside_the_task_are_passed_over(folder):
 
 
 def test_classes_that_count_from_one_say_so(folder):
-    labelled = PackageOutput(
-        name="pred", shape=(-1, 300, 6), axes=("batch", "candidate", "channel")
-    )
+    labeled = PackageOutput(name="pred", shape=(-1, 300, 6), axes=("batch", "candidate", "channel"))
     options = {
         "score_threshold": 0.25,
         "box_format": "xyxy",
-        "head": "labelled",
+        "head": "labeled",
         "first_label": 1,
         "output_layout": "channels_last",
     }
     write_description(
-        folder, dataclasses.replace(SPEC, outputs=(labelled,), hyperparameters=options)
+        folder, dataclasses.replace(SPEC, outputs=(labeled,), hyperparameters=options)
     )
 
     output = json.loads((folder / "mlm.json").read_text())["properties"]["mlm:output"][0]

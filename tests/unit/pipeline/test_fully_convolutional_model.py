@@ -67,7 +67,7 @@ def tiled(scene, out, model=SHIPS):
 
 
 def truth_of(folder, name):
-    """The labelled boxes of a scene."""
+    """The labeled boxes of a scene."""
     for split in ("val.json", "train.json"):
         labels = json.loads((folder / split).read_text())
         for image in labels["images"]:

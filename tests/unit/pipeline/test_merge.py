@@ -190,8 +190,8 @@ def test_rows_are_ordered_and_say_where_they_come_from(make_plan, make_scene):
     assert [row["tile"] for row in rows] == sorted(row["tile"] for row in rows)
     grid = plan_of(plan_uri).grid
     for row in rows:
-        centre = (row["x_min"] + row["x_max"]) / 2, (row["y_min"] + row["y_max"]) / 2
-        assert row["tile"] == grid.owner(*centre)
+        center = (row["x_min"] + row["x_max"]) / 2, (row["y_min"] + row["y_max"]) / 2
+        assert row["tile"] == grid.owner(*center)
         assert (row["class"], row["scene"], row["model"]) == ("dot", scene, "bright")
         assert row["run_id"] == plan_of(plan_uri).run_id
 
@@ -554,7 +554,7 @@ def test_each_shards_file_is_fetched_once_and_only_if_it_holds_anything(
     assert 0 < len(wanted) < 2 * len(receipts)
 
 
-def test_what_is_centred_where_no_shard_is_comes_last(make_plan, make_scene):
+def test_what_is_centered_where_no_shard_is_comes_last(make_plan, make_scene):
     """A frame around a hole without a valid pixel: no tile there is in any shard."""
     pixels = scene_of([(10, 10, 140, 80)])
     pixels[0, 14:76, 14:136] = 255

@@ -155,8 +155,8 @@ def test_the_bbox_is_that_of_the_scene_wherever_it_is(kind, request_, merged, tm
     )
     item = pystac.Item.from_file(summary.item_uri)
     (west, south, east, north), outline = item.bbox, shapely.geometry.shape(item.geometry)
-    centre = np.arange(0.5, SIDE)
-    lon, lat = scene.georeferencer.to_lonlat(centre, centre[:, None])
+    center = np.arange(0.5, SIDE)
+    lon, lat = scene.georeferencer.to_lonlat(center, center[:, None])
     there = np.isfinite(lon)
     lon, lat = lon[there], lat[there]
 

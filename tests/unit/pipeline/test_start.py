@@ -18,7 +18,7 @@ from swath.settings import StartRunSettings
 from tests.helpers.state_machine import MACHINE, States
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
-CATALOGUE = {"ships": ModelRef(name="ships", uri="s3://models/ships.tar.gz", digest="d")}
+CATALOG = {"ships": ModelRef(name="ships", uri="s3://models/ships.tar.gz", digest="d")}
 
 
 class Bucket:
@@ -27,9 +27,9 @@ class Bucket:
     def __init__(self, work):
         self.states = States(NOON)
         self.writes = 0x617F08299329D189
-        self.catalog = CATALOGUE
+        self.catalog = CATALOG
         self.settings = StartRunSettings(
-            state_machine_arn=MACHINE, catalogue_uri="", default_model="ships", work_uri=work
+            state_machine_arn=MACHINE, catalog_uri="", default_model="ships", work_uri=work
         )
 
     def wait(self, seconds):
@@ -77,7 +77,7 @@ def test_a_drop_starts_an_execution_named_after_its_run(bucket):
     assert request.run_id == summary.run_id
     assert request.scene.uri == "s3://scenes/incoming/x.tif"
     assert request.scene.etag == "a"
-    assert request.model == CATALOGUE["ships"]
+    assert request.model == CATALOG["ships"]
 
 
 def test_a_run_has_the_options_of_the_deployment(bucket):
@@ -320,7 +320,7 @@ def test_a_package_that_was_deployed_anew_runs_with_the_next_drop_and_no_old_eve
 
     assert bucket.handle(event).outcome == "duplicate"
     second = bucket.handle(bucket.drop())
-    bucket.catalog = CATALOGUE
+    bucket.catalog = CATALOG
     third = bucket.handle(bucket.drop())
 
     assert second.outcome == third.outcome == "started"

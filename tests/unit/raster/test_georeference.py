@@ -112,7 +112,7 @@ class TestToLonLat:
         np.testing.assert_allclose(lon, [170, 179.5, -179.5, -175])
 
     def test_a_global_grid_that_sticks_out_over_the_poles(self):
-        """As grids do whose first pixel has its centre on the pole."""
+        """As grids do whose first pixel has its center on the pole."""
         grid = georeferencer(
             crs=LON_LAT, transform=Affine(1, 0, -180, 0, -1, 90.5), width=360, height=181
         )

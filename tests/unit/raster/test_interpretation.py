@@ -18,7 +18,7 @@ from swath.sagemaker.server.images import open_image
 from swath.training.data.statistics import compute_band_statistics
 from swath.training.inputs import default_bands
 from tests.helpers.fuzzing import draws
-from tests.helpers.label_files import collection, labelled
+from tests.helpers.label_files import collection, labeled
 from tests.helpers.tiffs import (
     COLOR_TABLE,
     EXTRA,
@@ -117,7 +117,7 @@ class TestColors:
     def test_training_takes_bands_by_the_same_rule(self, tmp_path):
         tags = PLACED | metadata(*colored(["Blue", "Green", "Red"]))
         pixels = np.stack([np.full((6, 8), value, "uint8") for value in (1, 2, 3)])
-        found = collection(labelled(write_tiff(tmp_path / "s.tif", (pixels, tags)), 8, 6))
+        found = collection(labeled(write_tiff(tmp_path / "s.tif", (pixels, tags)), 8, 6))
 
         means = [band.mean for band in compute_band_statistics(found, ["B04", "B03", "B02"])]
 
@@ -241,7 +241,7 @@ class TestPictures:
             assert (~valid).sum() == 1
             assert not valid[1, 2]
 
-    def test_a_grey_one_is_no_rgb(self, tmp_path):
+    def test_a_gray_one_is_no_rgb(self, tmp_path):
         path = self.saved(tmp_path, Image.new("LA", (6, 5), (3, 255)))
 
         with open_image(path, "png", _admit) as image:

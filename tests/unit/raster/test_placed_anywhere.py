@@ -29,8 +29,8 @@ def check(shape):
     assert all(part.exterior.is_ccw for part in shapely.get_parts(shape))
 
 
-def centres(scene, georeferencer, step=1):
-    """Centres of pixels in px, and their lon and lat; without those that are nowhere."""
+def centers(scene, georeferencer, step=1):
+    """Centers of pixels in px, and their lon and lat; without those that are nowhere."""
     x, y = (part.ravel() for part in np.meshgrid(*2 * [np.arange(step / 2, SIDE, step)]))
     lon, lat = georeferencer.to_lonlat(x, y)
     there = np.isfinite(lon)
@@ -57,7 +57,7 @@ shapes = st.tuples(
 @given(box=shapes)
 def test_a_box_holds_its_pixels_and_no_others(placed, box):
     scene, georeferencer = placed
-    x, y, lon, lat = centres(scene, georeferencer)
+    x, y, lon, lat = centers(scene, georeferencer)
     x0, y0, x1, y1 = box
     inside = (x0 < x) & (x < x1) & (y0 < y) & (y < y1)
 
@@ -88,7 +88,7 @@ def test_an_outline_with_holes_holds_its_pixels_and_no_others(placed, box, holes
     if not parts:
         return
     whole = shapely.multipolygons(parts)
-    x, y, lon, lat = centres(scene, georeferencer)
+    x, y, lon, lat = centers(scene, georeferencer)
     inside = shapely.contains_xy(whole, x, y)
 
     (shape,) = georeferencer.to_polygons(None, np.array([whole], object)).to_shapely()
@@ -117,7 +117,7 @@ def _agree(georeferencer, found, expected, x, y):
 
 def test_the_outline_of_the_scene_holds_its_pixels(placed):
     scene, georeferencer = placed
-    x, y, lon, lat = centres(scene, georeferencer)
+    x, y, lon, lat = centers(scene, georeferencer)
 
     outline = footprint(scene, georeferencer)
 
@@ -128,7 +128,7 @@ def test_the_outline_of_the_scene_holds_its_pixels(placed):
 def test_areas_are_those_on_the_ellipsoid(placed):
     """Of all pixels together and of the outline, in an equal-area projection of the Earth."""
     scene, georeferencer = placed
-    x, y, _, _ = centres(scene, georeferencer)
+    x, y, _, _ = centers(scene, georeferencer)
     pixels = georeferencer.to_polygons(
         np.stack([x - 0.5, y - 0.5, x + 0.5, y + 0.5], axis=1)
     ).to_shapely()

@@ -60,7 +60,7 @@ def test_every_pixel_is_in_a_tile(grid):
 
 
 @given(grids())
-def test_neighbours_overlap_by_at_least_the_overlap(grid):
+def test_neighbors_overlap_by_at_least_the_overlap(grid):
     starts = grid.windows(np.arange(grid.columns))[:, 0]
 
     assert (starts[:-1] + grid.size - starts[1:] >= grid.overlap).all()

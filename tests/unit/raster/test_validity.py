@@ -26,7 +26,7 @@ from swath.sagemaker.server.images import open_image
 from swath.training.data.sampler import CropSampler
 from swath.training.data.statistics import compute_band_statistics
 from tests.helpers.fuzzing import draws
-from tests.helpers.label_files import collection, labelled
+from tests.helpers.label_files import collection, labeled
 from tests.helpers.packages import write_package
 from tests.helpers.rasters import NORTH_UP, UTM
 from tests.helpers.tiffs import (
@@ -210,7 +210,7 @@ def test_every_reader_takes_the_same_numbers_for_valid(tmp_path_factory, data):
 
 
 def check_training(drawn, names, pixels, shown, pixelwise):
-    found = collection(labelled(drawn.path, COLS, ROWS))
+    found = collection(labeled(drawn.path, COLS, ROWS))
     crop = CropSampler(found, names, ROWS, seed=0, positives=0).crop_at(0, 0, 0)
     square = np.s_[..., :ROWS, :ROWS]
     np.testing.assert_array_equal(crop.valid, pixelwise[square])

@@ -9,7 +9,7 @@ from swath.training.inputs import TrainInputs, balanced_weights, default_bands
 from tests.helpers.squares import collection, options
 
 
-def labelled(uri, classes):
+def labeled(uri, classes):
     count = len(classes)
     return LabeledScene(
         uri=uri,
@@ -53,7 +53,7 @@ def test_bands_are_scaled_by_their_statistics(squares, kind, band, wanted):
 def test_by_default_all_bands_of_the_first_scene_are_taken(make_scene, names, profile, wanted):
     uri = make_scene(np.zeros((4, 9, 9), np.uint8), names=names, **profile)
 
-    assert default_bands(Collection.from_scenes([labelled(uri, [0])], ["a"])) == wanted
+    assert default_bands(Collection.from_scenes([labeled(uri, [0])], ["a"])) == wanted
 
 
 def test_a_collection_without_scenes_has_no_bands():
@@ -62,7 +62,7 @@ def test_a_collection_without_scenes_has_no_bands():
 
 
 def test_rare_classes_weigh_more_and_the_mean_over_objects_is_one():
-    data = Collection.from_scenes([labelled("x.tif", [0] * 16 + [1] * 4)], ["a", "b", "none"])
+    data = Collection.from_scenes([labeled("x.tif", [0] * 16 + [1] * 4)], ["a", "b", "none"])
     common, rare, none = balanced_weights(data)
 
     assert rare == pytest.approx(2 * common)

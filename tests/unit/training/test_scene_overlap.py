@@ -7,7 +7,7 @@ import pytest
 from rasterio import Affine
 
 from swath.training.scene_overlap import describe_scene_overlap
-from tests.helpers.labelled import HEIGHT, WIDTH, collection_of
+from tests.helpers.labeled import HEIGHT, WIDTH, collection_of
 from tests.helpers.squares import collection, options
 
 

@@ -81,7 +81,7 @@ def to_candidates(
     numbers = numbers.astype(np.float64)
     if not np.isfinite(numbers).all():
         raise ModelOutputError("the model returned a box with an infinite side")
-    if output_spec.box_units == "normalised":
+    if output_spec.box_units == "normalized":
         numbers[:, : 4 if output_spec.box_format == "cxcywhr" else None] *= size
     box, outline, has_area = _to_boxes_and_outlines(numbers, output_spec)
     score, label = scored.score.astype(np.float32), scored.label.astype(np.int16)

@@ -1,7 +1,7 @@
 """Decode one output with a row of numbers for each candidate, as YOLO models return it.
 
 A row is a box, followed by what the head defines: one score per class (`rows`), an objectness and
-one score per class (`objectness`), or a score and a class (`labelled`, for models that include
+one score per class (`objectness`), or a score and a class (`labeled`, for models that include
 NMS).
 """
 
@@ -33,7 +33,7 @@ def decode(outputs: Outputs, output_spec: OutputSpec, size: int) -> Candidates:
     extra = {
         "rows": len(output_spec.classes),
         "objectness": 1 + len(output_spec.classes),
-        "labelled": 2,
+        "labeled": 2,
     }
     channels = to_channels_first(
         outputs, output_spec, BOX_COLUMNS[output_spec.box_format] + extra[output_spec.head]
@@ -42,7 +42,7 @@ def decode(outputs: Outputs, output_spec: OutputSpec, size: int) -> Candidates:
     select = {
         "rows": select_best_class,
         "objectness": _select_with_objectness,
-        "labelled": _select_labeled_rows,
+        "labeled": _select_labeled_rows,
     }[output_spec.head]
     scored = select(rest, output_spec)
     return to_candidates(numbers[:, scored.row].T, scored, output_spec, size)

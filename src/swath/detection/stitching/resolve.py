@@ -24,7 +24,7 @@ def resolve_groups(views: TileViews, group: Ints) -> tuple[Ints, Ints]:
     # Without an owner's view, each tile must have assigned the object to a tile of the group.
     uncovered = has_owner | ~_group_has(group, ~_owner_has_view(views, group))
     unchanged, has_whole_view = [], _group_has(group, owned & ~is_truncated)
-    while len(best := _best_of_group(views, group, uncovered & owned & ~is_truncated)):
+    while len(best := _best_in_group(views, group, uncovered & owned & ~is_truncated)):
         unchanged.append(best)
         uncovered &= ~_covered(views, group, best)
     joined = (
@@ -33,7 +33,7 @@ def resolve_groups(views: TileViews, group: Ints) -> tuple[Ints, Ints]:
         & (_group_has(group, uncovered & is_truncated & owned) | ~has_whole_view)
     )
     unowned = uncovered & ~has_whole_view & ~_group_has(group, joined)
-    unchanged.append(_best_of_group(views, group, unowned))
+    unchanged.append(_best_in_group(views, group, unowned))
     return np.concatenate(unchanged), np.flatnonzero(joined)
 
 
@@ -72,7 +72,7 @@ def _owner_has_view(views: TileViews, group: Ints) -> Mask:
     return has_view
 
 
-def _best_of_group(views: TileViews, group: Ints, member: Mask) -> Ints:
+def _best_in_group(views: TileViews, group: Ints, member: Mask) -> Ints:
     """Return the best member of the mask in each group that has any; of equals, the first."""
     rows = np.flatnonzero(member)
     rows = rows[np.lexsort((-views.detections.score[rows], group[rows]))]

@@ -52,8 +52,8 @@ _WORDS: dict[str, Role] = {
     "valid": "count",
     "count": "count",
 }
-_FORMATS: dict[BoxFormat, str] = {"xyxy": "two corners", "cxcywh": "a centre and sides"}
-_UNITS: dict[BoxUnits, str] = {"px": "in px", "normalised": "in shares of the tile"}
+_FORMATS: dict[BoxFormat, str] = {"xyxy": "two corners", "cxcywh": "a center and sides"}
+_UNITS: dict[BoxUnits, str] = {"px": "in px", "normalized": "in shares of the tile"}
 
 
 def role_by_name(name: str) -> Role | None:

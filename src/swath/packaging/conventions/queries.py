@@ -33,8 +33,8 @@ _AXES = 3
 _BOX = 4
 _LOGITS, _BOXES = ("batch", "query", "class"), ("batch", "query", "coordinate")
 _NAMED = {"logits": "logits", "scores": "logits", "pred_boxes": "boxes", "boxes": "boxes"}
-_FORMATS: dict[BoxFormat, str] = {"cxcywh": "a centre and sides", "xyxy": "two corners"}
-_UNITS: dict[BoxUnits, str] = {"normalised": "in shares of the tile", "px": "in px"}
+_FORMATS: dict[BoxFormat, str] = {"cxcywh": "a center and sides", "xyxy": "two corners"}
+_UNITS: dict[BoxUnits, str] = {"normalized": "in shares of the tile", "px": "in px"}
 _ACTIVATIONS: dict[Activation, str] = {
     "none": "scores from 0 to 1",
     "sigmoid": "logits for a sigmoid",
@@ -111,7 +111,7 @@ def _reading(
         "box_format": box_format,
         "box_units": units,
     }
-    convention = nms_free and box_format == "cxcywh" and units == "normalised"
+    convention = nms_free and box_format == "cxcywh" and units == "normalized"
     axes = {scores: ("logits", _LOGITS), boxes: ("boxes", _BOXES)}
     return Interpretation(
         description=f"{exported.outputs[boxes].name} as boxes by {_FORMATS[box_format]} "

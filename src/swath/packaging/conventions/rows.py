@@ -1,7 +1,7 @@
 """Interpret one output that holds a row of numbers for each candidate.
 
 A row is a box, followed by one of three forms: one score per class (`rows`); an objectness and one
-score per class (`objectness`); or a score and a class number (`labelled`). Six numbers per row may
+score per class (`objectness`); or a score and a class number (`labeled`). Six numbers per row may
 be any of the three.
 """
 
@@ -45,15 +45,15 @@ _AXES: dict[OutputLayout, tuple[str, ...]] = {
     "channels_last": ("batch", "candidate", "channel"),
 }
 _FORMATS: dict[BoxFormat, str] = {
-    "cxcywh": "a box by its centre and sides",
+    "cxcywh": "a box by its center and sides",
     "xyxy": "a box by two corners",
     "cxcywhr": "an oriented box",
 }
-_UNITS: dict[BoxUnits, str] = {"px": "in px", "normalised": "in shares of the tile"}
+_UNITS: dict[BoxUnits, str] = {"px": "in px", "normalized": "in shares of the tile"}
 _HEADS: dict[HeadName, str] = {
     "rows": "a score a class",
     "objectness": "an objectness and a score a class",
-    "labelled": "a score and the number of a class",
+    "labeled": "a score and the number of a class",
 }
 _MAX_QUERIES = 1000
 """Maximum number of candidates of a network of queries; networks with more have grids and need
@@ -124,7 +124,7 @@ def _row_formats(
     declared: DeclaredRows,
     activation: Activation,
 ) -> Iterator[_RowFormat]:
-    heads: tuple[HeadName, ...] = ("rows", "objectness", "labelled")
+    heads: tuple[HeadName, ...] = ("rows", "objectness", "labeled")
     if activation != "none":
         heads = heads[:2]
     _, *lengths = exported.outputs[index].shape
@@ -134,9 +134,9 @@ def _row_formats(
         oriented = box_format == "cxcywhr"
         if declared.task == ("detect" if oriented else "obb"):
             continue
-        if oriented and (head == "objectness" or units == "normalised"):
+        if oriented and (head == "objectness" or units == "normalized"):
             continue
-        further = {"rows": len(names), "objectness": 1 + len(names), "labelled": 2}[head]
+        further = {"rows": len(names), "objectness": 1 + len(names), "labeled": 2}[head]
         if channels == BOX_COLUMNS[box_format] + further:
             yield _RowFormat(head, layout, box_format, units, activation)
 
@@ -200,7 +200,7 @@ def _assess(
     box, rest = rows[:, :columns], rows[:, columns:]
     if row_format.box_format == "cxcywhr":  # the angle is the last of all channels
         box, rest = rows[:, [0, 1, 2, 3, -1]], rows[:, columns - 1 : -1]
-    if row_format.head != "labelled":
+    if row_format.head != "labeled":
         assessment = assess_scores(rest, row_format.activation)
         if row_format.head == "objectness" and len(rest) and not rest[:, 1:].any():
             assessment = assessment & Assessment("all classes score 0 beside an objectness")
@@ -231,7 +231,7 @@ def _is_declared(
     """Return whether metadata declare the form, or without metadata, the candidate count does."""
     if declared.head or declared.box_format:
         return row_format.fits(declared)
-    if row_format.box_format == "xyxy" and row_format.head != "labelled":
+    if row_format.box_format == "xyxy" and row_format.head != "labeled":
         return False
     if assess_boxes(rows, "xyxy", row_format.units, size).is_conclusive:
         return False
@@ -252,14 +252,14 @@ def _hyperparameters(row_format: _RowFormat, count: int, size: int) -> dict[str,
         settings["head"] = row_format.head
     if row_format.layout == "channels_last":
         settings["output_layout"] = row_format.layout
-    if row_format.units == "normalised":
+    if row_format.units == "normalized":
         settings["box_units"] = row_format.units
     if row_format.box_format == "cxcywhr":
         settings["angle"] = "last"
     if row_format.activation != "none":
         settings["score_activation"] = row_format.activation
-    queries = row_format.units == "normalised" and row_format.layout == "channels_last"
+    queries = row_format.units == "normalized" and row_format.layout == "channels_last"
     queries = queries and count <= _MAX_QUERIES and count not in grid_candidate_counts(size)[1]
-    if row_format.head == "labelled" or (row_format.head == "rows" and queries):
+    if row_format.head == "labeled" or (row_format.head == "rows" and queries):
         settings["merge"] = {"strategy": "none"}
     return settings

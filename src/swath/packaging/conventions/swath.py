@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _BOX, _ROWS, _PIXELS = 4, 3, 4
 _OPTIONS = {"score_threshold": 0.1, "iou_threshold": 0.3}
-_ROWS_OF_SWATH = DeclaredRows(task="detect", head="rows", box_format="cxcywh", box_units="px")
+_SWATH_ROWS = DeclaredRows(task="detect", head="rows", box_format="cxcywh", box_units="px")
 
 
 def infer_outputs(
@@ -54,7 +54,7 @@ def infer_outputs(
             f"{exported.path} returns {describe_shapes(exported)}; swath's detector gives (batch, "
             f"{_BOX + len(names)}, candidates) for {len(names)} classes"
         )
-    interpretations = row_interpretations(exported, 0, names, _ROWS_OF_SWATH)
+    interpretations = row_interpretations(exported, 0, names, _SWATH_ROWS)
     inferred = choose_interpretation(
         exported.path, describe_shapes(exported), interpretations, given
     )

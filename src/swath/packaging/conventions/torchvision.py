@@ -65,6 +65,6 @@ def _detector(
         choose_interpretation(exported.path, describe_shapes(exported), interpretations, given),
         scaling=(Scale(value=255.0),),
         assumed=(
-            "pixels are divided by 255: torchvision's detectors take 0 to 1 and normalise inside",
+            "pixels are divided by 255: torchvision's detectors take 0 to 1 and normalize inside",
         ),
     )

@@ -124,10 +124,10 @@ def _declared(exported: ExportedNetwork, task: str | None) -> DeclaredRows:
     end_to_end = _literal(notes.get("end2end", ""))
     has_nms = end_to_end is True or _argument(notes, "nms") is True
     if "RTDETR" in notes.get("head", "") or "rtdetr" in exporter_text or "rt-detr" in exporter_text:
-        return DeclaredRows(task=task, box_format="cxcywh", box_units="normalised")
+        return DeclaredRows(task=task, box_format="cxcywh", box_units="normalized")
     if has_nms:
         return DeclaredRows(
-            task=task, head="labelled", box_format=oriented or "xyxy", box_units="px"
+            task=task, head="labeled", box_format=oriented or "xyxy", box_units="px"
         )
     if end_to_end is False or notes.get("head"):
         return DeclaredRows(task=task, head="rows", box_format=oriented or "cxcywh", box_units="px")

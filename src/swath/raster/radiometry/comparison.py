@@ -38,16 +38,16 @@ _MIN_DEVIATION = 0.02
 """Smallest standard deviation of a relation that is assumed for the training scenes."""
 _LINEAR_SHARE = 0.05
 """Share of a band's range below which differences count linearly, and above it by their ratio."""
-_MARGIN, _MARGIN_OF_ONE = 0.5, 0.6
+_MARGIN, _SINGLE_SCENE_MARGIN = 0.5, 0.6
 """Largest distance of a percentile from the range of those of training.
 
-It is the sum of `_MARGIN` times that range and `_MARGIN_OF_ONE` / √n, the logarithm of a ratio, for
-n training scenes.
+It is the sum of `_MARGIN` times that range and `_SINGLE_SCENE_MARGIN` / √n, the logarithm of a
+ratio, for n training scenes.
 """
-_MIN_GAIN, _MIN_GAIN_OF_FEW, _MIN_MANY_SCENES = 0.9, 0.5, 5
+_MIN_GAIN, _SMALL_SET_MIN_GAIN, _MIN_MANY_SCENES = 0.9, 0.5, 5
 """Distance after an exchange of bands, as a share of that before, below which it counts as better.
 
-The distance is squared, and is that to the nearest training scene. `_MIN_GAIN_OF_FEW` applies to
+The distance is squared, and is that to the nearest training scene. `_SMALL_SET_MIN_GAIN` applies to
 fewer than `_MIN_MANY_SCENES` training scenes.
 """
 _MAX_DISTANCE = 3.0
@@ -85,7 +85,7 @@ class TrainingStatistics(msgspec.Struct, frozen=True, kw_only=True):
             scenes=len(profiles),
             low=percentiles.min(axis=0).tolist(),
             high=percentiles.max(axis=0).tolist(),
-            profiles=_select_most_different(profiles),
+            profiles=_select_distinct(profiles),
         )
 
     def is_complete_for(self, bands: int) -> bool:
@@ -156,7 +156,7 @@ class _Ranges:
             _LINEAR_SHARE * np.maximum(width, 1e-3 * size), np.finfo(np.float32).tiny
         )[:, None]
         low, high = (np.arcsinh(np.array(one) / bend) for one in (expected.low, expected.high))
-        margin = _MARGIN * (high - low) + _MARGIN_OF_ONE / np.sqrt(expected.scenes)
+        margin = _MARGIN * (high - low) + _SINGLE_SCENE_MARGIN / np.sqrt(expected.scenes)
         return cls(bend, low - margin, high + margin)
 
     def outside(self, percentiles: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -222,7 +222,7 @@ def _detect_exchange(profile: Profile, expected: TrainingStatistics) -> list[int
         if distances[best] >= least:
             break
         order, least = tried[best], distances[best]
-    gain = _MIN_GAIN if len(known) >= _MIN_MANY_SCENES else _MIN_GAIN_OF_FEW
+    gain = _MIN_GAIN if len(known) >= _MIN_MANY_SCENES else _SMALL_SET_MIN_GAIN
     clear = least < gain * first and least <= _MAX_DISTANCE * nearest_training.nearest
     return order if clear else None
 
@@ -288,7 +288,7 @@ def _format_number(number: float) -> str:
     return f"{float(f'{number:.4g}'):.10g}"
 
 
-def _select_most_different(profiles: Sequence[Profile]) -> list[Profile]:
+def _select_distinct(profiles: Sequence[Profile]) -> list[Profile]:
     """Return as many profiles as a package can hold.
 
     Starting from the first, each next profile is the one farthest from those already chosen.

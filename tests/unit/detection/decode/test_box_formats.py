@@ -41,7 +41,7 @@ def test_an_oriented_box_that_is_not_turned_is_a_box(x, y, width, height):
 
 
 @given(places, places, sides, sides, st.floats(-10, 10))
-def test_turning_changes_neither_size_nor_centre(x, y, width, height, angle):
+def test_turning_changes_neither_size_nor_center(x, y, width, height, angle):
     outline = corners_to_polygons(to_corners(np.array([[x, y, width, height, angle]]), "cxcywhr"))[
         0
     ]

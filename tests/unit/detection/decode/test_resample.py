@@ -12,7 +12,7 @@ values = arrays.arrays(
 )
 
 
-def centres(length, size):
+def centers(length, size):
     return (np.arange(size) + 0.5) * length / size
 
 
@@ -20,7 +20,7 @@ def centres(length, size):
 def test_the_same_resolution_changes_nothing(given_values):
     _, height, width = given_values.shape
 
-    there = bilinear(given_values, centres(height, height), centres(width, width))
+    there = bilinear(given_values, centers(height, height), centers(width, width))
 
     np.testing.assert_array_equal(there, given_values)
 
@@ -29,7 +29,7 @@ def test_the_same_resolution_changes_nothing(given_values):
 def test_nothing_exceeds_what_is_given(given_values, rows, cols):
     _, height, width = given_values.shape
 
-    there = bilinear(given_values, centres(height, rows), centres(width, cols))
+    there = bilinear(given_values, centers(height, rows), centers(width, cols))
 
     assert there.shape == (len(given_values), rows, cols)
     assert there.dtype == np.float32
@@ -37,7 +37,7 @@ def test_nothing_exceeds_what_is_given(given_values, rows, cols):
     assert there.min() >= given_values.min() - 1e-4
 
 
-def test_between_centres_it_is_linear_and_beyond_them_level():
-    there = bilinear(np.array([[0, 4]], np.float32), np.array([0.5]), centres(2, 8))
+def test_between_centers_it_is_linear_and_beyond_them_level():
+    there = bilinear(np.array([[0, 4]], np.float32), np.array([0.5]), centers(2, 8))
 
     assert there.tolist() == [[0, 0, 0.5, 1.5, 2.5, 3.5, 4, 4]]

@@ -87,10 +87,10 @@ def test_of_equal_scores_the_first_class_counts():
     assert yolo.decode((raw_of([0, 0, 2, 2, 0.7, 0.7]),), answer(), SIZE).label.tolist() == [0]
 
 
-def test_normalised_boxes():
+def test_normalized_boxes():
     raw = raw_of([0.25, 0.5, 0.5, 1, 0.9, 0])
 
-    found = yolo.decode((raw,), answer(box_units="normalised"), SIZE)
+    found = yolo.decode((raw,), answer(box_units="normalized"), SIZE)
 
     assert found.box.tolist() == [[4, 8, 8, 16]]
 
@@ -129,19 +129,19 @@ def test_objectness_as_logits():
     assert found.score.tolist() == pytest.approx([(1 / (1 + np.exp(-3))) ** 2])
 
 
-def test_labelled_rows():
+def test_labeled_rows():
     raw = raw_of([0, 0, 2, 2, 0.9, 1], [4, 4, 8, 8, 0.2, 7], [1, 1, 3, 3, 0.6, 0])
 
-    found = yolo.decode((raw,), answer(6, head="labelled"), SIZE)
+    found = yolo.decode((raw,), answer(6, head="labeled"), SIZE)
 
     assert found.label.tolist() == [1, 0]
     assert found.row.tolist() == [0, 2]
 
 
-def test_labelled_rows_whose_first_class_is_1():
+def test_labeled_rows_whose_first_class_is_1():
     raw = raw_of([0, 0, 2, 2, 0.9, 1], [0, 0, 2, 2, 0.9, 0])
 
-    found = yolo.decode((raw,), answer(6, head="labelled", first_label=1), SIZE)
+    found = yolo.decode((raw,), answer(6, head="labeled", first_label=1), SIZE)
 
     assert found.label.tolist() == [0]
     assert found.row.tolist() == [0]
@@ -149,7 +149,7 @@ def test_labelled_rows_whose_first_class_is_1():
 
 @pytest.mark.parametrize(("label", "first"), [(2, 0), (-1, 0), (3, 1)])
 def test_a_label_that_is_none_is_refused(label, first):
-    said = answer(6, head="labelled", first_label=first)
+    said = answer(6, head="labeled", first_label=first)
 
     with pytest.raises(
         ModelOutputError, match=f"label {label}, .* 2 classes, numbered from {first}"
@@ -170,8 +170,8 @@ def test_oriented_rows(place):
     assert said.task == "oriented-detection"
 
 
-def test_normalised_angles_stay_radians():
-    said = answer(7, box_format="cxcywhr", box_units="normalised")
+def test_normalized_angles_stay_radians():
+    said = answer(7, box_format="cxcywhr", box_units="normalized")
 
     found = yolo.decode((raw_of([0.5, 0.5, 0.25, 0.125, np.pi / 4, 0.9, 0]),), said, SIZE)
 

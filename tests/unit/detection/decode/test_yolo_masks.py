@@ -66,7 +66,7 @@ def test_a_part_of_a_mask_is_that_part_of_the_whole():
         assert part.equals(whole.intersection(shapely.box(*box)))
 
 
-def test_pixels_count_if_their_centres_are_in_the_box_and_the_tile():
+def test_pixels_count_if_their_centers_are_in_the_box_and_the_tile():
     rows = [[-5, 2.4, 3.6, 4.6, 0.9, 1, 0], [3.6, 3.6, 4.4, 4.4, 0.9, 1, 0]]
 
     edge, nothing = traced(outputs_of(halves(), *rows), answer())

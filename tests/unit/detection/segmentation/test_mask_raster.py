@@ -72,7 +72,7 @@ def test_a_mask_is_the_labels_however_the_scene_was_sharded(tmp_path, scene_of, 
         assert (mask.crs, mask.transform) == (UTM, NORTH_UP)
 
 
-def test_a_mask_is_cloud_optimised_and_names_its_classes(tmp_path, scene_of):
+def test_a_mask_is_cloud_optimized_and_names_its_classes(tmp_path, scene_of):
     grid = Grid(1500, 1100, 512, 64)
     labels = labels_of(grid)
     part = write_part(tmp_path / "part.tif", grid, range(grid.count), labels)

@@ -1,4 +1,4 @@
-"""Regions as polygons, against GDAL's polygonisation."""
+"""Regions as polygons, against GDAL's polygonization."""
 
 import numpy as np
 import pytest

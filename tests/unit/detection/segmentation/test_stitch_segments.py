@@ -1,4 +1,4 @@
-"""Stitching across cores, against the polygonisation of the whole scene's labels at once."""
+"""Stitching across cores, against the polygonization of the whole scene's labels at once."""
 
 import numpy as np
 import pytest

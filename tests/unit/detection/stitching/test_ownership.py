@@ -78,7 +78,7 @@ def test_the_arithmetic_is_a_search(axis, rows):
 
 
 def searched(axis, low, high):
-    """The first and the last place that hold intervals, and those whose cores hold the centres."""
+    """The first and the last place that hold intervals, and those whose cores hold the centers."""
     first = np.searchsorted(axis.ends, high + axis.tolerance, side="right")
     last = np.searchsorted(axis.starts, low - axis.tolerance, side="left") - 1
     core = np.searchsorted(axis.borders[1:-1], (low + high) / 2, side="right")

@@ -112,7 +112,7 @@ def test_a_joined_box_has_the_best_score_of_its_parts():
         (55.5, 56.5, 0),  # each takes it for its own; the better one stands
     ],
 )
-def test_a_centre_that_moves_across_a_core_border_is_neither_lost_nor_doubled(
+def test_a_center_that_moves_across_a_core_border_is_neither_lost_nor_doubled(
     left, right, expected
 ):
     grid = Grid(width=112, height=64, size=64, overlap=16)
@@ -272,7 +272,7 @@ def test_without_overlap_objects_are_joined_if_they_agree_by_half():
     assert found(apart) == truth(unlike, [0, 0])
 
 
-# Of 3 x 3 tiles the middle one, 48 to 112; its neighbours end at 64 and begin at 96.
+# Of 3 x 3 tiles the middle one, 48 to 112; its neighbors end at 64 and begin at 96.
 @pytest.mark.parametrize(
     ("box", "open_"),
     [

@@ -1,6 +1,6 @@
 """COCO's figures of labels as they are read, against faster-coco-eval on the same files.
 
-Drawn are several images, some empty; classes, some of which nobody labelled or nobody found; stated
+Drawn are several images, some empty; classes, some of which nobody labeled or nobody found; stated
 areas apart from those of boxes, at the very borders of sizes too; crowds; and scores with ties.
 """
 

@@ -32,7 +32,7 @@ from tests.helpers.packages import OracleModel, write_package
 WIDTH, HEIGHT = 310, 290
 
 
-def grey(seed=0, factor=1.0):
+def gray(seed=0, factor=1.0):
     rng = np.random.default_rng(seed)
     return (rng.gamma(3, 30, (1, HEIGHT, WIDTH)) * factor).clip(0, 60_000).astype(np.uint16)
 
@@ -40,7 +40,7 @@ def grey(seed=0, factor=1.0):
 @pytest.fixture
 def known(make_scene, tmp_path):
     """A package that knows what its band's numbers are like."""
-    uris = [make_scene(grey(seed), name=f"train-{seed}.tif") for seed in range(4)]
+    uris = [make_scene(gray(seed), name=f"train-{seed}.tif") for seed in range(4)]
     expected = compute_statistics(uris, ["gray"], (None,))
 
     def change(item):
@@ -76,7 +76,7 @@ def run_all(plan_uri):
 def test_neither_shards_nor_interruptions_show_in_the_warnings(
     make_plan, make_scene, known, tmp_path
 ):
-    scene = make_scene(grey(9, 0.1), name="dim.tif")
+    scene = make_scene(gray(9, 0.1), name="dim.tif")
     found = [
         run_all(make_plan(scene, model=known, shard_tiles=tiles)).warnings
         for tiles in (37, 200, 10_000)
@@ -96,7 +96,7 @@ def test_neither_shards_nor_interruptions_show_in_the_warnings(
 
 @pytest.mark.usefixtures("blind")
 def test_samples_that_are_damaged_or_gone_are_said(make_plan, make_scene, known):
-    plan_uri = make_plan(make_scene(grey(9, 0.1), name="dim.tif"), model=known, shard_tiles=200)
+    plan_uri = make_plan(make_scene(gray(9, 0.1), name="dim.tif"), model=known, shard_tiles=200)
     run_all(plan_uri)
     paths = RunPaths.from_plan_uri(plan_uri)
 
@@ -113,14 +113,14 @@ def test_samples_that_are_damaged_or_gone_are_said(make_plan, make_scene, known)
 
 @pytest.mark.usefixtures("blind")
 def test_a_plan_of_a_package_without_statistics_takes_no_samples(make_plan, make_scene, package):
-    plan_uri = make_plan(make_scene(grey(9, 0.1)))
+    plan_uri = make_plan(make_scene(gray(9, 0.1)))
     run_all(plan_uri)
 
     assert not storage.exists(RunPaths.from_plan_uri(plan_uri).samples(0))
 
 
 def test_a_user_is_told_where_the_run_is_told(make_scene, known, tmp_path):
-    odd, usual = make_scene(grey(9, 0.1), name="dim.tif"), make_scene(grey(9), name="usual.tif")
+    odd, usual = make_scene(gray(9, 0.1), name="dim.tif"), make_scene(gray(9), name="usual.tif")
 
     result = CliRunner().invoke(
         app, ["run", odd, "--model", str(known), "--out", str(tmp_path / "a")]
@@ -140,7 +140,7 @@ def test_an_endpoint_s_answer_has_the_warnings(make_scene, known):
     package = load_package(known)
     source = ModelIdentity(name="x", digest="d", classes=package.description.classes)
 
-    with open_scene(make_scene(grey(9, 0.1))) as scene:
+    with open_scene(make_scene(gray(9, 0.1))) as scene:
         found = detect_scene(scene, package.description, load_model(package))
         answers = [json.loads(write(found, scene.info, source)) for write in (to_json, to_geojson)]
 

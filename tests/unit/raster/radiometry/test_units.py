@@ -23,7 +23,7 @@ from swath.raster.tiles import Grid
 from swath.training.data.sampler import CropSampler
 from swath.training.data.statistics import compute_band_statistics
 from swath.training.loader import BatchLoader
-from tests.helpers.label_files import collection, labelled
+from tests.helpers.label_files import collection, labeled
 from tests.helpers.packages import TILE, OracleModel, description
 
 EPS = float(np.finfo(np.float32).eps)
@@ -157,10 +157,10 @@ def test_every_way_shows_a_network_the_numbers_of_the_formula(
     assert len(recorder.shown) == len(some)
     agrees(put_together(recorder.shown, grid) if len(some) == grid.count else right)
 
-    offered = list(sample_tiles.of_scenes([uri], known, count=grid.count))
+    offered = list(sample_tiles.from_scenes([uri], known, count=grid.count))
     assert all(np.array_equal(a, b) for a, b in zip(offered, recorder.shown, strict=True))
 
-    found = collection(labelled(uri, SIDE, SIDE))
+    found = collection(labeled(uri, SIDE, SIDE))
     sampler = CropSampler(found, NAMES, SIDE, seed=0, units=known.units, positives=0)
     crop = sampler.crop_at(0, 0, 0)
     loader = BatchLoader(

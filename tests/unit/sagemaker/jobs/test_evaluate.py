@@ -10,7 +10,7 @@ from swath.errors import InputError, PackageError
 from swath.errors.exit_codes import JobExit
 from swath.models.packing import pack
 from swath.sagemaker.jobs.evaluate import EvaluationJob, launch_evaluation, max_cost
-from tests.helpers.labelled import around, dots, write_coco
+from tests.helpers.labeled import around, dots, write_coco
 
 PLACES = [(5, 5), (40, 40), (80, 20)]
 

@@ -138,7 +138,7 @@ def test_without_a_zoom_the_middle_of_a_larger_crop_is_left():
 
 
 @given(seeds, st.floats(0.6, 1.9))
-def test_what_is_not_valid_colours_nothing_that_is(seed, factor):
+def test_what_is_not_valid_colors_nothing_that_is(seed, factor):
     crop = crop_of([], dtype=np.float32, bands=2)
     crop.pixels[:] = 5
     crop.pixels[:, 10:20, 15:30] = np.nan

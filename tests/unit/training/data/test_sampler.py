@@ -11,7 +11,7 @@ from swath.labels.read import read_collection
 from swath.training.data import window_cache
 from swath.training.data.crop import NO_CLASS
 from swath.training.data.sampler import CropSampler, HardNegative, crop_rng
-from tests.helpers.label_files import collection, labelled
+from tests.helpers.label_files import collection, labeled
 
 WIDTH, HEIGHT = 90, 70
 BOXES = [[10, 12, 18, 20], [40.5, 30, 44, 33.25], [80, 60, 90, 70]]
@@ -29,8 +29,8 @@ def ports(make_scene):
     )
     second = make_scene(pixels(1, 50, 40), name="second.tif", names=("red", "nir"))
     found = collection(
-        labelled(first, WIDTH, HEIGHT, BOXES, classes=[0, 1, 0], outlines="boxes"),
-        labelled(second, 50, 40, outlines=[]),
+        labeled(first, WIDTH, HEIGHT, BOXES, classes=[0, 1, 0], outlines="boxes"),
+        labeled(second, 50, 40, outlines=[]),
         classes=("ship", "buoy"),
     )
     return found, {first: pixels(0), second: pixels(1, 50, 40)}
@@ -116,9 +116,9 @@ def test_positives_show_an_object_whole_within_the_margin(ports, margin):
     assert seen == set(map(tuple, BOXES))
 
 
-def test_an_object_larger_than_a_crop_has_its_centre_in_it(ports):
+def test_an_object_larger_than_a_crop_has_its_center_in_it(ports):
     found, _ = ports
-    large = collection(labelled(found.scenes[0].uri, WIDTH, HEIGHT, [[5, 10, 75, 20]]))
+    large = collection(labeled(found.scenes[0].uri, WIDTH, HEIGHT, [[5, 10, 75, 20]]))
     cut = sampler(large, positives=1)
 
     for index in range(20):
@@ -169,7 +169,7 @@ def test_hard_negatives_come_by_their_weights(ports):
 def test_boxes_are_cut_off_and_mostly_hidden_objects_count_neither_way(ports):
     found, _ = ports
     boxes = [[0, 0, 10, 10], [18, 0, 28, 10], [22, 0, 32, 10], [23.5, 0, 33, 9], [30, 1, 40, 9]]
-    scene = labelled(found.scenes[0].uri, WIDTH, HEIGHT, boxes)
+    scene = labeled(found.scenes[0].uri, WIDTH, HEIGHT, boxes)
     crop = sampler(collection(scene), positives=0).crop_at(0, 0, 0)
 
     assert crop.boxes.tolist() == [[0, 0, 10, 10], [18, 0, 24, 10], [22, 0, 24, 10]]
@@ -179,7 +179,7 @@ def test_boxes_are_cut_off_and_mostly_hidden_objects_count_neither_way(ports):
 def test_outlines_are_cut_off_and_their_boxes_tight(ports):
     found, _ = ports
     triangle = shapely.Polygon([(20, 0), (40, 20), (20, 20)])
-    scene = labelled(found.scenes[0].uri, WIDTH, HEIGHT, [triangle.bounds], outlines=[triangle])
+    scene = labeled(found.scenes[0].uri, WIDTH, HEIGHT, [triangle.bounds], outlines=[triangle])
     crop = sampler(collection(scene), positives=0, outlines=True).crop_at(0, 10, 0)
 
     assert crop.outlines[0].equals(shapely.Polygon([(10, 0), (24, 14), (24, 20), (10, 20)]))
@@ -194,16 +194,16 @@ def test_class_maps_have_the_class_of_each_pixel(ports):
 
     expected = np.full((100, 100), NO_CLASS)
     expected[15:23, 12:20] = 0
-    expected[33:36, 43:46] = 1  # pixels whose centre lies in 40.5 … 44, 30 … 33.25
+    expected[33:36, 43:46] = 1  # pixels whose center lies in 40.5 … 44, 30 … 33.25
     expected[63:73, 82:92] = 0
     shown = crop.labels.astype(int)
-    shown[33:36, 42] = NO_CLASS  # the centres of these lie on the edge
+    shown[33:36, 42] = NO_CLASS  # the centers of these lie on the edge
     assert np.array_equal(shown, expected)
 
 
 def test_pixels_of_a_crowd_are_not_valid_where_classes_are_learnt(ports):
     found, _ = ports
-    scene = labelled(
+    scene = labeled(
         found.scenes[0].uri,
         WIDTH,
         HEIGHT,
@@ -225,7 +225,7 @@ def test_pixels_of_a_crowd_are_not_valid_where_classes_are_learnt(ports):
 def test_nodata_is_not_valid_and_windows_without_a_pixel_are_avoided(make_scene):
     shown = np.zeros((1, 64, 64), np.uint8)
     shown[:, :, 52:] = 7
-    found = collection(labelled(make_scene(shown, nodata=0), 64, 64))
+    found = collection(labeled(make_scene(shown, nodata=0), 64, 64))
     cut = CropSampler(found, ["any"], 8, seed=0, positives=0)
 
     crops = [cut.crop(0, index) for index in range(40)]
@@ -252,7 +252,7 @@ def test_mixed_types_become_one_that_holds_both(make_scene):
     first = make_scene(np.full((1, 20, 20), 200, np.uint8), name="a.tif")
     second = make_scene(np.full((1, 20, 20), -5, np.int16), name="b.tif")
     cut = CropSampler(
-        collection(labelled(first, 20, 20), labelled(second, 20, 20)), ["x"], 8, seed=0, positives=0
+        collection(labeled(first, 20, 20), labeled(second, 20, 20)), ["x"], 8, seed=0, positives=0
     )
 
     assert cut.crop_at(0, 0, 0).pixels.dtype == cut.crop_at(1, 0, 0).pixels.dtype == np.int16
@@ -282,11 +282,11 @@ def test_what_cannot_be_cut_is_refused(ports):
         LabelsError, match=r"positives is 0\.5, but the 1 scenes of the collection have no"
     ):
         sampler(collection(found.scenes[1]))
-    boxes = labelled(found.scenes[0].uri, WIDTH, HEIGHT, BOXES)
+    boxes = labeled(found.scenes[0].uri, WIDTH, HEIGHT, BOXES)
     with pytest.raises(LabelsError, match="have no outline"):
         sampler(collection(boxes), class_maps=True)
     with pytest.raises(LabelsError, match=r"had 9 x 9 px when .* 90 x 70 px now; give the labeled"):
-        sampler(collection(labelled(found.scenes[0].uri, 9, 9, [[1, 1, 2, 2]])))
+        sampler(collection(labeled(found.scenes[0].uri, 9, 9, [[1, 1, 2, 2]])))
     many = collection(found.scenes[0], classes=map(str, range(255)))
     with pytest.raises(LabelsError, match="255 classes; the maximum is 254"):
         sampler(many, class_maps=True)
@@ -297,7 +297,7 @@ def test_scenes_on_s3_are_cut_like_those_here(ports, http_bucket):
     here = found.scenes[0].uri
     uri = storage.join(http_bucket, "first.tif")
     storage.copy(here, uri)
-    there = sampler(collection(labelled(uri, WIDTH, HEIGHT, BOXES)), positives=1)
+    there = sampler(collection(labeled(uri, WIDTH, HEIGHT, BOXES)), positives=1)
 
     crop = there.crop(0, 0)
 

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from swath.errors import LabelsError
 from swath.training.data import statistics, window_cache
 from swath.training.data.statistics import PERCENTILES, BandHistogram, compute_band_statistics
-from tests.helpers.label_files import collection, labelled
+from tests.helpers.label_files import collection, labeled
 
 floats = st.floats(-(2.0**100), 2.0**100, width=32, allow_subnormal=False)
 values = st.one_of(
@@ -61,7 +61,7 @@ def test_statistics_are_over_the_valid_pixels_of_all_scenes(make_scene):
         make_scene(first, name="a.tif", names=("red", "nir"), nodata=65535),
         make_scene(second, name="b.tif", names=("red", "nir"), mask=second[0] > 4500),
     ]
-    found = collection(labelled(uris[0], 50, 40), labelled(uris[1], 20, 30))
+    found = collection(labeled(uris[0], 50, 40), labeled(uris[1], 20, 30))
 
     nir, red = compute_band_statistics(found, ["nir", "red"])
 
@@ -81,7 +81,7 @@ def test_statistics_are_over_the_valid_pixels_of_all_scenes(make_scene):
 def test_numbers_that_are_none_do_not_count(make_scene):
     shown = np.array([[[1.0, np.nan], [np.inf, 3.0]]], np.float32)
 
-    (band,) = compute_band_statistics(collection(labelled(make_scene(shown), 2, 2)), ["x"])
+    (band,) = compute_band_statistics(collection(labeled(make_scene(shown), 2, 2)), ["x"])
 
     assert (band.mean, band.minimum, band.maximum, band.valid_percent) == (2, 1, 3, 50)
 
@@ -89,7 +89,7 @@ def test_numbers_that_are_none_do_not_count(make_scene):
 def test_statistics_do_not_depend_on_how_a_scene_is_read(make_scene, monkeypatch):
     shown = np.random.default_rng(1).normal(5, 2, (1, 90, 70)).astype(np.float32)
     scene = make_scene(shown, tiled=True, blockxsize=16, blockysize=16)
-    found = collection(labelled(scene, 70, 90))
+    found = collection(labeled(scene, 70, 90))
     (whole,) = compute_band_statistics(found, ["x"], threads=1)
 
     monkeypatch.setattr(window_cache, "_WINDOW_SIDE", 16)
@@ -105,13 +105,13 @@ def test_a_band_without_a_valid_pixel_is_refused(make_scene):
     scene = make_scene(np.zeros((1, 4, 5), np.uint8), nodata=0)
 
     with pytest.raises(LabelsError, match="band x has no valid pixel among 20; check"):
-        compute_band_statistics(collection(labelled(scene, 5, 4)), ["x"])
+        compute_band_statistics(collection(labeled(scene, 5, 4)), ["x"])
 
 
 def test_the_ports_have_the_statistics_of_their_pixels(data):
     uri = str(data / "ships_s2" / "honolulu_S2L2A_5band.tif")
 
-    bands = compute_band_statistics(collection(labelled(uri, 424, 316)), ["B02", "B11"])
+    bands = compute_band_statistics(collection(labeled(uri, 424, 316)), ["B02", "B11"])
 
     with rasterio.open(uri) as scene:
         for band, shown in zip(bands, scene.read((1, 5)), strict=True):

@@ -69,7 +69,7 @@ def test_a_forked_process_leaves_its_parents_scenes_alone(scenes, monkeypatch):
 def test_what_is_kept_is_bounded_and_does_not_change_what_is_read(scenes, monkeypatch, limit):
     uris, shown = scenes
     monkeypatch.setattr(window_cache, "_WINDOW_SIDE", 16)
-    found = WindowCache(read_headers(uris), ["grey"], units=(None,), max_bytes=limit)
+    found = WindowCache(read_headers(uris), ["gray"], units=(None,), max_bytes=limit)
     rng = np.random.default_rng(1)
 
     for _ in range(60):

@@ -32,15 +32,15 @@ def total(net, crops):
 
 
 def learn(net, *, steps, rate=5e-3):
-    optimiser = torch.optim.AdamW(net.train().parameters(), lr=rate)
+    optimizer = torch.optim.AdamW(net.train().parameters(), lr=rate)
     losses = []
     for step in range(steps):
         found = parts(net, rectangles(8, seed=step))
         loss = sum(found.values())
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 10)
-        optimiser.step()
+        optimizer.step()
         losses.append({name: value.item() for name, value in found.items()})
     return losses
 
@@ -117,7 +117,7 @@ def test_every_tile_is_answered_by_itself(name):
 )
 def test_both_files_of_a_package_answer_as_the_network(name, options, tmp_path):
     net = network(name, **options)
-    learn(net, steps=2)  # so that normalisations have something to fold
+    learn(net, steps=2)  # so that normalizations have something to fold
     export_package(net, spec_of(net), tmp_path / "package", [])
     tiles = tensor(rectangles(3, seed=1)).numpy()
     expected = [o.detach().numpy() for o in outputs(net.exported()(torch.from_numpy(tiles)))]

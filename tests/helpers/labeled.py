@@ -1,4 +1,4 @@
-"""Labelled scenes for a model whose every answer is known (`packages.bright_pixels`)."""
+"""Labeled scenes for a model whose every answer is known (`packages.bright_pixels`)."""
 
 import json
 
@@ -26,10 +26,10 @@ def around(places):
 
 def collection_of(scenes, classes=("dot",)):
     """A collection of (address, boxes or outlines) pairs, all of the first class."""
-    return Collection.from_scenes([_labelled(uri, labels) for uri, labels in scenes], classes)
+    return Collection.from_scenes([_labeled(uri, labels) for uri, labels in scenes], classes)
 
 
-def _labelled(uri, labels, size=None):
+def _labeled(uri, labels, size=None):
     outlined = labels.ndim == 1
     count = len(labels)
     width, height = size or _size(uri)
