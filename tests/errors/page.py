@@ -15,17 +15,21 @@ LONGEST_SECONDS = 5
 _LONGEST = 120
 # `error:` of the command, `ERROR` of a job's log, `NAME: error:` of argparse.
 _ERROR = r"error: |ERROR |python -m [\w.]+: error: "
-_HEAD = "| wrong | command | exit | it says |"
-_START = """# What can go wrong
+_HEAD = "| cause | command | exit code | message |"
+_START = """# Errors
 
-Each error that swath foresees is one line: what is wrong, with its name and value, and what to
-do. The exit code is 2 where something that was given cannot be used, 1 where the work or a
-service failed, and 70 for an error that swath did not foresee; `swath --debug` prints the
-traceback of any. The programs of the containers have exit codes of their own, which AWS Batch and
-SageMaker read.
+This page is for those who have an error message, and want to see what causes it.
 
-`make errors` provokes each of the errors below in a process of its own and writes this page.
-`make test` provokes some of them again, and compares.
+An error that swath foresees is one line: the problem with its name and value, and the remedy.
+
+- Exit code 2: an argument or a file cannot be used.
+- Exit code 1: the work or a service failed.
+- Exit code 70: swath did not foresee the error. `swath --debug` prints the traceback of any error.
+
+The programs in the containers have exit codes of their own, which AWS Batch and SageMaker read.
+
+`make errors` causes each error below in a process of its own, and writes this page. `make test`
+causes some of them again, and compares the lines.
 
 """
 
@@ -68,7 +72,7 @@ def rows(page: Path) -> list[str]:
 def write_page(page: Path, answers: Sequence[tuple[Fault, Said]]) -> None:
     """Write the page."""
     slowest = max(said.seconds for _, said in answers)
-    counted = f"There are {len(answers)}; the slowest took {slowest:.1f} s of a processor.\n"
+    counted = f"There are {len(answers)} errors. The slowest took {slowest:.1f} s of CPU time.\n"
     parts = [_START, counted]
     for group, pairs in itertools.groupby(answers, key=lambda pair: pair[0].group):
         parts.append(f"\n## {group}\n\n{_HEAD}\n|---|---|---|---|\n")
