@@ -1,7 +1,7 @@
 """Define the addresses of a run's objects in the work bucket or folder.
 
-The module has addresses only, because `infra` and the functions that merely forward a shard import
-it too.
+The module has only addresses, and so imports little: `infra` and the small Lambda functions that
+forward a shard to an endpoint import it too.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _RUNS_FOLDER = "runs"
 SHARDS_FOLDER = "shards"
 """Name of the folder with the shards' files."""
 SHARD_LIST_FILE = "shards.json"
-"""Name of the JSON array of a run's shards: the items of the state machine's Map."""
+"""Name of the JSON file with a run's shard numbers: the items of the state machine's Map."""
 
 
 def run_key(run_id: str, *parts: str) -> str:
@@ -67,7 +67,7 @@ class RunPaths:
 
     @property
     def mask(self) -> str:
-        """Address of the merged mask, GeoTIFF; only if the model package asks for one."""
+        """Address of the merged mask, GeoTIFF; it exists only if the model package asks for it."""
         return join(self.root, "mask.tif")
 
     def job_failure(self, job: str) -> str:
@@ -79,15 +79,21 @@ class RunPaths:
         return join(self.root, SHARDS_FOLDER, name)
 
     def shard(self, index: int) -> str:
-        """Return the address of a shard's final detections before merging, Parquet."""
+        """Return the address of a shard's final detections, Parquet: those not in `seams`."""
         return self.shard_file(f"{index}.parquet")
 
     def seams(self, index: int) -> str:
-        """Return the address of a shard's detections that the merge stitches, Parquet; if any."""
+        """Return the address of a shard's detections that the merge stitches, Parquet.
+
+        The file exists only if there are such detections.
+        """
         return self.shard_file(f"{index}.seams.parquet")
 
     def samples(self, index: int) -> str:
-        """Return the address of a shard's pixel samples, NPY; if the package has statistics."""
+        """Return the address of a shard's pixel samples, NPY.
+
+        The file exists only if the model package has statistics.
+        """
         return self.shard_file(f"{index}.samples.npy")
 
     def partial(self, index: int) -> str:
@@ -105,9 +111,10 @@ class RunPaths:
         return self.shard_file(f"{index}.partial.json")
 
     def mask_part(self, index: int) -> str:
-        """Return the address of a shard's part of the mask, GeoTIFF; if the package asks for one.
+        """Return the address of a shard's part of the mask, GeoTIFF.
 
-        The part has the labels of the tiles' cores.
+        The part has the labels of the tiles' cores. It exists only if the model package asks for a
+        mask.
         """
         return self.shard_file(f"{index}.mask.tif")
 
@@ -120,5 +127,5 @@ class RunPaths:
         return join(self.root, "requests", f"{index}.json")
 
     def receipt(self, index: int) -> str:
-        """Return the address of a shard's receipt, JSON; only shards with all files have one."""
+        """Return the address of a shard's receipt, JSON; it is written after all other files."""
         return self.shard_file(f"{index}.json")

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 class Plan(Payload, frozen=True, kw_only=True):
     """Plan of a run: all inputs of its shards and its merge.
 
-    The merge opens neither the scene nor the model package. The plan has the data it needs of them,
-    as they were when the run was planned.
+    The merge opens neither the scene nor the model package. The plan has all that the merge
+    needs of both, as of the time of planning.
     """
 
     version: int = PLAN_VERSION
@@ -67,11 +67,14 @@ class Plan(Payload, frozen=True, kw_only=True):
     overlap: int
     """Overlap of neighboring tiles in px."""
     column_cuts: tuple[int, ...]
-    """First tile column of each column of rectangles, then the number of tile columns."""
+    """First tile column of each column of rectangles, then the number of tile columns.
+
+    Each rectangle of tiles with a valid pixel is a shard.
+    """
     row_cuts: tuple[int, ...]
     """First tile row of each row of rectangles, then the number of tile rows."""
     shards: tuple[int, ...]
-    """Numbers of the rectangles, in raster order, that have a tile to infer: one for each shard."""
+    """Numbers of the shards' rectangles, in raster order: those with a tile to infer."""
     skipped: str = ""
     """One bit per tile, set if the tile has no valid pixel: NumPy's packbits, zlib, base64."""
     skipped_count: int = 0
@@ -133,11 +136,11 @@ class Plan(Payload, frozen=True, kw_only=True):
         return np.where(is_shard, indices, -1)
 
     def contains(self, shard: int) -> Callable[[Ints], Mask]:
-        """Return a function from numbers of tiles to whether the shard contains each tile."""
+        """Return a predicate for arrays of tile numbers: whether the shard contains each tile."""
         return lambda tiles: np.asarray(self.shard_numbers(tiles) == shard)
 
     def tiles(self, shard: int) -> Ints:
-        """Return the numbers of a shard's tiles without skipped ones: int64, (n,), increasing.
+        """Return the numbers of a shard's tiles except skipped ones: int64, shape (n,), sorted.
 
         Raises:
             PayloadError: The plan has no such shard.
@@ -187,6 +190,6 @@ def pack_flags(flags: Mask) -> str:
 
 
 def _unpack_flags(text: str) -> Mask:
-    """Decode the flags in `Plan.skipped`: bool, shape (n,), padded with up to seven unset ones."""
+    """Decode the flags in `Plan.skipped`: bool, shape (n,), padded with up to seven zeros."""
     packed = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8)
     return np.unpackbits(packed).astype(np.bool_)

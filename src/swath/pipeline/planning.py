@@ -1,6 +1,6 @@
 """Plan a run: choose its tiles, its shards and its backend.
 
-Planning refuses a scene that is damaged or does not fit its model, before anything is paid for.
+Planning refuses a scene that is damaged or does not fit the model, before any shard is paid for.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ MAX_SHARDS = 10_000
 MAX_SHARD_COLUMNS = 64
 """Maximum width of a shard in tiles.
 
-A reader holds a few rows of blocks as wide as its shard. The maximum limits them to some 30,000 px,
-however wide the scene is.
+A reader holds a few rows of blocks, which are as wide as its shard. With tiles of 512 px, this
+maximum limits their width to some 30,000 px, however wide the scene is.
 """
 
 _LAMBDA_OVERHEAD_MIB = 1000
-"""Memory in MiB that libraries and a model occupy in a function before it reads a scene."""
+"""Memory in MiB that libraries and a model use in a Lambda function before it reads a scene."""
 
 
 def plan_run(request: RunRequest, settings: PlanSettings) -> PlanSummary:
@@ -55,13 +55,14 @@ def plan_run(request: RunRequest, settings: PlanSettings) -> PlanSummary:
     Raises:
         UnknownModelError: No model of the requested name is deployed.
         PackageError: The model package cannot be used.
-        SceneError: The scene cannot be used, or cannot be used with this model.
+        SceneError: The scene is unusable, or does not fit the model.
         SceneChangedError: The scene is not the one that the request was made for.
         SettingsError: The requested backend is not deployed, or the requested score threshold is
             below that of the package.
     """
     description = _apply_score_threshold(_describe_model(request.model), request.options)
     with open_scene(request.scene.uri, etag=request.scene.etag) as scene:
+        # The results of `footprint` and `conversion` are unused: the calls only check the scene.
         footprint(scene.info, Georeferencer.from_info(scene.info))
         bands = select_bands(scene.info, description.bands)
         conversion(scene.info, bands, description.bands, description.units)
@@ -96,7 +97,7 @@ def _describe_model(model: ModelRef) -> ModelDescription:
         others = f"; the deployed models are {', '.join(model.deployed)}" if model.deployed else ""
         raise UnknownModelError(
             f"no model named {model.name!r} is deployed{others}: drop the scene into the folder "
-            "of a model, or deploy this one and drop it again"
+            "of a model, or deploy this one and drop the scene again"
         )
     info = describe_package(model.uri)
     if info.digest != model.digest:
@@ -155,12 +156,12 @@ def _build_plan(
 
 
 def _nonempty_rectangles(layout: ShardLayout, empty: Mask) -> list[int]:
-    """Return the numbers of the rectangles that have a tile with a valid pixel, increasing."""
+    """Return the sorted numbers of the rectangles that have a tile with a valid pixel."""
     return [int(number) for number in np.unique(layout.rectangle_numbers(np.flatnonzero(~empty)))]
 
 
 def _fits_lambda(scene: Scene, bands: Sequence[int], grid: Grid, settings: PlanSettings) -> bool:
-    """Return whether the scene's blocks fit into a function's memory, for one reading thread."""
+    """Return whether a Lambda function's memory suffices for one thread that reads the scene."""
     windows = grid.windows(range(min(grid.count, MAX_SHARD_COLUMNS)))
     need = gdal_memory_need(scene.dataset, len(bands), windows)
     return need.max_threads(1, (settings.lambda_memory_mib - _LAMBDA_OVERHEAD_MIB) * MIB) == 1
@@ -172,7 +173,7 @@ def _choose_backend(requested: Backend, settings: PlanSettings, *, small: bool) 
     Args:
         requested: Requested backend.
         settings: Settings that name the deployed backends.
-        small: Whether the scene's size and blocks suit functions.
+        small: Whether Lambda functions can run the scene: few tiles, and blocks that fit in memory.
 
     Raises:
         SettingsError: The requested backend is not deployed.

@@ -22,9 +22,9 @@ from swath.pipeline.plan import Plan, read_plan
 from swath.storage.checked_json import read_checked, write_checked
 
 _MAX_READER_THREADS = 16
-"""Number of threads that read objects."""
+"""Maximum number of threads that read objects."""
 _MAX_PREFETCHED_FILES = 8
-"""Number of shards' files to prefetch."""
+"""Maximum number of files to prefetch, one for each shard."""
 _MAX_NAMED_SHARDS = 5
 """Maximum number of shards that a message names."""
 
@@ -89,12 +89,12 @@ class RunStore:
         return [receipt for receipt in receipts if receipt is not None]
 
     def write_receipt(self, receipt: Receipt) -> Receipt:
-        """Write and return the receipt of a shard, after all files that the receipt lists."""
+        """Write and return the receipt of a shard; all files that it lists must exist by then."""
         write_checked(self.paths.receipt(receipt.index), receipt.to_json())
         return receipt
 
     def write_checkpoint(self, index: int, files: Mapping[str, str]) -> None:
-        """Write the checkpoint of a shard, after its files.
+        """Write the checkpoint of a shard, whose files must exist by then.
 
         Args:
             index: Number of the shard.
@@ -108,8 +108,8 @@ class RunStore:
 
         Returns:
             The receipt of a finished shard; the checkpoint of an interrupted shard; None for a
-            shard that must start at its first tile. A shard whose receipt reports failed tiles
-            starts again too, since the network may have caused the failures.
+            shard that must start at its first tile. That includes a shard whose receipt reports
+            failed tiles, since the network may have caused the failures.
         """
         receipt = self.read_receipt(index)
         if receipt is None:
@@ -260,7 +260,7 @@ def _check_digest(receipt: Receipt, uri: str, path: Path) -> None:
     Raises:
         RunIncompleteError: The file is damaged, or another attempt wrote it.
     """
-    # Receipts of an earlier version of swath list no files; a run may have begun under it.
+    # Receipts of earlier versions of swath list no files. Such a version may have begun the run.
     if receipt.files and receipt.files.get(storage.file_name(uri)) != storage.digest(path):
         raise RunIncompleteError(
             f"{uri} does not have the SHA-256 in the receipt of shard {receipt.index}; "

@@ -25,7 +25,10 @@ class ShardLayout:
     """
 
     columns: tuple[int, ...]
-    """First tile column of each column of rectangles, then the number of tile columns."""
+    """First tile column of each column of rectangles, then the number of tile columns.
+
+    With the columns 0, 4 and 7, rectangles have the tile columns 0 to 3 and 4 to 6.
+    """
     rows: tuple[int, ...]
     """First tile row of each row of rectangles, then the number of tile rows."""
 

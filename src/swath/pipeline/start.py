@@ -1,33 +1,36 @@
 """Start the run of a dropped scene exactly once, however often its event is delivered.
 
-Before the function starts an execution, it notes the latest drop of the scene and model in the work
-bucket, with the execution's name. The write is conditional on the note's ETag, so handlers of
-simultaneous events take turns. `swath.messages.versions` decides which of two drops is the later
-one. The function then handles a drop as follows:
+For each scene and model, a note in the work bucket holds the latest drop and the name of its
+execution. `start_run` writes the note before it starts the execution. The write is conditional on
+the note's ETag, so handlers of simultaneous events take turns. `swath.messages.versions` decides
+which of two drops is the later one. `start_run` then handles a drop as follows:
 
-* A drop that is already noted is an event delivered again. Its execution is started if it does not
-  exist yet.
-* A drop earlier than the noted one starts nothing: its object is no longer in the bucket.
-* A drop of the same bytes as the noted one starts nothing if their run is done. If the run is in
-  progress, the drop is noted and waits. If the noted execution does not exist, its handler is about
-  to start it or has died; this handler then starts it too, under the same name, and the drop waits.
+* An event whose drop is already noted is a repeated delivery. The noted execution is started if it
+  does not exist yet.
+* A drop earlier than the noted one starts nothing: a later write has replaced its object.
+* A drop of the same bytes as the noted one starts nothing if the noted run's detections are loaded.
+  If that run is in progress, the drop is noted and waits for its end. If the noted execution does
+  not exist, the noted drop's handler has died or is about to start it. This handler then starts the
+  execution under the same name, and its own drop waits.
 * Any other drop starts an execution: the scene is new, other bytes were dropped in between, the run
   failed, or another package is deployed.
 
-When an execution ends without having loaded its run, the waiting drop is started. A drop that
-arrives while the run ends is noted before the function looks up the run's state. So either the
-drop's handler sees that the run has ended, or the handler of the end's event sees the drop. Events
-of ends may arrive late and repeatedly, as those of drops do. One drop starts at most one execution:
-after an execution for the latest drop, no drop waits. So a scene that always fails is not run
-forever. If the object was replaced or deleted meanwhile, the run fails with an error that says so.
+When an execution ends and its run's detections are not loaded, an execution is started for the
+waiting drop. A drop that arrives while the run ends is noted before `start_run` looks up the run's
+state. So either the drop's handler sees that the run has ended, or the handler of the end event
+sees the drop. End events may arrive late and repeatedly, like the events of drops. Each drop starts
+at most one execution: once the latest drop has an execution, no drop waits. So a scene that always
+fails is not run forever. If the object was replaced or deleted meanwhile, the run fails with an
+error that says so.
 
-A failed run is not redriven but started again. Finished shards keep their receipts, and the code
-that is deployed now recreates lost or damaged objects in the work bucket. An execution's name is
-its run's id, followed by the drop's sequencer if the scene was noted before. Step Functions accepts
-a name only once, so a drop whose note was lost collides with its own execution. The database may
-then have that execution's rows or those of a drop in between, so the next drop starts an execution
-of its own. Without the note, an old event can be mistaken for the latest drop; the scene's next
-drop corrects that.
+A failed run is not redriven: a new execution is started, with the code that is deployed now.
+Finished shards keep their receipts; lost or damaged objects in the work bucket are written again.
+
+An execution's name is its run's id, followed by the drop's sequencer if the scene was noted before.
+If the note is lost, a repeated event usually starts no second execution, since Step Functions
+accepts a name only once. It is then unknown whose rows the database has, so the next drop starts an
+execution of its own. An old event can also be mistaken for the latest drop; the scene's next drop
+corrects that.
 """
 
 from __future__ import annotations
@@ -57,7 +60,7 @@ _SIDECAR_SUFFIXES = (
     *(".aux.xml", ".ovr", ".msk", ".tfw", ".tifw", ".tiffw", ".wld", ".prj"),
     *(".imd", ".rpb", "_rpc.txt"),
 )
-# Maximum number of attempts to write a note; after that, the handler fails and is called again.
+# Maximum number of attempts to write a note. Then the handler fails, and Lambda retries the event.
 _MAX_WRITE_ATTEMPTS = 20
 
 
@@ -73,7 +76,7 @@ class Drop:
     dropped_at: str
     """Time of the drop, ISO 8601 UTC, in whole seconds."""
     sequencer: str = ""
-    """S3's order of the writes to one key."""
+    """Sequencer of S3's event, which orders the writes to one key; empty if it has none."""
 
     @property
     def uri(self) -> str:
@@ -82,7 +85,7 @@ class Drop:
 
 
 class _EndDetail(EndedExecution, frozen=True):
-    """Fields of an event about an ended run, whatever its outcome."""
+    """Fields of the `detail` of an event about an ended execution, whatever its outcome."""
 
     name: str
     """Name of the execution."""
@@ -116,7 +119,7 @@ class ExecutionEnd:
 
 
 class StartSummary(Payload, frozen=True, kw_only=True):
-    """Outcome of a drop, or of a drop that waited for a run's end."""
+    """Outcome of the event of a drop, or of the event of an ended execution."""
 
     outcome: StartOutcome
     uri: str
@@ -131,7 +134,7 @@ class StartSummary(Payload, frozen=True, kw_only=True):
 def start_run(
     drop: Drop, *, settings: StartRunSettings, catalog: Catalog, sfn: SFNClient | None = None
 ) -> StartSummary:
-    """Start the run of a dropped object, unless it is not a scene or its run exists already.
+    """Start a run for a dropped object, unless the object is not a scene or needs no new run.
 
     Args:
         drop: Dropped object.
@@ -140,7 +143,8 @@ def start_run(
         sfn: Client of Step Functions; by default a new one.
 
     Raises:
-        botocore.exceptions.ClientError: Step Functions or S3 refused; the caller should retry.
+        botocore.exceptions.ClientError: Step Functions or S3 refused a request; the caller should
+            retry.
         TransientError: S3 failed, or too many events of one scene arrived at once; the caller
             should retry.
     """
@@ -156,11 +160,11 @@ def start_run(
             if not note.write(uri, etag):
                 continue
             if outcome == "duplicate":
-                # The run may have ended before the note said that this drop waits for it.
+                # The run may have ended before the drop was noted as waiting: check again.
                 continue
         summary = _start_if_undecided(note, outcome, uri=uri, executions=executions)
         if outcome is None and note.is_waiting and summary.outcome == "duplicate":
-            # Another handler has started the execution, which may have ended by now, as above.
+            # Another handler started the execution, which may have ended by now: check again.
             continue
         return summary
     raise _contention_error(uri)
@@ -169,16 +173,17 @@ def start_run(
 def start_waiting_drop(
     detail: Any, *, settings: StartRunSettings, sfn: SFNClient | None = None
 ) -> StartSummary:
-    """Start the drop that waits for the end of an execution, if the execution loaded no run.
+    """Start an execution for a waiting drop if another one ended without loading its detections.
 
     Args:
-        detail: Field `detail` of Step Functions' event about an ended execution, which may have
-            been started by hand.
+        detail: Field `detail` of Step Functions' event about an ended execution. If someone started
+            the execution by hand with another input, the event is ignored.
         settings: Settings of `start_run`.
         sfn: Client of Step Functions; by default a new one.
 
     Raises:
-        botocore.exceptions.ClientError: Step Functions or S3 refused; the caller should retry.
+        botocore.exceptions.ClientError: Step Functions or S3 refused a request; the caller should
+            retry.
         TransientError: S3 failed, too many events of one scene arrived at once, or Step Functions
             still describes the execution as running; the caller should retry.
     """
@@ -197,7 +202,7 @@ def start_waiting_drop(
                 run_id=end.request.run_id,
                 reason="the scene's latest drop belongs to another run",
             )
-        note, outcome = _decide_on_waiting_drop(stored, executions, end)
+        note, outcome = _decide_on_latest_drop(stored, executions, end)
         if note == stored or note.write(uri, etag):
             return _start_if_undecided(note, outcome, uri=uri, executions=executions)
     raise _contention_error(uri)
@@ -206,7 +211,7 @@ def start_waiting_drop(
 def ignore_reason(drop: Drop) -> str | None:
     """Return why an object is not a scene, judged by its key and size; None if it may be one.
 
-    An object that only looks odd is run too: its failure is then recorded with its cause.
+    An object with an unusual name or size may be one: if its run fails, the cause is recorded.
     """
     if drop.key.endswith("/") and drop.size == 0:
         return "a folder marker"
@@ -246,13 +251,13 @@ def _run_options(settings: StartRunSettings) -> RunOptions:
 def _decide_on_drop(
     stored: LatestDrop | None, request: RunRequest, executions: Executions
 ) -> tuple[LatestDrop, StartOutcome | None]:
-    """Return the new note after a drop, and the outcome; None if an execution must be started."""
+    """Return the note after a drop, and the outcome, which is None if an execution must start."""
     if stored is None:
         return LatestDrop.from_request(request, request.run_id), None
     drop = SceneVersion.from_request(request)
     same_bytes = stored.request.scene.etag == request.scene.etag
     if same_bytes and drop.is_same_drop(stored.version):
-        return _decide_on_waiting_drop(stored, executions)
+        return _decide_on_latest_drop(stored, executions)
     if stored.version.is_later_than(drop):
         return stored, "outdated"
     if stored.request.run_id == request.run_id:
@@ -262,13 +267,13 @@ def _decide_on_drop(
     return LatestDrop.from_request(request, unique_execution_name(request)), None
 
 
-def _decide_on_waiting_drop(
+def _decide_on_latest_drop(
     stored: LatestDrop, executions: Executions, end: ExecutionEnd | None = None
 ) -> tuple[LatestDrop, StartOutcome | None]:
-    """Return the new note of the latest drop, and the outcome; None if a run must be started.
+    """Return the new note of the latest drop, and the outcome; None if an execution must start.
 
     Args:
-        stored: Note of the latest drop, whose handler may have died.
+        stored: Note of the latest drop. The drop's handler may have died before it started a run.
         executions: Executions of the state machine.
         end: End of an execution, from an event; None without an event.
     """
@@ -286,7 +291,7 @@ def _decide_on_waiting_drop(
 def _start_if_undecided(
     note: LatestDrop, outcome: StartOutcome | None, *, uri: str, executions: Executions
 ) -> StartSummary:
-    """Start the noted run if there is no outcome yet, and return the summary."""
+    """Start the noted execution if there is no outcome yet, and return the summary."""
     if outcome is None:
         outcome, execution = _start_execution(executions, note)
         if execution != note.execution:
@@ -304,7 +309,7 @@ def _start_execution(executions: Executions, note: LatestDrop) -> tuple[StartOut
     """Start the noted execution if it does not exist; return the outcome and the execution's name.
 
     If the note of an earlier drop was lost, the noted name can be taken by that drop's execution.
-    The execution is then started under the drop's own name.
+    The execution is then started under a name that is unique to this drop.
     """
     drop, name = SceneVersion.from_request(note.request), note.execution
     if executions.start(name, note.request):
@@ -317,7 +322,7 @@ def _start_execution(executions: Executions, note: LatestDrop) -> tuple[StartOut
 
 
 def _write_execution_name(uri: str, request: RunRequest, execution: str) -> None:
-    """Note the execution that serves a run, unless the note has another request by now."""
+    """Write an execution's name into the note, unless the note has another request by now."""
     for _ in range(_MAX_WRITE_ATTEMPTS):
         stored, etag = LatestDrop.read(uri)
         if stored is None or stored.request != request:
