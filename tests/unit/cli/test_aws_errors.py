@@ -1,4 +1,4 @@
-"""What a user reads where AWS says no: the SDK's own answers, from a server that refuses."""
+"""Tests of refusals by AWS: a server answers as AWS does, and a user reads one line."""
 
 import json
 import threading
@@ -26,7 +26,7 @@ S3 = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
 
 @contextmanager
 def server(status, headers, body):
-    """A server that answers every call alike, but that it has no object of S3."""
+    """Serve every request with the given status, headers and body, but answer HEAD with 404."""
 
     class Handler(BaseHTTPRequestHandler):
         def answer(self):
@@ -56,7 +56,7 @@ def server(status, headers, body):
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
-    """A session of its own, which has looked for credentials and a region nowhere yet."""
+    """Return a new session without cached credentials or region."""
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
@@ -125,7 +125,7 @@ def test_a_region_that_does_not_answer():
 
 
 def test_an_upload_that_is_refused_names_the_services_reason(monkeypatch, tmp_path):
-    """boto3's transfers hide the service's answer in an error of their own."""
+    """Check the cause: boto3's transfers wrap the service's answer in an error of their own."""
     (tmp_path / "a.tif").write_bytes(b"pixels")
 
     with server(403, {}, S3) as url:

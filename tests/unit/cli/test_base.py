@@ -1,4 +1,4 @@
-"""Words that no command can use are refused before it begins."""
+"""Tests of names that no command can use: each is refused before the work begins."""
 
 import pytest
 from typer.testing import CliRunner

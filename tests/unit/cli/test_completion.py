@@ -1,4 +1,4 @@
-"""What a shell is offered after TAB."""
+"""Tests of shell completion: the words that a shell offers after TAB."""
 
 import os
 import subprocess
@@ -82,7 +82,7 @@ def test_it_is_installed_for_the_shell_that_it_is_called_from(tmp_path):
 
 
 def test_words_are_completed_soon():
-    """None of the heavy parts is imported for it."""
+    """Check that completion imports none of the heavy modules."""
     code = (
         "import atexit, os, sys\n"
         "heavy = ('rasterio', 'onnxruntime', 'pyarrow', 'torch', 'numpy', 'boto3')\n"

@@ -1,4 +1,4 @@
-"""Output of commands, on a terminal and elsewhere: lines, warnings, errors, the bar."""
+"""Tests of the console, on a terminal and elsewhere: lines, warnings, errors, the progress bar."""
 
 import os
 import pty
@@ -16,7 +16,7 @@ SWATH = Path(sys.executable).with_name("swath")
 
 
 def screen(written):
-    """The lines that a terminal shows in the end."""
+    """Return the lines that a terminal shows after the output `written`."""
     lines, row, column = [""], 0, 0
     for piece in re.findall(r"\x1b\[\??[\d;]*[a-zA-Z]|[\r\n]|[^\x1b\r\n]+", written):
         if piece == "\r":
@@ -37,7 +37,9 @@ def screen(written):
 
 
 def on_terminal(words, *, output=subprocess.PIPE, **variables):
-    """Run a program whose standard error is a terminal: what it prints, and what it shows.
+    """Run a program whose standard error is a terminal.
+
+    Return its standard output and the text that the terminal received.
 
     Its output goes to the same terminal if `output` is None.
     """
@@ -51,7 +53,7 @@ def on_terminal(words, *, output=subprocess.PIPE, **variables):
         try:
             while part := os.read(ours, 4096):
                 shown += part
-        except OSError:  # the other side is closed
+        except OSError:  # the other side has closed the terminal
             pass
         printed = process.stdout.read() if output else ""
     os.close(ours)
@@ -61,7 +63,7 @@ def on_terminal(words, *, output=subprocess.PIPE, **variables):
 
 @pytest.fixture
 def words(make_scene, package, tmp_path):
-    """A run that warns of its scene."""
+    """Return the command of a run that warns of its scene."""
     scene = make_scene(np.full((1, 60, 100), 81, np.int16), units=[("", 0.5, 0.0)])
     return [SWATH, "run", scene, "--model", str(package), "--out", str(tmp_path / "out")]
 
@@ -136,7 +138,7 @@ MESSAGES = ["warning: [b]odd[/b] 7\\n8", "error: bad \\x1b[2J 9"]
 def test_lines_warnings_and_errors_go_above_the_bar_as_they_are(output):
     printed, shown = on_terminal([sys.executable, "-c", PRINTS], output=output)
 
-    # What is written over nothing else: a bar in the same row would be a part of the line.
+    # The warning has a row of its own. A bar in the same row would be part of the line.
     lines = screen(shown.replace("\r\n", "\n\r"))
     if output:
         assert printed == f"{LINE}\n"
@@ -174,7 +176,7 @@ def test_a_pipe_gets_what_a_terminal_shows():
     ("seconds", "says"), [(4, "8.0 tiles/s"), (64, "30.0 tiles/min"), (500, "3.8 tiles/min")]
 )
 def test_a_slow_model_has_a_rate_too(seconds, says):
-    """A batch of 32 tiles may take longer than the half minute that rich looks back by default."""
+    """Check a batch of 32 tiles that takes longer than rich's default window of half a minute."""
     now = 0.0
     bar = console._make_progress("tiles", get_time=lambda: now, disable=True)
     task = bar.add_task("", total=320)

@@ -1,4 +1,4 @@
-"""Commands given a model that never answers: one line, and a folder that says so."""
+"""Tests of commands whose model never returns: one error line, and a record of it in the folder."""
 
 import json
 import os
@@ -15,7 +15,7 @@ SAID = "in 5 s: it may hold a loop that never ends"
 
 
 class Endless(torch.nn.Module):
-    """A loop over the tile's own numbers, so that nothing can be computed beforehand."""
+    """A model whose loop depends on the pixels, so that no optimizer can compute it beforehand."""
 
     def forward(self, tiles: torch.Tensor) -> torch.Tensor:
         while bool(tiles.sum() > -1):
@@ -31,7 +31,7 @@ def run_swath(*arguments):
 
 @pytest.fixture
 def script(tmp_path):
-    """TorchScript that never answers, in a package beside its description."""
+    """Write a package whose TorchScript model never returns."""
     folder = write_package(tmp_path / "script")
     (folder / "model.onnx").unlink()
     with pytest.deprecated_call():

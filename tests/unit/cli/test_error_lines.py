@@ -1,4 +1,4 @@
-"""Whatever goes wrong, a user reads one line; the traceback comes only where it is asked for."""
+"""Tests of errors: a user reads one line, and a traceback only on request."""
 
 import ast
 import errno
@@ -18,7 +18,7 @@ from tests.helpers.documented import SOURCES
 
 @pytest.fixture
 def ends_with(monkeypatch, tmp_path):
-    """Has `swath run` end with an error, and gives what is printed."""
+    """Return a function that makes `swath run` raise an error and returns the printed text."""
 
     def end(error, *options):
         def fail(*_, **__):
@@ -135,7 +135,7 @@ def test_who_stops_reading_is_no_error(ends_with):
 
 @pytest.mark.parametrize("module", ["typer", "rich", "msgspec"])
 def test_what_the_command_itself_needs_is_named_where_it_is_not_installed(module):
-    """As where swath was installed without the extra `cli`."""
+    """Check the error if swath is installed without the extra `cli`."""
     code = f"import sys; sys.modules[{module!r}] = None; from swath.__main__ import main; main()"
 
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -158,7 +158,7 @@ def test_swath_is_a_module_that_can_be_run():
 
 
 def test_one_module_prints_and_makes_no_pictures_of_names():
-    """To rich, the `:secret:` of an ARN is one."""
+    """Check that only one module prints. rich would print the `:secret:` of an ARN as an emoji."""
     calls = [
         (path.name, ast.unparse(call))
         for path in SOURCES

@@ -111,7 +111,7 @@ def test_what_cannot_be_used(run):
 
 @pytest.fixture
 def vessels(labels):
-    """The same labels, of a class that the model does not have."""
+    """Rename the labels' class to one that the model does not have."""
     change(labels, lambda content: content["categories"][0].update(name="vessel"))
 
 
@@ -180,7 +180,7 @@ class TestOnSageMaker:
         (job,) = self.jobs()
         assert job["ProcessingJobName"] in result.output
         arguments = job["AppSpecification"]["ContainerArguments"]
-        # What the container makes of them is what the command was given.
+        # The container parses the options that the command was given.
         options = _parse(arguments)
         assert (options.classes, options.fail_below) == ("ship", ["AP=0.5"])
         assert options.map == ["vessel=dot"]

@@ -1,4 +1,4 @@
-"""From an export to a scene's detections on the command line: what its shapes do not tell."""
+"""Tests of exports on the command line, from `init` to detections, where shapes are ambiguous."""
 
 import json
 
@@ -24,7 +24,7 @@ def swath(monkeypatch):
 
 @pytest.fixture
 def detect(swath, make_scene, tmp_path):
-    """Makes a package of an export and runs it on a scene of one tile."""
+    """Return a function that makes a package of an export and runs it on a scene of one tile."""
 
     def run(content, library, *more, pixels=None):
         (tmp_path / "export.onnx").write_bytes(content)
@@ -81,7 +81,7 @@ def test_few_boxes_that_could_be_corners_are_what_the_exporter_writes(detect, na
     rows[:found, 4] = np.linspace(0.9, 0.5, found)
     metadata = {"task": "detect", "names": str(dict(enumerate(names)))}
 
-    # One object in all: the others overlap with it.
+    # One object remains, as the others overlap with it.
     assert detect(onnx_of(known({"output0": rows.T}, metadata)), "ultralytics") == [
         ("ship", 10, 10, 50, 50)
     ]
@@ -93,7 +93,7 @@ def test_four_outputs_of_an_nms_plugin_are_no_classifier(detect):
     outputs = {
         "num_dets": [1],
         "det_boxes": boxes,
-        "det_scores": scores,  # what lies beyond the count is left from before
+        "det_scores": scores,  # rows beyond the count are stale
         "det_classes": np.zeros(100),
     }
 
@@ -130,7 +130,7 @@ def test_a_sigmoid_is_applied_once(detect, inside):
 
 
 def test_what_can_be_read_in_two_ways_is_asked_about(swath, detect, tmp_path):
-    """One row: two corners, or a center and sides; `--set` decides."""
+    """Check an ambiguous row: two corners, or a center and sides. `--set` decides."""
     rows = np.zeros((50, 5))
     rows[0] = (15, 26, 25, 34, 0.9)
     (tmp_path / "m.onnx").write_bytes(onnx_of(known({"output": rows})))

@@ -182,7 +182,7 @@ def test_help_imports_none_of_the_heavy_parts():
 
 @pytest.fixture
 def lights(make_scene):
-    """Scenes of one band, each in another light."""
+    """Return scenes of one band, each with other brightness."""
     rng = np.random.default_rng(0)
     return [
         make_scene(rng.gamma(3, 300 + 40 * n, (1, 280, 300)).astype(np.uint16), name=f"{n}.tif")

@@ -1,4 +1,4 @@
-"""The command line as one design: what each help says, and what each name means."""
+"""Tests of the command line as a whole: the help texts, and one meaning for each option."""
 
 import re
 import shlex
@@ -17,7 +17,7 @@ from swath.storage.output_folder import VECTOR_FILES, VectorFormat
 
 
 def walk(command, path):
-    """Each command below a command, by its words."""
+    """Yield the path and the command of each command below `command`."""
     yield path, command
     if isinstance(command, TyperGroup):
         for name, below in command.commands.items():
@@ -34,14 +34,14 @@ def named(items):
 
 
 def params():
-    """Each argument and option of each command."""
+    """Yield each argument and option of each command, with the command's path."""
     for path, command in [*EVERY, *PROGRAMS[-1:]]:
         for param in command.get_params(command.make_context("x", [], resilient_parsing=True)):
             yield path, param
 
 
 def spelled(param):
-    """The name that a user knows a parameter by."""
+    """Return the name of a parameter as a user types it."""
     return param.metavar if isinstance(param, TyperArgument) else max(param.opts, key=len)
 
 
@@ -56,7 +56,7 @@ def test_a_name_means_the_same_in_every_command():
         meanings.setdefault((type(param), spelled(param)), {}).setdefault(meaning, []).append(path)
 
     several = {name for (_, name), known in meanings.items() if len(known) > 1}
-    # Of the labels that train, tune and evaluate read, and of the files that run writes.
+    # `train`, `tune` and `evaluate` read labels in a format; `run` writes files in a format.
     assert several == {"--format"}
 
 
@@ -95,7 +95,7 @@ def test_each_example_is_one_that_can_be_typed(path, command):
         words = shlex.split(line.removeprefix("$ ").partition(" > ")[0])
         expected = ("swath", "local", "up") if path[0] == "python" else path
         assert tuple(words[: len(expected)]) == expected
-        # It is parsed and not run; what cannot be parsed is a UsageError.
+        # The command is parsed and not run. A parsing failure is a UsageError.
         command.make_context(words[-1], words[len(expected) :])
 
 

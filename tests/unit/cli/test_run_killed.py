@@ -1,4 +1,4 @@
-"""A `swath run --database` that is killed leaves the old rows or the new ones; no file is half."""
+"""Tests of a killed `swath run --database`: it leaves the old or the new rows, and whole files."""
 
 import json
 import os
@@ -20,7 +20,7 @@ SEED = 20261128
 
 
 class Runs:
-    """One scene that changes, its output folder and its rows."""
+    """One scene that changes, its output folder and its database rows."""
 
     def __init__(self, make_scene, package, out, dsn):
         self.make_scene, self.out, self.dsn = make_scene, out, dsn
@@ -29,7 +29,7 @@ class Runs:
         self.environment = {**os.environ, "SWATH_DATABASE_URL": dsn}
 
     def change(self):
-        """Replace the scene by one with another number of bright pixels."""
+        """Replace the scene with one that has another number of bright pixels."""
         self.dots += 1
         pixels = np.zeros((1, 300, 400), np.int16)
         rows, cols = np.divmod(np.arange(self.dots), 40)
@@ -49,7 +49,7 @@ class Runs:
         )
 
     def finish(self):
-        """Run it to its end."""
+        """Run `swath run` to its end and measure its duration."""
         started = time.perf_counter()
         with self.start() as process:
             _, said = process.communicate()
@@ -57,7 +57,7 @@ class Runs:
         assert process.returncode == 0, said
 
     def kill_after(self, seconds):
-        """Start it and kill it after that time, unless it has ended before."""
+        """Start `swath run` and kill it after `seconds`, unless it has ended before."""
         with self.start() as process:
             try:
                 process.communicate(timeout=seconds)
@@ -65,7 +65,7 @@ class Runs:
                 process.kill()
 
     def rows(self):
-        """Return the number of rows of each run, once no transaction is left that could add any."""
+        """Return the number of rows of each run, after every transaction has ended."""
         with psycopg.connect(self.dsn) as connection:
             connection.execute("LOCK TABLE swath.detections, swath.runs IN ACCESS EXCLUSIVE MODE")
             return connection.execute(
@@ -74,7 +74,7 @@ class Runs:
             ).fetchall()
 
     def check_files(self):
-        """Check that a summary has the detections that it counts, and that each file is whole."""
+        """Check that the summary counts the file's detections, and that each file is complete."""
         found = (self.out / DETECTIONS).exists() and pq.read_table(self.out / DETECTIONS).num_rows
         if (self.out / SUMMARY).exists():
             assert found == json.loads((self.out / SUMMARY).read_text())["detections"]
@@ -82,7 +82,7 @@ class Runs:
 
 @pytest.fixture
 def runs(make_scene, package, tmp_path, dsn):
-    """A scene whose first version is loaded."""
+    """Return a scene whose first version is loaded."""
     runs = Runs(make_scene, package, tmp_path / "out", dsn)
     runs.change()
     runs.finish()
@@ -91,7 +91,7 @@ def runs(make_scene, package, tmp_path, dsn):
 
 @pytest.mark.fuzz
 def test_any_moment(runs, record_property):
-    """Draw the moments from the time that a whole run takes, most of them near its end."""
+    """Check kills at random moments of a run, most of them near its end."""
     moments = random.Random(SEED)
     outcomes = {"old": 0, "new": 0}
     old = runs.dots

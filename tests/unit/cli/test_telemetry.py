@@ -1,4 +1,4 @@
-"""No command and no library of swath's asks for anybody who was not named to it."""
+"""Tests of telemetry: no command and no library that swath imports contacts an unrequested host."""
 
 import os
 
@@ -12,7 +12,7 @@ from tests.helpers.labeled import around, dots, write_coco
 from tests.helpers.packages import write_package
 from tests.helpers.squares import OPTIONS
 
-# What is trained here is little, but it is torch that is imported.
+# The trainings are tiny, but they import torch.
 pytestmark = pytest.mark.timeout(300)
 PLACES = [(5, 5), (40, 40), (80, 20)]
 
@@ -46,7 +46,7 @@ server.kill()
 
 @pytest.fixture
 def asked(tmp_path):
-    """Runs Python without a network; returns the names that it asked for."""
+    """Return a function that runs Python without a network and returns the host names it resolved."""
     return lambda *arguments, **env: record_dns_lookups(list(map(str, arguments)), tmp_path, **env)
 
 
@@ -100,7 +100,7 @@ def test_a_package_is_measured_and_shrunk_without_asking(swath, scene, package, 
 
 
 def test_a_model_is_trained_and_run_by_torch_without_asking(swath, squares, tmp_path):
-    """The package of a training has weights for torch, too, and `check` runs them all."""
+    """Check a training and `check`, which runs the package's torch weights too."""
     few = OPTIONS | {"epochs": "1", "crops": "8", "network.channels": "[4,4]", "workers": "0"}
     chosen = (f"--set={key}={value}" for key, value in few.items())
     labels, scenes = squares / "labels.json", squares / "scenes"
@@ -120,7 +120,10 @@ def test_the_template_is_made_without_asking(asked, tmp_path):
 
 
 def test_a_job_is_launched_without_asking(asked):
-    """The SDK for SageMaker reports each of its calls unless its configuration says not to."""
+    """Check that a launch reports nothing.
+
+    SageMaker's SDK reports each call unless configured not to.
+    """
     one = "tests/unit/sagemaker/jobs/test_train.py::test_a_job_is_asked_for_as_it_should_be"
 
     assert asked("-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", one) == []
@@ -135,7 +138,7 @@ IMAGES = sorted(
 
 @pytest.mark.parametrize("image", IMAGES)
 def test_each_image_sets_the_switches_of_what_it_holds(image):
-    """Also what starts before swath, or without it, then reports nothing."""
+    """Check that programs which start before swath, or without it, report nothing either."""
     text = (ROOT / image).read_text()
 
     for name in telemetry.IMAGE_VARIABLES:

@@ -11,7 +11,7 @@ SETTINGS = PrepareDatabaseSettings(cluster_arn="arn:cluster", master_secret_arn=
 
 
 class DataApi:
-    """The RDS Data API in front of nothing: remembers statements, fails when told to."""
+    """A stub of the RDS Data API that records statements and raises the given errors."""
 
     def __init__(self, *errors):
         self.errors = list(errors)
@@ -67,7 +67,7 @@ def test_names_that_need_quoting_are_refused(names):
 
 @pytest.fixture
 def prepared(cluster, naps):
-    """A cluster on which a deployment has prepared the database."""
+    """Return a cluster on which a deployment has prepared the database."""
     prepare_database(cluster.settings, client=cluster)
     return cluster
 
@@ -107,7 +107,8 @@ def test_creating_the_user_leaves_nothing_behind(prepared):
 
 
 def test_a_master_user_who_became_a_member_gets_the_remedy(cluster):
-    cluster.administer("CREATE ROLE swath_creator")  # in the way: the user is created as usual
+    # the role exists already; the user is created as usual
+    cluster.administer("CREATE ROLE swath_creator")
     try:
         for _ in range(2):
             with pytest.raises(

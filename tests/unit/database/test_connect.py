@@ -13,7 +13,7 @@ from swath.settings import DatabaseSettings
 
 @pytest.fixture
 def closed_port():
-    """A port on which nobody answers."""
+    """Yield a port on which no server listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         yield probe.getsockname()[1]
@@ -42,7 +42,7 @@ def test_settings_lead_to_a_connection(dsn):
 
 @pytest.fixture
 def verified(postgis_server):
-    """Settings to connect to a server whose certificate is verified."""
+    """Return settings for a server whose certificate is verified."""
     return DatabaseSettings(
         database_host=postgis_server.host,
         database_port=postgis_server.port,

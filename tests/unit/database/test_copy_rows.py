@@ -1,4 +1,4 @@
-"""The COPY stream against PostgreSQL's description of it, byte by byte, and against PostGIS."""
+"""Tests of the COPY stream: against PostgreSQL's documentation by byte, and against PostGIS."""
 
 import struct
 import uuid
@@ -30,7 +30,7 @@ DETECTION = st.tuples(
 
 
 def columns(detections):
-    """The detections as `copy_rows` takes them."""
+    """Return the detections as the columns that `copy_rows` takes."""
     names, scores, tiles, geometries = zip(*detections, strict=True) if detections else ([],) * 4
     return (
         pa.array(names, pa.string()),
@@ -41,7 +41,7 @@ def columns(detections):
 
 
 def row(name, score, tile, geometry):
-    """One row, written by the book."""
+    """Return one row's bytes, written as PostgreSQL documents them."""
     ewkb = shapely.to_wkb(shapely.set_srid(geometry, 4326), include_srid=True, byte_order=1)
     fields = [
         uuid.UUID(RUN).bytes,

@@ -13,7 +13,7 @@ from tests.helpers.runs import run_request
 
 
 def detail(status="FAILED", *, stop=datetime(2026, 11, 21, 13, tzinfo=UTC), **changes):
-    """The detail of Step Functions' event about `run_request()`'s execution."""
+    """Return the detail of a Step Functions event about the execution of `run_request()`."""
     request = run_request()
     return {
         "executionArn": f"arn:aws:states:eu-west-1:1:execution:swath:{request.run_id}",
@@ -44,7 +44,7 @@ def test_a_failure_is_recorded_with_its_cause(connection):
 
 
 def test_a_failure_is_there_for_others_at_once(connection, dsn):
-    """A function keeps its connection open."""
+    """Check that the failure is committed, although a function keeps its connection open."""
     record_failure(connection, RunFailure.from_event_detail(detail()))
 
     with connect_dsn(dsn) as other:
@@ -109,7 +109,7 @@ def test_a_superseded_run_that_fails_later_says_failed(connection, merged):
 
 
 def test_a_failure_does_not_make_a_run_older_than_its_latest_drop(connection, merged):
-    """Dropped as third, failed; the failure of its first drop is reported late."""
+    """Check a third drop that failed, if the failure of the first drop is reported late."""
     first, between, last = (
         run_request(e, sequencer=s) for e, s in (("a", "1"), ("b", "2"), ("a", "3"))
     )

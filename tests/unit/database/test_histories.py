@@ -1,13 +1,18 @@
-"""Histories of a scene: puts, events in any order, runs that end or fail, loads on a real PostGIS.
+"""Tests of random histories of a scene on a real PostGIS.
+
+Histories have puts, events in any order, runs that end or fail, and loads.
 
 `start_run`, `load_run` and `record_failure` are the real ones. S3, Step Functions and the steps
-before the load are played: they keep AWS's rules of names, and compare ETags where the steps do.
-Whatever happened: once all events have come and all executions have ended, the rows are those of
-the object that is in the bucket, found by the package that was deployed, and statuses are true. An
-execution of the last drop that failed, or a note that was lost in the work bucket, may leave
-earlier rows; then dropping the object again brings its own. A drop of the same bytes that came
-while their run was under way is run once that has failed: a run that fails for the drops before it
-excuses nothing. No drop starts two executions of one run, so scenes that always fail come to rest.
+before the load are simulated: they keep AWS's rules of names, and compare ETags where the steps do.
+
+After all events have come and all executions have ended, the rows are those of the object in the
+bucket. They come from the deployed package, and statuses are correct. Earlier rows may remain if an
+execution of the last drop failed or a note in the work bucket was lost. Then another drop of the
+object loads its own rows.
+
+A drop of the same bytes can come while their run is in progress. It is run once that run has
+failed, because a failed run covers only the drops before it. No drop starts two executions of one
+run, so scenes that always fail come to rest.
 """
 
 import contextlib
@@ -41,7 +46,7 @@ class DiedError(Exception):
 
 
 class Cloud:
-    """One bucket, one state machine, one database, and everything that has happened in them."""
+    """One bucket, one state machine, one database, and the history of all three."""
 
     def __init__(self, connection, work, files):
         self.connection, self.files = connection, files
@@ -59,7 +64,7 @@ class Cloud:
         connection.commit()
 
     def put(self, key, etag):
-        """Put an object; its event waits. All of a history happens within one second of S3's."""
+        """Put an object and queue its event. A history happens within one second of S3's clock."""
         self.writes += 1
         drop = Drop(
             bucket="scenes",
@@ -73,7 +78,7 @@ class Cloud:
         self.events.append(drop)
 
     def deliver(self, number, *, dies=False):
-        """Deliver an event, whether it came before or not; the handler may die before the start."""
+        """Deliver an event, perhaps again. The handler may die before it starts the execution."""
         if self.events:
             drop = self.events[number % len(self.events)]
             self.packages.setdefault(drop, set()).add(self.digest)
@@ -82,7 +87,10 @@ class Cloud:
                 self.handled.add(drop)
 
     def tell(self, number, *, dies=False):
-        """Deliver the event of an execution's end, late, out of order or once more; likewise."""
+        """Deliver the event of an execution's end: late, out of order or again.
+
+        The handler may die.
+        """
         if self.ends:
             number %= len(self.ends)
             with self.dying(dies):
@@ -91,7 +99,7 @@ class Cloud:
 
     @contextlib.contextmanager
     def dying(self, dies):
-        """Let a handler die as it starts an execution, if it comes to that."""
+        """Make the handler die when it starts an execution, if `dies` is true."""
         start = self.states.start_execution
         self.states.start_execution = self._die if dies else start
         with contextlib.suppress(DiedError):
@@ -107,7 +115,7 @@ class Cloud:
         return {n: ModelRef(name=n, uri="s3://m/m.tar.gz", digest=self.digest) for n in names}
 
     def step(self, number, *, fails=False):
-        """Take an execution that is under way one stage further, or let it fail there."""
+        """Advance a running execution by one stage, or let it fail there."""
         running = self.running()
         if not running:
             return
@@ -141,12 +149,12 @@ class Cloud:
         )
 
     def record(self, number):
-        """Record a failure, perhaps long after it happened, perhaps once more."""
+        """Record a failure, perhaps long after it happened, perhaps again."""
         if self.failures:
             record_failure(self.connection, self.failures[number % len(self.failures)])
 
     def redrive(self, number):
-        """Somebody redrives a failed execution in the console: same input, where it failed."""
+        """Redrive a failed execution: same input, from its failed stage, as the console does."""
         failed = [n for n, e in self.states.executions.items() if e["status"] == "FAILED"]
         if failed:
             self.states.now = datetime.now(UTC)
@@ -156,7 +164,7 @@ class Cloud:
         self.digest = digest
 
     def lose(self, number):
-        """Lose a note in the work bucket, or find it damaged."""
+        """Delete or damage a note in the work bucket."""
         notes = sorted(self.work.glob("scenes/*.json"))
         if notes:
             chosen = notes[number % len(notes)]
@@ -164,7 +172,7 @@ class Cloud:
             chosen.unlink() if number % 2 else chosen.write_text("{")
 
     def settle(self):
-        """Let all events come that have not, all executions end, all failures be recorded."""
+        """Deliver all pending events, end all executions and record all failures."""
         for number, drop in enumerate(self.events):
             if drop not in self.handled:
                 self.deliver(number)
@@ -187,7 +195,7 @@ class Cloud:
         return request.scene.uri.removeprefix("s3://scenes/")
 
     def rows(self):
-        """For each key, how many rows each of its runs has."""
+        """Return the number of rows of each run, for each key."""
         found = self.connection.execute(
             "SELECT scene_uri, run_id::text, count(*) FROM swath.detections"
             " JOIN swath.runs USING (run_id) GROUP BY 1, 2"
@@ -203,7 +211,7 @@ class Cloud:
         )
 
     def has_failed(self, drop):
-        """Whether an execution that was started for this very drop has failed."""
+        """Return whether an execution that was started for this drop has failed."""
         return any(
             (failure.request.scene.uri, failure.request.scene.sequencer)
             == (drop.uri, drop.sequencer)
@@ -211,7 +219,9 @@ class Cloud:
         )
 
     def wanted(self, key, digests):
-        """The runs whose rows may be there: of the object in the bucket, by one of the packages."""
+        """Return the runs whose rows may exist: of the object in the bucket, by one of the
+        packages.
+        """
         drop = self.objects[key]
         runs = {}
         for digest in digests:
@@ -267,7 +277,7 @@ def act(cloud, action, *arguments):
 
 @pytest.fixture
 def files(merged):
-    """The merged detections of each version and package: each of another count."""
+    """Return a merged file for each version and package, each with another number of detections."""
     pairs = [(etag, digest) for etag in ETAGS for digest in DIGESTS]
     return {pair: merged(count) for count, pair in enumerate(pairs, start=1)}
 
@@ -323,16 +333,16 @@ def test_scenes_that_always_fail_are_not_run_for_ever(connection, files, actions
 
 
 def check_executions(cloud):
-    """No drop has two executions of one run; or three, where notes were lost."""
+    """Check that no drop has two executions of one run, or three if notes were lost."""
     requests = [cloud.request(name) for name in cloud.states.executions]
     drops = Counter((request.run_id, request.scene.sequencer) for request in requests)
     assert max(drops.values(), default=0) <= (2 if cloud.lost else 1)
 
 
 def check_rows(cloud, key):
-    """The rows are of one run, and of the right one unless that of the last drop has failed.
+    """Check that the rows belong to one run, and to the expected run unless its last drop failed.
 
-    The package is the one that was deployed when the event came, or came again.
+    The expected package is the one that was deployed when the event was delivered, perhaps again.
     """
     rows = cloud.rows()[key]
     drop = cloud.objects[key]
@@ -347,7 +357,7 @@ def check_rows(cloud, key):
 
 
 def check_statuses(cloud):
-    """Each run that ended has a row, and its status says what its executions came to."""
+    """Check that each ended run has a row, and that its status matches its executions."""
     statuses = cloud.statuses()
     with_rows = {run_id for runs in cloud.rows().values() for run_id in runs}
     last = {}
@@ -361,10 +371,10 @@ def check_statuses(cloud):
         if run_id in with_rows:
             assert status == "succeeded"
         elif execution.get("failed_at") == "publish":
-            # It was loaded before, and is told of before or after another run took its place.
+            # The run was loaded. Its failure is recorded before or after another run replaced it.
             assert status in {"failed", "replaced", "superseded"}
         elif execution["status"] == "SUCCEEDED" and cloud.lost:
-            # Two executions of a run can be under way where its note was lost: the other one may
+            # Two executions of a run can be in progress if its note was lost. The other one may
             # fail after this one's load, and before its end.
             assert status in {"replaced", "superseded", "failed"}
         elif execution["status"] == "SUCCEEDED":

@@ -1,4 +1,4 @@
-"""Loads against a real PostGIS."""
+"""Tests of loads into a real PostGIS."""
 
 import random
 from concurrent.futures import ThreadPoolExecutor
@@ -210,7 +210,7 @@ def test_of_two_versions_dropped_at_once_the_one_that_is_loaded_later_stays(conn
     ],
 )
 def test_sequencers_order_versions_whatever_their_times_say(connection, merged, earlier, later):
-    """Within one second, or with a clock that is wrong: S3's numbers decide."""
+    """Check two versions within one second or with a wrong clock: S3's sequencers decide."""
     new, old = run_request("b", sequencer=later), run_request("a", minutes=9, sequencer=earlier)
     load_run(connection, new, merged(20))
     assert load_run(connection, old, merged(30)).superseded
@@ -232,7 +232,7 @@ def test_a_run_without_a_sequencer_goes_by_its_time(connection, merged):
 
 
 def test_an_old_execution_that_is_redriven_does_not_make_its_rows_older(connection, merged):
-    """A, B and A again were dropped; A is loaded for its last drop, then again for its first."""
+    """Check drops of A, B and A again: A is loaded for its last drop, then again for its first."""
     first, between, last = (
         run_request(etag, sequencer=number) for etag, number in (("a", "1"), ("b", "2"), ("a", "3"))
     )
@@ -243,7 +243,10 @@ def test_an_old_execution_that_is_redriven_does_not_make_its_rows_older(connecti
 
 
 def test_of_two_packages_for_one_drop_the_one_requested_later_stays(connection, merged):
-    """Its event was handled twice, with a deployment in between; the older run ends last."""
+    """Check an event that was handled twice, with a deployment in between.
+
+    The older run ends last.
+    """
     old, new = (
         run_request(sequencer="1", digest=f"d{i}", requested_at=f"2026-11-21T12:0{i}:00Z")
         for i in range(2)
@@ -295,7 +298,7 @@ def test_a_run_that_was_superseded_stays_so(connection, merged):
 
 @pytest.fixture
 def impatient(dsn):
-    """A connection that fails where it would have to wait for another one."""
+    """Yield a connection that fails instead of waiting for another one's lock."""
     with connect_dsn(dsn) as connection:
         connection.execute("SET lock_timeout = '100ms'")
         connection.commit()

@@ -44,7 +44,7 @@ def test_migrating_again_changes_nothing(connection):
 
 
 def test_a_database_of_a_later_release_is_left_as_it_is(empty_dsn):
-    """Roll back: the earlier release's image meets what the later one's has migrated."""
+    """Check a rollback: an earlier release meets a database that a later release has migrated."""
     with connect_dsn(empty_dsn) as connection:
         migrate(connection)
         connection.execute("ALTER TABLE swath.runs ADD COLUMN later int")
@@ -84,7 +84,7 @@ def test_a_migration_leaves_the_connection_usable(empty_dsn):
 
 @pytest.fixture
 def humble(empty_dsn):
-    """A user who may log in and no more."""
+    """Yield a user who may log in and has no other privilege."""
     with psycopg.connect(empty_dsn, autocommit=True) as admin:
         role = sql.Identifier(f"humble_{admin.info.dbname}")
         admin.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'secret'").format(role))
@@ -156,7 +156,7 @@ def test_what_an_earlier_release_has_loaded_stays(empty_dsn, merged, monkeypatch
             "write_run",
             lambda on, row: write_run(on, {name: row[name] for name in row if name in known}),
         )
-        # That release asked nothing of columns that came later.
+        # That release did not read columns that came later.
         patched.setattr(load, "_is_superseded", lambda *_: False)
         load_run(connection, run_request(), merged(3))
         before = {table: rows(connection, table, names[table]) for table in names}

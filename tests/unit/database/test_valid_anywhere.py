@@ -1,4 +1,4 @@
-"""What PostGIS says of the geometries of scenes of every kind of place on Earth."""
+"""Tests of geometry validity in PostGIS, for scenes of every kind of location on Earth."""
 
 import pytest
 import shapely

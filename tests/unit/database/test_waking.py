@@ -4,7 +4,7 @@ from swath.database.waking import retry_while
 
 
 class Clock:
-    """Time that passes only where somebody sleeps."""
+    """A clock that advances only by sleeps."""
 
     def __init__(self):
         self.now = 100.0
@@ -27,7 +27,7 @@ def clock(monkeypatch):
 
 
 def failing(times):
-    """Fails some times, then succeeds."""
+    """Return a function that fails `times` times, then succeeds."""
     left = iter(range(times))
 
     def attempt():

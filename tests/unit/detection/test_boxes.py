@@ -80,7 +80,7 @@ def test_meetings_are_all_pairs_of_two_sets(one, other):
 @given(st.integers(0, 1 << 30), st.sampled_from([0.0, 1.5]))
 @settings(max_examples=20, deadline=None)
 def test_many_boxes_meet_as_few_do(seed, margin):
-    """In strips, with boxes that touch, are higher than many strips, or have no height."""
+    """Check boxes that touch, are higher than many strips, or have no height."""
     rng = np.random.default_rng(seed)
     low = rng.integers(-40, 200, (700, 2)).astype(np.float64)
     boxes = np.concatenate([low, low + rng.integers(0, rng.choice([4, 60], (700, 2)))], axis=1)

@@ -23,7 +23,7 @@ COLUMNS = ("x_min", "y_min", "x_max", "y_max")
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory):
-    """A package, and its model behind a batcher."""
+    """Yield a package's folder, the package, and its model behind a batcher."""
     folder = write_package(tmp_path_factory.mktemp("package"))
     package = load_package(folder)
     batcher = Batcher(load_model(package))
@@ -40,7 +40,7 @@ def answer(scene_path, package, model):
 
 
 def assert_as_run(scene, folder, package, model, out):
-    """The answer has the rows of a run's GeoParquet, in their order, to the last bit."""
+    """Check that the response has the rows of a run's GeoParquet, in order, to the last bit."""
     run_local(scene, str(folder), out)
     rows = pq.read_table(out / "detections.parquet").to_pylist()
     features = answer(scene, package, model)[0]["features"]
@@ -112,7 +112,7 @@ def test_a_damaged_image_is_the_images_fault(loaded, make_scene):
 def test_a_tile_that_the_model_fails_on_is_ours(loaded, make_scene):
     _, package, model = loaded
     pixels = dots(1, dtype=np.int16)
-    pixels[0, 20, 30] = -1  # the root of which the model cannot take
+    pixels[0, 20, 30] = -1  # the model takes the root of it and gets NaN
 
     with pytest.raises(ModelOutputError, match=r"the model failed on tile \d+ at x .* NaN"):
         answer(make_scene(pixels), package, model)

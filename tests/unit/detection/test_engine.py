@@ -51,7 +51,7 @@ INFO = SceneInfo(
 
 
 class FakeScene:
-    """A band of zeros with one object, where `faults` may be raised at a tile's corner."""
+    """A scene of zeros with one object. `faults` maps a tile's corner to the error it raises."""
 
     def __init__(self, grid=ROW, faults=None, invalid=()):
         self.pixels = np.zeros((1, grid.height, grid.width), np.uint8)
@@ -61,7 +61,7 @@ class FakeScene:
         self.closed = 0
 
     def tiles(self, grid, numbers):
-        """As `read_tiles` gives them."""
+        """Yield tiles as `read_tiles` does."""
         try:
             for number in numbers:
                 yield self.tile(grid.tile(number))
@@ -69,7 +69,7 @@ class FakeScene:
             self.closed += 1
 
     def tile(self, tile):
-        """As `read_tile` gives it."""
+        """Return a tile as `read_tile` does."""
         x, y, width, height = tile.window
         fault = self.faults.get((x, y))
         if isinstance(fault, SceneChangedError | TransientError):
@@ -91,7 +91,7 @@ def reader(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def tile_by_tile(monkeypatch):
-    """Each batch is handed out by itself."""
+    """Yield results after every tile."""
     monkeypatch.setattr(module, "MIN_TILES_PER_YIELD", 1)
 
 
@@ -184,7 +184,7 @@ def test_progress_is_reported_for_empty_tiles(infer, monkeypatch):
 
 
 class Faulty(OracleModel):
-    """Fails for any batch with the object in it, in one of several ways."""
+    """A model that fails for any batch with the object in it, in one of several modes."""
 
     def __init__(self, fault, batch_size=4):
         self.fault = fault
@@ -244,7 +244,7 @@ def test_outputs_that_cannot_be_decoded_fail_only_their_tile(infer, monkeypatch)
 
 
 class Small(OracleModel):
-    """Has the memory for so many tiles at once."""
+    """A model whose memory holds at most `fits` tiles."""
 
     def __init__(self, fits, batch_size, workers):
         self.fits, self.asked = fits, []
@@ -266,7 +266,7 @@ def test_out_of_memory_makes_batches_smaller_and_loses_nothing(infer, workers, f
     assert len(run(inference)) == 1
     assert inference.tiles == TileCounts(planned=100, succeeded=100)
     assert model.batch_size == settled
-    # What was read before the first failure came back is split; the rest is read in smaller ones.
+    # Batches that were read before the first failure are split. Later ones are read smaller.
     assert sum(count > fits for count in model.asked) <= 2 * (workers + 3)
 
 
@@ -320,7 +320,7 @@ def test_the_model_is_shown_whole_tiles_in_the_scenes_numbers(infer):
 
 
 class Labeling:
-    """A task that sees nothing and says for each tile what its class is."""
+    """A task that detects no object and returns the tile's number as the class."""
 
     def decode(self, _outputs, tile, _valid):
         return TileResult(Detections.empty(), np.full((2, 2), tile.index % 256, np.uint8))
@@ -343,7 +343,7 @@ def test_labels_are_passed_in_order_before_their_detections(infer, monkeypatch):
 
 
 class Together(OracleModel):
-    """Answers the first calls once as many are under way as it has workers."""
+    """A model that answers the first calls only when as many calls as workers are in progress."""
 
     def __init__(self, workers):
         with_size(self, 2, workers)
@@ -366,7 +366,7 @@ def test_workers_call_the_model_side_by_side(infer, workers):
 
 
 class Backwards(OracleModel):
-    """Answers the second of each two calls first."""
+    """A model that answers the second of each two calls first."""
 
     def __init__(self):
         with_size(self, 1, 2)
@@ -426,11 +426,11 @@ def test_stopping_midway_leaves_no_thread_and_the_next_tile(infer, after):
     assert inference.next_tile == 2 * after
     rest = Detections.concatenate(list(inference.run(range(inference.next_tile, 50))))
     assert inference.tiles == TileCounts(planned=50, succeeded=50)
-    assert len(rest) == 0  # the object was in the first tile
+    assert len(rest) == 0  # the first tile has the object
 
 
 def test_stopping_midway_cancels_the_batches_that_wait(infer, monkeypatch):
-    """An interrupted shard has to save what it has found before its function's time is over."""
+    """Check that an interrupted shard saves its detections before its function times out."""
     stopped, calls = threading.Event(), itertools.count()
 
     class Pool(ThreadPoolExecutor):
@@ -452,7 +452,7 @@ def test_stopping_midway_cancels_the_batches_that_wait(infer, monkeypatch):
 
     running.close()
 
-    # The one that was handed out, and the one that the model was computing.
+    # The two are the batch that was yielded, and the one that the model was computing.
     assert next(calls) <= 2
 
 
@@ -465,7 +465,7 @@ def test_a_batch_that_was_made_smaller_meanwhile_is_not_made_smaller_again(infer
 
 def test_workers_that_run_out_of_memory_together_make_batches_smaller_once(infer):
     class Slow(OracleModel):
-        """Halves its batches once another thread tries to, or shows that it cannot."""
+        """A model that halves its batches after waiting for another thread that tries to."""
 
         together = threading.Barrier(2)
 

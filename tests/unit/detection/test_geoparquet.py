@@ -1,4 +1,4 @@
-"""GeoParquet files: what they hold, read by pyarrow and shapely, and how their rows are grouped."""
+"""Tests of GeoParquet files: content as pyarrow and shapely read it, and row groups."""
 
 import json
 
@@ -29,13 +29,13 @@ def some(count, seed=0):
 
 
 def rings(rows):
-    """Boxes in px taken for degrees."""
+    """Return boxes in px as polygons in degrees."""
     x0, y0, x1, y1 = rows.box.T
     return PolygonArray.from_corners(np.stack([x0, x1, x1, x0], 1), np.stack([y0, y0, y1, y1], 1))
 
 
 def with_shapes(places, shapes):
-    """The same places, some of them shapes: a dict of rows."""
+    """Return the same polygons, with the rows of the dict `shapes` replaced by shapes."""
     ring, shape = places.quads.copy(), places.geometry_array
     for row, value in shapes.items():
         ring[row], shape[row] = np.nan, value
@@ -63,7 +63,7 @@ def test_it_says_where_its_scene_is(tmp_path):
 @pytest.mark.parametrize("likely", [8, 64 * 1024])
 @pytest.mark.parametrize("count", [0, 250])
 def test_the_footer_has_the_counts_of_classes(tmp_path, monkeypatch, count, likely):
-    """Also where the footer is larger than what is read of the file at first."""
+    """Check that a footer is read even if it is larger than the first read."""
     monkeypatch.setattr(module, "ROW_GROUP_ROWS", 33)
     monkeypatch.setattr(module, "_FIRST_READ_BYTES", likely)
     rows = some(count)
@@ -138,7 +138,7 @@ def test_what_is_nowhere_has_no_row(tmp_path):
 
 
 def test_the_database_takes_what_is_written(tmp_path):
-    """It reads rings and other shapes alike, in batches that do not end where row groups do."""
+    """Check that the loader reads rings and other shapes alike, in batches across row groups."""
     rows = some(30)
     write(tmp_path / "x", rows, with_shapes(rings(rows), {3: shapely.Point(5, 5).buffer(3)}))
 

@@ -1,4 +1,4 @@
-"""In one tile: NMS and its kin against the sequential loops of their papers."""
+"""Tests of NMS and its variants in one tile, against the sequential loops of their papers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def reduce(rows, scores, labels=None, *, as_outlines=False, score_threshold=0.0,
 
 @st.composite
 def candidates(draw):
-    """Boxes, scores with ties and labels of two classes, crowded."""
+    """Return crowded boxes (n, 4), scores with ties, and labels of two classes."""
     rows = draw(
         st.lists(
             st.tuples(coordinates, coordinates, st.integers(1, 9), st.integers(1, 9)), max_size=25
@@ -54,7 +54,7 @@ def overlap(better, worse, metric):
 
 
 def sequential_nms(boxes, score, label, metric, threshold):
-    """As the textbook has it; for each candidate, which one stands for it."""
+    """Return textbook NMS: the retained rows, and the leader of each suppressed candidate."""
     kept, leader = [], {}
     for i in np.argsort(-score, kind="stable"):
         rivals = [j for j in kept if label[j] == label[i]]
@@ -66,7 +66,7 @@ def sequential_nms(boxes, score, label, metric, threshold):
 
 
 def sequential_soft_nms(boxes, score, label, metric, sigma, least):
-    """As the paper has it."""
+    """Return Soft-NMS as its paper defines it."""
     score, left, out = score.astype(np.float64), list(range(len(score))), []
     while left:
         best = max(left, key=lambda i: (score[i], -i))
@@ -104,7 +104,7 @@ def test_nms_is_the_sequential_loop(as_outlines, found, metric, threshold):
 @settings(max_examples=60, deadline=None)
 def test_soft_nms_is_the_sequential_loop(found, metric):
     boxes, score, label = found
-    # Candidates of one score come in the given order, in the loop as here.
+    # Candidates with equal scores keep their order, in the loop as in the module.
     order = np.argsort(-score, kind="stable")
     boxes, score, label = boxes[order], score[order], label[order]
     expected = sequential_soft_nms(boxes, score, label, metric, 0.5, 0.15)
@@ -186,7 +186,7 @@ def test_none_keeps_all_that_reach_the_score():
 
 @pytest.mark.parametrize("strategy", ["nms", "soft-nms", "nmm", "wbf"])
 def test_a_small_confident_box_does_not_swallow_a_large_one(strategy):
-    """Sahi's matching by intersection over the smaller does."""
+    """Check that both boxes remain. SAHI's matching by intersection over smaller drops one."""
     small, large = [20, 20, 26, 26], [5, 5, 55, 55]
 
     box, score, _, _ = reduce([large, small], [0.4, 0.9], strategy=strategy, metric="ios")
@@ -203,7 +203,10 @@ def test_a_fragment_goes_with_the_whole():
 
 
 def test_nothing_is_dropped_because_its_leader_has_grown():
-    """Sahi compares again with the grown box, and drops what then fails."""
+    """Check that merged boxes are not compared again.
+
+    SAHI does so, and drops those that then fail.
+    """
     best, wide, thin = [0, 0, 10, 10], [0, 0, 10, 19], [0, 0, 6, 10]
     score = [0.9, 0.8, 0.7]
     grown = np.array([[0.0, 0.0, 10.0, 19.0]])
@@ -213,14 +216,14 @@ def test_nothing_is_dropped_because_its_leader_has_grown():
     box, _, _, _ = reduce([best, wide, thin], score, strategy="nmm")
     assert box.tolist() == grown.tolist()
 
-    # What reaches beyond the others shows that the last was taken in, not dropped.
+    # The thin box extends beyond the others, so the result shows that it was merged, not dropped.
     thin = [-3, 0, 7, 10]
     box, _, _, _ = reduce([best, wide, thin], score, strategy="nmm")
     assert box.tolist() == [[-3, 0, 10, 19]]
 
 
 def test_a_row_of_objects_does_not_creep_into_one():
-    """Each overlaps the next; the first does not overlap the third."""
+    """Check a row of three: each overlaps the next; the first does not overlap the third."""
     row = [[0, 0, 10, 10], [3, 0, 13, 10], [6, 0, 16, 10]]
 
     box, _, _, _ = reduce(row, [0.9, 0.8, 0.7], strategy="nmm")
@@ -264,14 +267,14 @@ def test_crossing_oriented_boxes_are_two_though_their_envelopes_are_one():
 
 
 def test_suppression_passes_on_along_a_chain():
-    # 0 rules out 1, so 1 cannot rule out 2, which rules out 3.
+    # 0 suppresses 1, so 1 cannot suppress 2, which suppresses 3.
     assert (
         greedy_suppress(4, np.array([0, 1, 2]), np.array([1, 2, 3])).tolist() == [True, False] * 2
     )
 
 
 def test_many_candidates_go_in_blocks_to_the_same_end():
-    """Clusters, heaps and loners, more than are compared at once."""
+    """Check clusters, stacks and isolated boxes, more than are compared at once."""
     rng = np.random.default_rng(3)
     places = np.concatenate(
         [np.repeat(rng.uniform(0, 400, (40, 2)), 60, axis=0), rng.uniform(0, 400, (600, 2))]

@@ -73,7 +73,7 @@ def test_what_fails_halfway_leaves_no_rows_pretending_to_be_all(tmp_path):
 @pytest.mark.parametrize("more", [some(3, 8), Detections.empty(), outlined(2, 9)])
 def test_outlines_are_read_as_they_were_written(tmp_path, monkeypatch, more):
     monkeypatch.setattr(module, "ROW_GROUP_ROWS", 10)
-    parts = [some(12, 0), outlined(7, 1), more]  # a row group of boxes, and one of outlines
+    parts = [some(12, 0), outlined(7, 1), more]  # one row group of boxes, and one of outlines
     with DetectionsWriter(tmp_path / "shard.parquet") as out:
         for part in parts:
             out.append(part)

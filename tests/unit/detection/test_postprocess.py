@@ -39,7 +39,7 @@ def rows_of(*candidates):
 
 
 def masks_of(*objects):
-    """Outputs of an instance segmenter: (score, slices of rows and of columns)."""
+    """Return outputs of an instance segmenter from (score, slices of rows and cols) per object."""
     masks = np.zeros((len(objects), 1, SIZE, SIZE), np.float32)
     for mask, (_, *slices) in zip(masks[:, 0], objects, strict=True):
         for rows, cols in slices:
@@ -172,7 +172,7 @@ def test_an_instance_without_a_pixel_is_dropped():
 
 def test_of_an_outline_that_runs_along_the_window_only_areas_remain():
     tile = Grid(width=8, height=16, size=SIZE, overlap=0).tile(0)
-    # Within the window a bar; beyond it, a piece of it that comes back to touch the window's edge.
+    # The window holds a bar. Beyond it, a piece of the bar comes back to touch the window's edge.
     outputs = masks_of((0.9, np.s_[0:2, 0:10], np.s_[2:6, 8:10]))
 
     seen = decode_detections(outputs, instances(), tile)

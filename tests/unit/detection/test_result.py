@@ -1,4 +1,4 @@
-"""Detections in the forms of other programs, and as they show themselves in a notebook."""
+"""Tests of detections as other programs' data types, and as a notebook shows them."""
 
 import base64
 import json
@@ -23,7 +23,7 @@ MAX_HTML = 200_000
 
 
 def picture(html):
-    """The picture of a page, (rows, cols, 3)."""
+    """Return the picture of an HTML page, (rows, cols, 3)."""
     content = re.search(r"data:image/jpeg;base64,([^\"]+)", html)[1]
     return np.asarray(Image.open(BytesIO(base64.b64decode(content))))
 
@@ -121,7 +121,7 @@ def test_a_segmentation_is_filled(make_scene, tmp_path):
     shown = picture(html).astype(float)
     plain = picture(swath.detect(scene, write_segmenter(tmp_path / "m", mask=False))._repr_html_())
     assert np.array_equal(shown, plain)
-    # Within the lake, away from any outline: gray pixels are tinted by the color of water.
+    # Inside the lake, away from any outline, gray pixels have a tint of the color of water.
     lake = shown[24:30, 40:55].mean(axis=(0, 1))
     assert lake[2] > lake[0] + 15
 
@@ -146,7 +146,7 @@ def test_an_array_has_its_picture_after_its_file_is_gone(package):
 
 
 def test_a_page_is_small_whatever_is_in_it(make_scene, tmp_path):
-    """Noise that no compression makes small, and more detections than are drawn."""
+    """Check a page of noise, which does not compress, with more detections than are drawn."""
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 20, (1, 700, 900)).astype(np.uint8)
     pixels[0, ::4, ::4] = 99

@@ -15,7 +15,7 @@ GRID = Grid(width=40, height=28, size=SIZE, overlap=4)
 
 @pytest.fixture
 def make_task(tmp_path):
-    """The task of a package for `task`, whose one output has that shape."""
+    """Return a function that creates the task of a package whose output has the given shape."""
 
     def make(task, shape, *, grid=GRID, **options):
         folder = write_package(tmp_path / "model", for_task(task, {"pred": shape}, **options))
@@ -86,7 +86,7 @@ def test_classes_of_tiles_leave_nothing_to_stitch(classify):
 
 @pytest.fixture
 def picture():
-    """Scores of a tile: class b in a square, a elsewhere; both doubtful in one row."""
+    """Return class scores (2, rows, cols): b in a square, a elsewhere, one uncertain row."""
     b = np.zeros((SIZE, SIZE), np.float32)
     b[2:6, 3:8] = 0.75
     b[12] = 0.45
@@ -188,7 +188,7 @@ def outline_of(numbers):
 
 
 def oriented_row(part, tile):
-    """The least oriented box around a polygon, as a row of the tile."""
+    """Return the minimum oriented box around a polygon, as a row of the tile's output."""
     corners = np.array(part.minimum_rotated_rectangle.exterior.coords)[:4] - [tile.x, tile.y]
     sides = corners[1] - corners[0], corners[2] - corners[1]
     lengths = [np.hypot(*side) for side in sides]

@@ -1,4 +1,4 @@
-"""GeoPackage, GeoJSON and FlatGeobuf hold what the run's GeoParquet file holds."""
+"""Tests of GeoPackage, GeoJSON and FlatGeobuf: each holds what the run's GeoParquet file holds."""
 
 import errno
 import json
@@ -39,7 +39,7 @@ def places_of(geometries):
 
 
 def boxes(count):
-    """PolygonArray of boxes of 1e-4 degrees, all over the Earth."""
+    """Return boxes of 1e-4 degrees all over the Earth."""
     low = np.random.default_rng(0).uniform((-179, -80), (179, 80), (count, 2))
     lon, lat = low[:, :1], low[:, 1:]
     return PolygonArray.from_corners(
@@ -49,7 +49,7 @@ def boxes(count):
 
 @pytest.fixture
 def parquet(tmp_path):
-    """Writes a run's GeoParquet file."""
+    """Return a function that writes a run's GeoParquet file."""
 
     def write(places):
         rng, count = np.random.default_rng(0), len(places)
@@ -76,7 +76,7 @@ def parquet(tmp_path):
 
 @pytest.fixture
 def convert(tmp_path):
-    """Writes a format; gives the file, and its rows in the order of the GeoParquet file's."""
+    """Return a function that writes a format. It returns the file and rows in GeoParquet order."""
 
     def to(source, form):
         target = tmp_path / VECTOR_FILES[form]
@@ -85,7 +85,7 @@ def convert(tmp_path):
         geometry = shapely.from_wkb(table[info["geometry_name"] or "wkb_geometry"].to_pylist())
         if not table.num_rows:
             return target, info, table, geometry
-        # No two boxes in px are the same; FlatGeobuf orders its rows by position.
+        # All boxes in px differ. FlatGeobuf orders its rows by position.
         order = np.argsort(table["x_min"].to_numpy(), kind="stable")
         return target, info, table.take(order), geometry[order]
 
@@ -134,7 +134,7 @@ def test_it_holds_the_same_rows(parquet, convert, form, places):
             assert table[name].type == values.type, "in JSON, a number is a number"
     mixed = len({one.geom_type for one in geometries}) > 1 and form != "geojson"
     wanted = as_multi(geometries) if mixed else geometries
-    # GeoJSON's positions are rounded.
+    # GeoJSON's coordinates are rounded.
     precise = 0 if form != "geojson" else 1e-8
     assert shapely.equals_exact(
         shapely.normalize(written), shapely.normalize(wanted), precise
@@ -161,7 +161,7 @@ def test_an_empty_result_is_a_file_with_the_columns(parquet, convert, form):
 
     assert table.num_rows == 0
     if form == "geojson":
-        # Its columns are the members of its rows.
+        # GeoJSON has columns only as properties of its features.
         assert json.loads(target.read_text())["features"] == []
     else:
         assert info["fields"].tolist() == [

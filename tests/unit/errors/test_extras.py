@@ -1,4 +1,4 @@
-"""Optional modules are missed before the work begins, and named with what installs them."""
+"""Tests of optional modules: an error before the work begins names the extra to install."""
 
 import re
 import sys

@@ -82,7 +82,7 @@ def test_what_is_wrong_with_the_caller_does_not_pass():
 @pytest.mark.parametrize(("status", "later"), [(503, True), (403, False)])
 def test_a_failed_upload_is_what_s3_said(status: int, later: bool):
     error = S3UploadFailedError("Failed to upload")
-    # As boto3 raises it: while it handles what S3 said.
+    # boto3 raises it while it handles S3's response.
     error.__context__ = refused("Any", status)
 
     assert is_transient(error) is later
@@ -107,20 +107,20 @@ def test_other_errors_stay_as_they_are():
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = ("src", "lambdas", "batch_jobs", "sagemaker_jobs")
 ELSEWHERE = {
-    # Remedies of a command's user, by the class of the error.
+    # A command's remedies depend on the class of the error.
     "src/swath/cli/aws_errors.py": {"*", "Boto3Error", "BotoCoreError"},
-    # Whatever keeps the price list away, the user gives the price.
+    # If the price list is unavailable for any reason, the user gives the price.
     "src/swath/sagemaker/jobs/costs.py": {"BotoCoreError"},
-    # Where nobody can say whether the scene was replaced, another attempt may.
+    # If nobody knows whether the scene was replaced, another attempt may succeed.
     "src/swath/raster/gdal_errors.py": {"BotoCoreError"},
-    # Whatever else AWS's SDK says is no fault of the request.
+    # Other errors of AWS's SDK are no fault of the request.
     "sagemaker_jobs/serve_model/app.py": {"BotoCoreError"},
 }
 """Modules beside `service_errors` that tell apart more than a refusal, and which errors."""
 
 
 def told_apart(path: Path) -> set[str]:
-    """Return the errors of AWS's SDK that a module knows by name, refusals aside."""
+    """Return the errors of AWS's SDK that a module names, without ClientError."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
     found = set()
@@ -138,7 +138,7 @@ def told_apart(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_what_passes_is_told_in_one_place(package: str):
-    """Each service's own refusals are read where it is asked, by their codes."""
+    """Check that each service's refusals are handled by their codes in the module that calls it."""
     for path in sorted((ROOT / package).rglob("*.py")):
         name = str(path.relative_to(ROOT))
         if name != "src/swath/errors/service_errors.py":

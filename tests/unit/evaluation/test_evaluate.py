@@ -1,4 +1,4 @@
-"""Packages measured through the engine, on scenes whose every object is known."""
+"""Tests of packages evaluated by the engine, on scenes with known objects."""
 
 import dataclasses
 import json
@@ -20,13 +20,13 @@ from tests.helpers import oracles
 from tests.helpers.labeled import HEIGHT, WIDTH, around, collection_of, dots
 from tests.helpers.packages import TILE, for_task, write_package
 
-# In the middle of a tile, on seams, in corners.
+# The dots lie inside tiles, on seams and in corners.
 PLACES = [(5, 5), (13, 30), (14, 31), (12, 12), (0, 59), (99, 0), (50, 24), (90, 50)]
 
 
 @pytest.fixture
 def labeled(make_scene):
-    """A scene of dots at `PLACES`, and a collection of it with the boxes given."""
+    """Return a function that makes a scene of dots and a collection with the given boxes."""
 
     def make(boxes, places=PLACES, **options):
         return collection_of([(make_scene(dots(places), **options), boxes)])
@@ -55,7 +55,7 @@ def test_shifted(package, labeled, tmp_path):
 
     evaluation = measured(package, labeled(boxes), tmp_path / "out")
 
-    # Half of each box lies over a third of the two together.
+    # Each pair of boxes shares half of each box, a third of their union.
     assert evaluation.metrics["AP"] == evaluation.metrics["F1"] == 0
     assert evaluation.confusion == [[0, len(PLACES)], [len(PLACES), 0]]
 
@@ -194,7 +194,7 @@ def test_objects_labeled_twice_give_a_warning(package, labeled, tmp_path):
 
 def test_failed_tiles_give_a_warning(package, make_scene, tmp_path):
     pixels = dots(PLACES)
-    pixels[0, 50, 80] = -1  # the model answers NaN
+    pixels[0, 50, 80] = -1  # the model returns NaN
     collection = collection_of([(make_scene(pixels), around(PLACES))])
 
     evaluation = measured(package, collection, tmp_path / "out", tolerated_failures=0.2)
@@ -284,7 +284,7 @@ def blobs():
 
 
 def regions(labels):
-    """The outlines of regions of True, by another library."""
+    """Return the outlines of regions of True in `labels` (rows, cols), by rasterio."""
     predictions = shapes(labels.astype(np.uint8), mask=labels, connectivity=4)
     return np.array([shapely.geometry.shape(shape) for shape, _ in predictions], object)
 
@@ -302,7 +302,7 @@ def water(tmp_path):
 
 @pytest.fixture
 def pools(make_scene):
-    """A scene of water where `blobs` says, and a collection of it with the water given."""
+    """Return a function that makes a scene of water at `blobs`, and labels of the given water."""
 
     def make(known, mask=None):
         pixels = np.where(blobs(), 80, 10).astype(np.uint8)[None]
@@ -376,7 +376,7 @@ def test_outlines_need_outlines(water, labeled, tmp_path):
 
 
 def describe_ships(item):
-    """Changes an `mlm.json` into that of the small detector of ships among the test data."""
+    """Change an `mlm.json` into that of the small ship detector in the test data."""
     properties = item["properties"]
     source, target = properties["mlm:input"][0], properties["mlm:output"][0]
     source["bands"] = ["B02", "B03", "B04", "B08", "B11"]
@@ -392,7 +392,7 @@ def describe_ships(item):
 
 
 def test_ships(data, tmp_path):
-    """A port that the model never saw, at its own threshold: a figure that is known."""
+    """Check the known metric of a port outside the training data, at the model's threshold."""
     folder = data / "ships_s2"
     collection = read_collection(str(folder / "val.json"), str(folder))
     weights = (data / "models" / "ships_5band_256.onnx").read_bytes()

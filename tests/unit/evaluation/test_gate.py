@@ -107,7 +107,7 @@ def test_bounds_are_read():
 
 @pytest.fixture
 def blind(tmp_path):
-    """A package that reports nothing of what the scene shows."""
+    """Return a package that detects nothing."""
 
     def change(item):
         item["properties"]["mlm:hyperparameters"]["iou_threshold"] = 0.4

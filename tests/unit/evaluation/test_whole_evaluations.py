@@ -1,9 +1,9 @@
-"""All figures of objects, drawn hostile and worked out again by loops over each pair.
+"""Tests of all object metrics on random, hostile evaluations, against loops over each pair.
 
-Drawn are scenes, some without labels or detections; classes that nobody labeled or found; boxes
-that touch, nest, repeat, have no area, lie outside the scene or cover 1e10 px²; turned boxes, whose
-overlap shapely works out; crowds; stated sizes at COCO's borders; scores with ties. Coordinates are
-whole numbers, so an overlap of exactly a half is common.
+Evaluations are random: scenes, some without labels or detections; classes without labels or
+detections; boxes that touch, nest, repeat, have no area, lie outside the scene or cover 1e10 px²;
+rotated boxes, whose overlap shapely computes; crowds; stated areas at COCO's borders; scores with
+ties. Coordinates are whole numbers, so an overlap of exactly a half is common.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ SIDES = np.array([1, 2, 8, 16, 32, 60, 96, 120])
 
 @st.composite
 def evaluations(draw, *, tied=None):
-    """What is known and what was found, in boxes or in outlines; scenes come in order."""
+    """Return random ground truth and predictions, as boxes or outlines, ordered by scene."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     outlined = draw(st.booleans())
     known, extra = draw(st.integers(0, 14)), draw(st.integers(0, 8))
@@ -71,7 +71,7 @@ def scores(rng, count, *, tied):
 
 
 def turned(rng, box):
-    """Boxes, half of them turned about their middle: their bounds are others than the boxes."""
+    """Return boxes as polygons, half of them rotated about their center. Their bounds differ."""
     shapes = [shapely.box(*row) for row in box]
     turns = np.where(rng.random(len(box)) < 0.5, 0.0, rng.uniform(0, 180, len(box)))
     return np.array(
@@ -80,7 +80,7 @@ def turned(rng, box):
 
 
 def overlap_of(truth, predictions, known, seen):
-    """Intersection over union of two rows, or over the detection's area where one is a crowd."""
+    """Return intersection over union of two rows, or over the prediction's area for a crowd."""
     if truth.outline is None:
         a, b = predictions.box[seen], truth.box[known]
         wide, high = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
@@ -108,7 +108,7 @@ def overlaps(truth, predictions):
 
 
 def greedy(rows, columns, overlap, crowd, ignored, at):
-    """COCO's matching of one image: the column of each row, or -1, as cocoeval.py has it."""
+    """Return COCO's matching of one image, as in cocoeval.py: the column of each row, or -1."""
     columns = sorted(columns, key=lambda k: ignored[k])
     taken, of = set(), {}
     for row in rows:
@@ -131,7 +131,7 @@ def ranked(predictions, rows):
 
 
 def coco(truth, predictions, label, at, size):
-    """Precision at 101 recalls and the recall, of one class, IoU and size; None: nothing known."""
+    """Return (precision at 101 recalls, recall) of one class, IoU and size; None = no truth."""
     overlap = overlaps(truth, predictions)
     low, high = SIZES[size] if size != "all" else (0, np.inf)
     area = truth.area if truth.coco_area is None else truth.coco_area
@@ -167,7 +167,7 @@ def coco(truth, predictions, label, at, size):
 
 
 def coco_metrics(truth, predictions, labels):
-    """The figures of COCO by their names, over some classes."""
+    """Return COCO's metrics by name, over the given classes."""
     figures = {}
     for size in SIZES:
         suffix = "" if size == "all" else f"_{size}"
@@ -191,7 +191,7 @@ def coco_metrics(truth, predictions, labels):
 
 
 def by_score(truth, predictions, labels, least=-1.0):
-    """What becomes of each detection that scores so much: its object, or -1; and crowds' rows."""
+    """Return the object of each prediction with a score of `least` or more, crowds included; or -1."""
     overlap = overlaps(truth, predictions)
     of = {}
     for label in labels:
@@ -225,7 +225,7 @@ def f1(hits, false, known):
 
 
 def thresholded(truth, predictions, labels):
-    """Precision, recall and F1 at the threshold, and the best of each score's."""
+    """Return precision, recall and F1 at the threshold, and the best F1 over all thresholds."""
     hits, false, known = counts(truth, predictions, labels, THRESHOLD)
     of_class = [
         s for s, label in zip(predictions.score, predictions.label, strict=True) if label in labels
@@ -245,7 +245,7 @@ def thresholded(truth, predictions, labels):
 
 
 def voc(truth, predictions, label):
-    """Pascal VOC's: a detection has its best object or none; all points of the curve count."""
+    """Return Pascal VOC's AP: a prediction matches its best object or none, at all points."""
     overlap, taken, points, right, wrong = overlaps(truth, predictions), set(), [], 0, 0
     known = np.flatnonzero(truth.label == label)
     wanted = (~truth.crowd[known]).sum()
@@ -267,7 +267,7 @@ def voc(truth, predictions, label):
 
 
 def confused(truth, predictions):
-    """Own classes first, then what is left whatever its class; (known, seen) counted."""
+    """Return the confusion matrix (truth, predicted): pairs of one class first, then the others."""
     kept = [s for s in range(len(predictions)) if predictions.score[s] >= THRESHOLD]
     of = by_score(truth, predictions, range(CLASSES), THRESHOLD)
     matrix = np.zeros((CLASSES + 1, CLASSES + 1), int)
@@ -397,7 +397,7 @@ def test_ap_never_rises_where_the_one_detection_of_an_object_goes(case, pick):
     overlap = overlaps(truth, predictions)
     near = (overlap >= 0.5) & (predictions.label[:, None] == truth.label)
     alone = near & (near.sum(axis=0) == 1) & (near.sum(axis=1) == 1)[:, None] & ~truth.crowd
-    # Right at each IoU: what is right at the lowest alone is a false alarm at the others.
+    # The detection is a hit at each IoU. A hit at the lowest alone is a false alarm at the others.
     rows = np.flatnonzero((alone & (overlap >= IOUS[-1])).any(axis=1))
     if not len(rows):
         return

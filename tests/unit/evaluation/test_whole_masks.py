@@ -1,8 +1,8 @@
-"""Pixels of whole evaluations, worked out again at the center of each pixel.
+"""Tests of pixel metrics of whole evaluations, against a computation at the center of each pixel.
 
-Drawn are polygons of three classes, one of them the model's background, that nest, touch, cross
-tiles and windows, have holes and lie over the scene's edge; crowds; pixels without data; and what
-the model says, a class a pixel, one of which nobody labeled.
+Evaluations are random: polygons of three classes, one of them the model's background, that nest,
+touch, cross tiles and windows, have holes and extend over the scene's edge; crowds; nodata pixels;
+and predictions of one class for each pixel, one class without labels.
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ def package(tmp_path):
 
 
 def polygon(rng):
-    """A polygon of a few corners, one in three with a hole in it."""
+    """Return a polygon of a few corners. One in three has a hole."""
     middle = rng.uniform((0, 0), (WIDTH, HEIGHT))
     angles = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(3, 9)))
     reach = rng.uniform(0.2, 1, len(angles)) * rng.choice([3, 10, 30])
@@ -51,9 +51,9 @@ def polygon(rng):
 
 
 def labels(rng):
-    """Outlines, classes and crowds, cut at the scene's edges as labels are when they are read."""
+    """Return outlines, classes and crowds, clipped to the scene as the label reader clips them."""
     drawn = [polygon(rng) for _ in range(rng.integers(0, 9))]
-    drawn += [shape.buffer(-2) for shape in drawn if rng.random() < 0.5]  # nested, or gone
+    drawn += [shape.buffer(-2) for shape in drawn if rng.random() < 0.5]  # nested, or empty
     drawn += [shapely.affinity.translate(shape, 40) for shape in drawn[:2]]
     whole = np.array([shape for shape in drawn if shape.area > 1], object)
     return Objects(
@@ -65,7 +65,7 @@ def labels(rng):
 
 
 def known_at_each_pixel(objects, background):
-    """(rows, cols): the class of the smallest object at each center; -1 where only crowds are."""
+    """Return (rows, cols): the class of the smallest object at each center, -1 for crowds only."""
     y, x = np.mgrid[:HEIGHT, :WIDTH] + 0.5
     known = np.full((HEIGHT, WIDTH), background)
     inside = [shapely.contains_xy(outline, x, y) for outline in objects.outlines]

@@ -10,14 +10,14 @@ BOX = [0.5, 0.5, 0.25, 0.125]
 
 
 def answer(columns=4, **options):
-    """A DETR of two classes."""
+    """Return the output specification of a DETR with two classes."""
     channels = 2 if options.get("score_activation", "softmax") != "softmax" else 3
     shapes = {"logits": [-1, -1, channels], "pred_boxes": [-1, -1, columns]}
     return answer_of("object-detection", shapes, **{"head": "detr"} | options)
 
 
 def outputs_of(*queries):
-    """Of rows of logits and a box each."""
+    """Return DETR outputs from (logits, box) pairs."""
     logits, boxes = zip(*queries, strict=True)
     return np.array(logits, np.float32), np.array(boxes, np.float32)
 

@@ -113,7 +113,7 @@ def test_masks_that_are_none_are_refused(masks, named):
 
 
 def counted(count, dtype=np.int32):
-    """Two objects that score, of which an NMS plugin says how many count."""
+    """Return two detections, of which an NMS plugin's count keeps `count`."""
     return *outputs_of([1, 2], [0.9, 0.8]), np.array([count], dtype)
 
 

@@ -18,7 +18,7 @@ def answer(channels=6, **options):
 
 
 def raw_of(*candidates):
-    """(channels, candidates)."""
+    """Return a raw output (channels, candidates)."""
     return np.array(candidates, np.float32).T
 
 

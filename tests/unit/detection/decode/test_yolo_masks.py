@@ -24,7 +24,7 @@ def traced(outputs, said):
 
 
 def halves(side=SIZE):
-    """Two prototypes: the left half of the tile, and the upper one."""
+    """Return two prototypes (2, rows, cols): the left half of the tile, and the upper half."""
     protos = np.full((2, side, side), -1.0)
     protos[0, :, : side // 2] = 1
     protos[1, : side // 2] = 1

@@ -1,4 +1,4 @@
-"""Masks: parts of shards, and the one file that they become."""
+"""Tests of mask rasters: shards write parts, and the merge joins them into one file."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ CLASSES = ("water", "bare & <rock>", "wood")
 
 
 def labels_of(grid, seed=0):
-    """Labels of a whole scene, in patches."""
+    """Return random labels (rows, cols) of a whole scene, in patches of 7 px."""
     coarse = np.random.default_rng(seed).choice(
         np.array([0, 1, 2, NO_LABEL], np.uint8), (grid.height // 7 + 1, grid.width // 7 + 1)
     )
@@ -45,7 +45,7 @@ def write_part(path, grid, tiles, labels):
 
 @pytest.fixture
 def scene_of(make_scene):
-    """The header of a scene of one size."""
+    """Return a function that gives the header of a scene as large as a grid."""
 
     def open_one(grid, **profile):
         with open_scene(make_scene(np.zeros((1, grid.height, grid.width)), **profile)) as scene:
@@ -160,7 +160,7 @@ def test_an_extent_holds_each_core_and_is_no_larger(width, height, size, chosen)
 
 
 def test_a_part_that_cannot_be_written_says_so(tmp_path):
-    """The disk is full: simulated by the limit of a process of its own."""
+    """Check a full disk, simulated by the file size limit of a subprocess."""
     code = """
 import resource, signal, sys
 from pathlib import Path

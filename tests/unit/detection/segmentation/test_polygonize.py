@@ -1,4 +1,4 @@
-"""Regions as polygons, against GDAL's polygonization."""
+"""Tests of regions as polygons, against GDAL's polygonization."""
 
 import numpy as np
 import pytest
@@ -17,13 +17,13 @@ LABELS = arrays.arrays(np.uint8, SIDES, elements=st.sampled_from([0, 1, NO_LABEL
 
 
 def by_gdal(labels, background=NO_LABEL):
-    """What GDAL makes of a raster: (label, outline) of each region, in any order."""
+    """Return (label, outline) of each region as GDAL polygonizes it, sorted."""
     found = features.shapes(labels, mask=labels != background, connectivity=4)
     return sorted((int(value), same(shapely.geometry.shape(shape))) for shape, value in found)
 
 
 def same(outline):
-    """The same text for the same outline, wherever its rings begin."""
+    """Return one WKT for equal outlines, independent of the rings' first corners."""
     return shapely.normalize(outline).wkt
 
 

@@ -1,4 +1,4 @@
-"""Stitching across cores, against the polygonization of the whole scene's labels at once."""
+"""Tests of stitching across cores, against the polygonization of the whole scene's labels."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from swath.raster.tiles import Grid
 
 
 def detected(grid, labels, probability):
-    """What each tile sees of the scene."""
+    """Return the detections of all tiles of the scene."""
     seen = []
     for index in range(grid.count):
         tile = grid.tile(index)
@@ -25,7 +25,7 @@ def detected(grid, labels, probability):
 
 
 def parted(sorted_out):
-    """What is settled already, and what is not."""
+    """Return the final detections, and those that other shards may change."""
     flagged = sorted_out.flags != 0
     return sorted_out.take(~flagged), sorted_out.take(flagged)
 
@@ -40,13 +40,13 @@ def outlines(detections):
 
 
 def rows(detections):
-    """(class, outline, score) of each detection, in an order of their own."""
+    """Return (class, outline, score) of each detection, sorted."""
     columns = (detections.label.tolist(), outlines(detections), detections.score.tolist())
     return sorted((label, shape.wkt, score) for label, shape, score in zip(*columns, strict=True))
 
 
 def truth(labels, probability):
-    """The same, of the whole scene at once."""
+    """Return (class, outline, score) of each region of the whole scene, sorted."""
     regions = polygonize(labels, probability)
     score = (regions.weight_sum / regions.area).tolist()
     shapes = zip(regions.label.tolist(), regions.outline, score, strict=True)
@@ -54,14 +54,14 @@ def truth(labels, probability):
 
 
 def same(found, expected):
-    """The very same outlines; scores as near as float32 is."""
+    """Check that the outlines are equal, and scores up to float32 rounding."""
     assert [row[:2] for row in found] == [row[:2] for row in expected]
     assert [row[2] for row in found] == pytest.approx([row[2] for row in expected], abs=1e-6)
 
 
 @st.composite
 def scenes(draw):
-    """A grid, and a scene of labels and probabilities under it."""
+    """Return a grid, and labels and probabilities (rows, cols) of its scene."""
     size = draw(st.integers(1, 12))
     grid = Grid(
         width=draw(st.integers(1, 30)),
@@ -71,7 +71,7 @@ def scenes(draw):
     )
     some = draw(st.sampled_from([[0, NO_LABEL], [0, 0, 1, NO_LABEL], [0, 1, 2]]))
     side = draw(st.integers(1, 3))
-    # Drawn by a seed: a label at a time would take most of the test's time.
+    # A seed draws the labels: drawing each label by itself would take most of the test's time.
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     coarse = random.choice(
         np.array(some, np.uint8), (-(-grid.height // side), -(-grid.width // side))

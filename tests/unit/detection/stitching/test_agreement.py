@@ -1,4 +1,4 @@
-"""How well two views agree within what both tiles saw."""
+"""Tests of the agreement of two views inside the overlap of both tiles."""
 
 import numpy as np
 import pytest

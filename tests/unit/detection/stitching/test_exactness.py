@@ -1,4 +1,4 @@
-"""Neither tiling nor sharding shows in the result: properties, against an oracle detector."""
+"""Property tests against an oracle detector: neither tiling nor sharding changes the result."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def grids(draw, *, overlaps=(0, 47), least=4) -> Grid:
 
 @st.composite
 def scenes_of_boxes(draw) -> tuple[Grid, np.ndarray, np.ndarray]:
-    """A grid and objects in it: any size, nested, touching, in chains, of two classes."""
+    """Return a grid and its objects: any size, nested, touching, in chains, of two classes."""
     grid = draw(grids())
     boxes, labels = [], []
     for _ in range(draw(st.integers(1, 6))):
@@ -62,11 +62,11 @@ def scenes_of_boxes(draw) -> tuple[Grid, np.ndarray, np.ndarray]:
 
 
 def confusable_boxes(grid: Grid, others: np.ndarray, last: np.ndarray) -> bool:
-    """Whether nothing tells the last object from one of the others of its class.
+    """Return whether the last object is indistinguishable from another one of its class.
 
-    Where any tile would take the two for one; where two tiles see the same of both, for then of two
-    objects that cross a seam at one place nothing says which end belongs to which; and where tiles
-    abut, and so share but a line, if what crosses it agrees by half.
+    There are three such cases. A tile would treat the two as one. Two tiles see the same part of
+    both: if two objects cross a seam at one position, nothing says which ends belong together.
+    Tiles abut, and so share only a line, and cross-sections on it agree by half.
     """
     if (iou(others, np.repeat(last, len(others), axis=0)) > ALIKE).any():
         return True
@@ -77,7 +77,7 @@ def confusable_boxes(grid: Grid, others: np.ndarray, last: np.ndarray) -> bool:
 
 
 def polygonize(grid: Grid) -> np.ndarray:
-    """Where the windows of any two tiles overlap."""
+    """Return the overlaps of any two tiles' windows as boxes (n, 4)."""
     windows = windows_of(grid)
     low = np.maximum(windows[:, None, :2], windows[None, :, :2])
     high = np.minimum(windows[:, None, 2:], windows[None, :, 2:])
@@ -86,7 +86,7 @@ def polygonize(grid: Grid) -> np.ndarray:
 
 
 def meet_on_seams(grid: Grid, others: np.ndarray, last: np.ndarray) -> bool:
-    """Whether both reach a line between tiles, with cross-sections that agree by half."""
+    """Return whether both objects reach a line between tiles, with sections that agree by half."""
     windows = windows_of(grid)
     found = False
     for axis in (0, 1):
@@ -105,7 +105,7 @@ def meet_on_seams(grid: Grid, others: np.ndarray, last: np.ndarray) -> bool:
 
 @st.composite
 def scenes_of_outlines(draw, *, is_oriented: bool) -> tuple[Grid, np.ndarray, np.ndarray]:
-    """A grid and convex polygons in it, of two classes."""
+    """Return a grid and convex polygons in it, of two classes."""
     grid = draw(grids(overlaps=(1, 30), least=8))
     assume(grid.count <= 60 and min(grid.width, grid.height) >= 4)
     frame = np.array([grid.width, grid.height])
@@ -141,7 +141,7 @@ def oriented_boxes(draw, frame) -> shapely.Polygon:
 
 
 def confusable_outlines(grid: Grid, one, other) -> bool:
-    """Whether a tile would take the two for one, or two tiles see half the same of both."""
+    """Return whether a tile would treat the two as one, or two tiles see half the same of both."""
     regions = np.append(shapely.box(*polygonize(grid).T), shapely.box(0, 0, 1e9, 1e9))
     a, b = shapely.intersection(regions, one), shapely.intersection(regions, other)
     both = shapely.area(shapely.intersection(a, b))
@@ -199,7 +199,7 @@ def test_outlines_are_the_truth_for_any_tiling(is_oriented, data):
 @settings(max_examples=80, deadline=None)
 @given(scene=scenes_of_boxes(), random=st.randoms(use_true_random=False))
 def test_shards_do_not_show_whatever_was_seen(tolerance, scene, random):
-    """Of any detections, right or wrong: boxes that err, come in any order, in any partition."""
+    """Check any detections, right or wrong: boxes that err, in any order and any partition."""
     grid, boxes, labels = scene
     rng = np.random.default_rng(random.randrange(1 << 30))
     seen = detect_boxes(grid, boxes, labels)
@@ -231,7 +231,7 @@ def test_shards_do_not_show_in_outlines(scene, random):
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_a_model_that_errs_by_a_pixel_gives_each_object_once(data):
-    """Each tile moves each side by up to 1 px, so two tiles differ by up to the 2 px allowed."""
+    """Check that each side may err by 1 px in each tile: the tolerance of two tiles is 2 px."""
     grid = data.draw(grids(overlaps=(8, 40), least=24))
     seed = data.draw(st.integers(0, 1 << 30))
     rng = np.random.default_rng(seed)
@@ -249,7 +249,7 @@ def test_a_model_that_errs_by_a_pixel_gives_each_object_once(data):
 
 
 def apart(rng, grid: Grid) -> np.ndarray:
-    """Objects of 8 px and more, some larger than tiles, that keep 12 px from one another."""
+    """Return objects of 8 px and more, some larger than tiles, with gaps of at least 12 px."""
     kept: list[np.ndarray] = []
     for _ in range(20):
         size = np.minimum(rng.uniform(8, rng.choice([40, 150]), 2), [grid.width, grid.height])

@@ -1,4 +1,4 @@
-"""Against searches among the ends, starts and borders of tiles, which say what is meant."""
+"""Tests of ownership against direct searches among the ends, starts and core borders of tiles."""
 
 import numpy as np
 from hypothesis import given, settings
@@ -21,7 +21,7 @@ def axes(draw):
 
 
 def seen(axis, length, rows):
-    """Intervals as places see them: those of `rows`, clipped, and the places."""
+    """Return the intervals of `rows` as tiles see them: low ends, high ends and positions."""
     low, high, position = [], [], []
     for start, end in rows:
         ends = sorted((start * length, end * length))
@@ -46,7 +46,8 @@ def test_the_arithmetic_is_a_search(axis, rows):
     axis, length = axis
     low, high, position = seen(axis, length, rows)
     jitter, clear = axis.jitter, axis.tolerance + axis.jitter
-    # Once as they lie, and once moved by the jitter either way.
+    # The searches use the given intervals, and the intervals moved by the jitter in both
+    # directions.
     firsts, lasts, cores = zip(
         *(searched(axis, low + shift, high + shift) for shift in (-jitter, 0, jitter)), strict=True
     )
@@ -78,11 +79,11 @@ def test_the_arithmetic_is_a_search(axis, rows):
 
 
 def searched(axis, low, high):
-    """The first and the last place that hold intervals, and those whose cores hold the centers."""
+    """Return the first and last positions of the intervals' tiles, and those of the cores."""
     first = np.searchsorted(axis.ends, high + axis.tolerance, side="right")
     last = np.searchsorted(axis.starts, low - axis.tolerance, side="left") - 1
     core = np.searchsorted(axis.borders[1:-1], (low + high) / 2, side="right")
-    # Nothing lies before the first place nor after the last, however it is moved.
+    # The first and the last position bound the result, however the interval is moved.
     return np.minimum(first, axis.count - 1), np.maximum(last, 0), core
 
 

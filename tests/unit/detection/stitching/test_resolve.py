@@ -1,4 +1,4 @@
-"""Verdicts on groups of views, each group given: what stands, what is joined, what is dropped."""
+"""Tests of the verdicts on groups of views: each view is retained, joined or dropped."""
 
 import numpy as np
 import pytest
@@ -9,13 +9,13 @@ from swath.detection.stitching.resolve import resolve_groups
 from swath.detection.stitching.views import TileViews
 from swath.raster.tiles import Grid
 
-# Three tiles side by side, 0 to 64, 48 to 112 and 96 to 160; their cores meet at 56 and 104.
+# Three tiles lie side by side, 0 to 64, 48 to 112 and 96 to 160. Their cores meet at 56 and 104.
 GRID = Grid(width=160, height=64, size=64, overlap=16)
 TOLERANCE = 2.0
 
 
 def views(*rows):
-    """Views out of (tile, x0, y0, x1, y1, score)."""
+    """Return views from rows of (tile, x0, y0, x1, y1, score)."""
     table = np.array(rows, np.float64)
     seen = Detections.concatenate(
         [
@@ -51,7 +51,7 @@ def test_an_owners_view_covers_what_others_saw_of_the_same():
 
 @pytest.mark.parametrize(("side", "shift"), [(0, 5), (1, -5), (1, 5), (2, 5), (3, -5), (3, 5)])
 def test_an_owners_view_that_differs_at_one_side_is_another_object(side, shift):
-    """Both tiles take the object for their own: it is one where all sides agree."""
+    """Check views that both tiles own: they are one object only if all sides agree."""
     one = (0, 50, 10, 61, 30, 0.9)
     other = [1, 51, 10, 62, 30, 0.8]
     assert decided(one, other) == ([0], [])
@@ -62,7 +62,7 @@ def test_an_owners_view_that_differs_at_one_side_is_another_object(side, shift):
 
 
 def test_parts_that_a_whole_view_of_their_chain_does_not_cover_are_joined():
-    """A chain of likenesses swallows no object: parts of a long one beside a small one."""
+    """Check that a chain of similar views swallows no object: a long object is beside a small one."""
     left, right = (0, 5, 40, 64, 60, 0.7), (1, 48, 40, 100, 60, 0.6)
 
     assert decided(WHOLE, left, right) == ([0], [1, 2])

@@ -1,4 +1,4 @@
-"""The seams, against an oracle detector: objects known, clipped by each tile as a model would."""
+"""Tests of seams against an oracle detector: each tile clips known objects as a model would."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_an_object_larger_than_a_tile_is_one_box(overlap):
 
 
 def test_the_clipped_view_of_an_object_detected_whole_is_dropped():
-    """OSML keeps both."""
+    """Check that the clipped view is dropped. OSML keeps both."""
     grid = Grid(width=200, height=64, size=64, overlap=16)
     boxes = np.array([[30.0, 10.0, 60.0, 30.0]])
     seen = detect_boxes(grid, boxes, np.array([0]))
@@ -56,7 +56,10 @@ def test_the_clipped_view_of_an_object_detected_whole_is_dropped():
 
 
 def test_a_small_confident_box_does_not_swallow_a_large_one():
-    """Sahi's greedy matching by intersection over smaller does."""
+    """Check that both boxes remain.
+
+    SAHI's greedy matching by intersection over smaller drops one.
+    """
     grid = Grid(width=64, height=64, size=64, overlap=16)
     seen = detections([[5, 5, 55, 55], [20, 20, 26, 26]], scores=[0.4, 0.9])
 
@@ -102,14 +105,14 @@ def test_a_joined_box_has_the_best_score_of_its_parts():
     assert result.score.tolist() == pytest.approx([0.8])
 
 
-# Two tiles, 0 to 64 and 48 to 112: the cores meet at 56.
+# Two tiles span 0 to 64 and 48 to 112. Their cores meet at 56.
 @pytest.mark.parametrize(
     ("left", "right", "expected"),
     [
-        (55.0, 55.5, 0),  # both say it is the left tile's
-        (56.5, 57.0, 1),  # both say it is the right tile's
-        (56.5, 55.5, 1),  # each takes it for the other's; the better one stands
-        (55.5, 56.5, 0),  # each takes it for its own; the better one stands
+        (55.0, 55.5, 0),  # the left tile owns both views
+        (56.5, 57.0, 1),  # the right tile owns both views
+        (56.5, 55.5, 1),  # neither tile owns its view; the better one is retained
+        (55.5, 56.5, 0),  # each tile owns its view; the better one is retained
     ],
 )
 def test_a_center_that_moves_across_a_core_border_is_neither_lost_nor_doubled(
@@ -168,7 +171,7 @@ def test_merging_at_once_is_sorting_out_and_settling():
 
 
 def test_what_a_tile_reported_twice_is_reported_twice():
-    """As with the strategy `none`: the seams join views of two tiles only."""
+    """Check the strategy `none`: seams join views of two tiles only."""
     grid = Grid(width=112, height=64, size=64, overlap=16)
     twice = np.array([[50.0, 10.0, 62.0, 20.0], [50.0, 10.0, 62.0, 19.0], [52, 40, 60, 50]])
     twice = twice[[0, 1, 2, 2]]
@@ -221,7 +224,7 @@ def test_an_oriented_box_across_tiles_is_an_oriented_box():
 
 
 def test_crossing_ships_at_a_border_are_separated_by_outlines():
-    """Their envelopes are one."""
+    """Check two objects whose bounding boxes are equal."""
     grid = Grid(width=112, height=80, size=80, overlap=48)
     bar = shapely.box(16, 38, 96, 42)
     ships = np.array([shapely.affinity.rotate(bar, angle) for angle in (30, -30)])
@@ -247,7 +250,7 @@ def test_two_views_of_one_object_are_one_by_either_metric(metric):
 
 
 def test_a_small_object_on_a_large_one_is_not_taken_for_its_view():
-    """Both are at a core's border, so each tile reports both."""
+    """Check two objects at a core's border, both of which each tile reports."""
     grid = Grid(width=112, height=64, size=64, overlap=16)
     boxes = np.array([[50.0, 10.0, 61.0, 50.0], [54.0, 20.0, 58.0, 24.0]])
 
@@ -259,7 +262,7 @@ def test_a_small_object_on_a_large_one_is_not_taken_for_its_view():
 
 
 def test_without_overlap_objects_are_joined_if_they_agree_by_half():
-    """The views of the two and those of one that crosses would be the same."""
+    """Check the threshold: two objects at a seam can have the same views as one that crosses it."""
     grid = Grid(width=128, height=64, size=64, overlap=0)
     alike = np.array([[30.0, 10.0, 64.0, 30.0], [64.0, 12.0, 90.0, 32.0]])
     unlike = np.array([[30.0, 10.0, 64.0, 30.0], [64.0, 24.0, 90.0, 44.0]])
@@ -272,7 +275,7 @@ def test_without_overlap_objects_are_joined_if_they_agree_by_half():
     assert found(apart) == truth(unlike, [0, 0])
 
 
-# Of 3 x 3 tiles the middle one, 48 to 112; its neighbors end at 64 and begin at 96.
+# The tile is the middle one of 3 x 3, 48 to 112. Its neighbors end at 64 and begin at 96.
 @pytest.mark.parametrize(
     ("box", "open_"),
     [
@@ -284,7 +287,7 @@ def test_without_overlap_objects_are_joined_if_they_agree_by_half():
     ],
 )
 def test_what_a_tile_outside_may_have_a_say_in_is_left_open(box, open_):
-    """Within twice the tolerance of 2 px, which two views of one side may lie apart."""
+    """Check boxes near an outside tile: two views of one side may differ by twice the 2 px."""
     grid = Grid(width=160, height=160, size=64, overlap=16)
     seen = dataclasses.replace(
         detections([box], tile=4), flags=np.array([Flag.AMBIGUOUS], np.uint8)

@@ -1,4 +1,4 @@
-"""Views by two tiles side by side or one above the other, and whether they may be of one object."""
+"""Tests of pairs of views by two adjacent tiles: they may be of one object or not."""
 
 import numpy as np
 import pytest
@@ -10,13 +10,13 @@ from swath.detection.stitching.views import TileViews
 from swath.models.nms_options import NmsOptions
 from swath.raster.tiles import Grid
 
-# Tiles 0 to 64, 48 to 112 and 96 to 160 along each axis.
+# Tiles span 0 to 64, 48 to 112 and 96 to 160 along each axis.
 GRID = Grid(width=160, height=160, size=64, overlap=16)
 TOLERANCE = 2.0
 
 
 def pairs_of(boxes, tiles, *, outlined=False, outlines=None):
-    """The pairs among boxes (n, 4), each seen by a tile (column, row)."""
+    """Return the pairs among boxes (n, 4), seen by the tiles (column, row) of the same index."""
     boxes, places = np.array(boxes, np.float64), np.array(tiles)
     if outlined:
         outlines = shapely.box(*boxes.T)
@@ -42,7 +42,7 @@ def pairs_of(boxes, tiles, *, outlined=False, outlines=None):
 
 
 def pairs(*rows, along, across=(5, 30), outlined=False):
-    """The pairs among views (place along the axis, low, high); across it, all see the same."""
+    """Return the pairs among views (tile position, low, high) along an axis, alike across it."""
     places, low, high = (np.array(column) for column in zip(*rows, strict=True))
     boxes = np.repeat(np.array([across], np.float64), 2, axis=1).repeat(len(rows), axis=0)
     boxes[:, along], boxes[:, 2 + along] = low, high
@@ -57,14 +57,14 @@ def pairs(*rows, along, across=(5, 30), outlined=False):
     "rows",
     [
         [(0, 40, 64), (1, 48, 70)],
-        # One tile saw a little less of it than the other's end has.
+        # One tile saw slightly less of the object than the other tile's view has.
         [(0, 52, 64), (1, 48, 70)],
         [(0, 40, 64), (1, 48, 60)],
         [(1, 100, 112), (2, 96, 118)],
     ],
 )
 def test_views_that_go_on_into_each_others_tile_are_of_one_object(rows, along, outlined):
-    """All of them end where their tiles do across the axis, too."""
+    """Check views that also end at their tile's border across the axis."""
     assert pairs(*rows, along=along, across=(40, 64), outlined=outlined) == [(0, 1)]
 
 
@@ -73,10 +73,10 @@ def test_views_that_go_on_into_each_others_tile_are_of_one_object(rows, along, o
 @pytest.mark.parametrize(
     "rows",
     [
-        # One ends within the other's tile: it left nothing to that.
+        # One view ends inside the other tile: it does not continue there.
         [(0, 40, 59), (1, 51, 112)],
         [(1, 49, 107), (2, 99, 120)],
-        # Two tiles away.
+        # The tiles are not adjacent.
         [(0, 40, 64), (2, 96, 118)],
     ],
 )
@@ -102,7 +102,7 @@ def test_boxes_of_an_object_that_no_tile_holds_are_left_to_the_tiles_between():
 
 
 def test_an_outline_that_leaves_its_tile_elsewhere_goes_on_into_no_other():
-    """Its box does: an arm above what both tiles see reaches the end of the tile."""
+    """Check an outline whose box alone continues: its arm above the overlap ends at the border."""
     angle = shapely.union(shapely.box(51, 20, 60, 60), shapely.box(51, 20, 64, 25))
     outlines = np.array([angle, shapely.box(51, 48, 60, 60)])
 

@@ -1,4 +1,4 @@
-"""Figures that others published, from the very detections that they were published for."""
+"""Tests of published metrics, computed from the detections that they were published for."""
 
 import json
 
@@ -23,10 +23,10 @@ def expected(golden):
 
 
 def read(folder, known, seen):
-    """Truth, detections and how many classes, of files in COCO's form."""
+    """Return ground truth, predictions and the number of classes, from files in COCO's format."""
     known = json.loads((folder / known).read_text())
     seen = json.loads((folder / seen).read_text())
-    # COCO takes images in the order of their ids.
+    # COCO sorts images by their ids.
     images = {number: n for n, number in enumerate(sorted(i["id"] for i in known["images"]))}
     classes = {category["id"]: n for n, category in enumerate(known["categories"])}
 

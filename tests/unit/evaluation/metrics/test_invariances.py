@@ -1,4 +1,4 @@
-"""What figures must not depend on, for any objects and detections."""
+"""Tests of invariances: changes of the input that must not change any metric."""
 
 import dataclasses
 
@@ -20,9 +20,9 @@ CLASSES, SCENES, SIDE = 3, 2, 300.0
 
 @st.composite
 def measured(draw):
-    """Known objects, some in crowds, and detections of them, of others and of nothing.
+    """Return ground truth with crowds, and predictions with hits, confusions and false alarms.
 
-    No two scores are alike: what COCO does with ties depends on the order by its own rules.
+    All scores differ: COCO's result for ties depends on the order by its own rules.
     """
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     known, extra = draw(st.integers(0, 25)), draw(st.integers(0, 15))
@@ -53,7 +53,7 @@ def measured(draw):
 
 
 def all_figures(truth, predictions):
-    """Every figure there is, with the axis of classes first where there is one."""
+    """Return every metric as arrays, with the axis of classes first if there is one."""
     figures = coco_metrics(truth, predictions, CLASSES)
     curve = build_curve(truth, predictions, match(truth, predictions))
     voc = voc_average_precision(
@@ -126,7 +126,7 @@ def test_pieces_are_as_good_as_whole_scenes(case):
 
 
 def by_the_library_alone(truth, predictions):
-    """faster-coco-eval on whole scenes, with its own overlaps."""
+    """Return precision and recall by faster-coco-eval on whole scenes, with its own overlaps."""
     images = [{"id": number + 1, "width": 400, "height": 400} for number in range(SCENES)]
     categories = [{"id": number + 1, "name": str(number)} for number in range(CLASSES)]
 

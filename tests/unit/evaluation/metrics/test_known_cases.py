@@ -1,4 +1,4 @@
-"""Cases whose figures can be worked out by hand."""
+"""Tests of cases whose metrics can be computed by hand."""
 
 import numpy as np
 import pytest
@@ -67,7 +67,7 @@ def test_none_known():
 
 
 def test_shifted_boxes_count_up_to_their_overlap():
-    # 10 x 10 px moved by 2 px: 80 of 120 px² are shared.
+    # Boxes of 10 x 10 px are moved by 2 px: 80 of 120 px² are shared.
     figures = coco_metrics(known(), seen(BOXES + np.array([2, 0, 2, 0])), 1)
 
     assert build_pairs(known(), seen(BOXES + np.array([2, 0, 2, 0]))).overlap == pytest.approx(
@@ -84,7 +84,7 @@ def test_duplicates_are_false_positives():
     counts = build_curve(known(), predictions, matches).counts(0)
 
     assert (counts.precision, counts.recall) == (0.5, 1)
-    assert coco_metrics(known(), predictions, 1).ap() == 1  # all doubles come after full recall
+    assert coco_metrics(known(), predictions, 1).ap() == 1  # all duplicates come after full recall
     first = seen(np.repeat(BOXES, 2, axis=0), score=np.linspace(0.9, 0.2, 8))
     assert coco_metrics(known(), first, 1).ap(iou=0.5) == pytest.approx(
         (26 * 1 + 25 * 2 / 3 + 25 * 3 / 5 + 25 * 4 / 7) / 101

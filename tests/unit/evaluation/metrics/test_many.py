@@ -1,4 +1,4 @@
-"""A scene of 100,000 objects: a matrix of all pairs would take 80 GB."""
+"""Test of a scene with 100,000 objects: a matrix of all pairs would need 80 GB."""
 
 import numpy as np
 import pytest

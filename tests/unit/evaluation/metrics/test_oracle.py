@@ -1,8 +1,4 @@
-"""COCO's figures of labels as they are read, against faster-coco-eval on the same files.
-
-Drawn are several images, some empty; classes, some of which nobody labeled or nobody found; stated
-areas apart from those of boxes, at the very borders of sizes too; crowds; and scores with ties.
-"""
+"""Tests of COCO's metrics, from label files as swath reads them, against faster-coco-eval."""
 
 import numpy as np
 import pytest
@@ -71,7 +67,7 @@ def by_the_library(images, truth, predictions):
     evaluator.accumulate()
     evaluator.summarize()
     stats = evaluator.stats[:6].tolist()
-    # With a hundred detections an image at most, as there are here, AR is of all of them.
+    # No image has more than a hundred detections, so AR includes all of them.
     return dict(zip((*NAMES, "AR"), [*stats, evaluator.stats[8]], strict=True))
 
 
@@ -90,7 +86,7 @@ def columns(objects):
 @given(files())
 def test_metrics_are_those_of_coco(case):
     images, truth, predictions = case
-    if not predictions:  # the library has no way to load none
+    if not predictions:  # the library cannot load an empty list
         return
     figures = coco_metrics(
         GroundTruth(

@@ -1,4 +1,4 @@
-"""Curves thinned for the report: their shape stays, however many detections there are."""
+"""Tests of curves thinned for the report: the shape stays for any number of detections."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from tests.helpers.fuzzing import draws
 
 
 def curve(seed, count, predictions, skill):
-    """Hits where the score is high and false alarms where it is low: the more so by `skill`."""
+    """Return a curve whose hit rate rises with the score, more steeply with a larger `skill`."""
     rng = np.random.default_rng(seed)
     score = np.sort(rng.random(count))[::-1].copy()
     hit = rng.random(count) < predictions * score**skill
@@ -20,7 +20,7 @@ def curve(seed, count, predictions, skill):
 
 
 def interpolated(recall, precision, at):
-    """The best precision at so much recall or more, 0 beyond the curve."""
+    """Return the best precision at a recall of `at` or more, 0 beyond the curve."""
     best = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
     return best[np.searchsorted(recall, at)]
 
@@ -47,7 +47,7 @@ def test_precision_at_each_step_of_recall_stays(seed, count, predictions, skill)
     assert len(few.score) <= max(2 * THINNING_STEPS, 6 * (THINNING_STEPS + 1))
     assert (few.score[0], few.score[-1]) == (whole.score[0], whole.score[-1])
     assert max(few.f1) == whole.f1.max()
-    # What is left out is between two points that are close, in recall and in score.
+    # Each omitted point is between two close points, in recall and in score.
     kept = select_plot_points(whole)
     assert np.diff(whole.recall[kept]).max(initial=0) <= 1 / THINNING_STEPS + 1 / whole.objects
     gaps = np.diff(whole.score[kept])
@@ -55,7 +55,7 @@ def test_precision_at_each_step_of_recall_stays(seed, count, predictions, skill)
 
 
 def test_objects_that_score_high_among_many_false_alarms_keep_their_part_of_the_curve():
-    """All 1,000 objects among the first 2,000 of 100,000 detections: an eighth of 400 ranks."""
+    """Check 1,000 objects in the first 2,000 of 100,000 detections: an eighth of 400 ranks."""
     score = np.linspace(1, 0, 100_000)
     hits = np.minimum(np.arange(1, 100_001), 2_000) // 2
     whole = Curve(score, hits, np.arange(1, 100_001) - hits, 1_000)
