@@ -46,7 +46,7 @@ server.kill()
 
 @pytest.fixture
 def asked(tmp_path):
-    """Return a function that runs Python without a network and returns the host names it resolved."""
+    """Return a function that runs Python offline and returns the host names that it resolved."""
     return lambda *arguments, **env: record_dns_lookups(list(map(str, arguments)), tmp_path, **env)
 
 

@@ -219,9 +219,7 @@ class Cloud:
         )
 
     def wanted(self, key, digests):
-        """Return the runs whose rows may exist: of the object in the bucket, by one of the
-        packages.
-        """
+        """Return the runs whose rows may exist: of the bucket's object, by one of the packages."""
         drop = self.objects[key]
         runs = {}
         for digest in digests:

@@ -191,7 +191,7 @@ def coco_metrics(truth, predictions, labels):
 
 
 def by_score(truth, predictions, labels, least=-1.0):
-    """Return the object of each prediction with a score of `least` or more, crowds included; or -1."""
+    """Return the matched object, or -1, of each prediction with a score of `least` or more."""
     overlap = overlaps(truth, predictions)
     of = {}
     for label in labels:

@@ -1,7 +1,7 @@
-"""Labels of every form, drawn: swath reads exactly what was meant, or says why it does not.
+"""Property tests of labels in every format: swath reads the intended objects, or gives the reason.
 
-Each draw is a set of objects in px, written down in one form with one oddity. Either the objects
-come back, or a LabelsError names the file. Nothing else may happen.
+Each example is a set of objects in px, written in one format with one oddity. Either the objects
+are read back, or a LabelsError names the file. Nothing else may happen.
 """
 
 import json
@@ -30,7 +30,7 @@ CLASSES = ("ship", "buoy", "Schiff ü")
 
 @dataclass
 class Thing:
-    """An object as it was meant."""
+    """An intended object."""
 
     shape: object
     name: str
@@ -39,7 +39,7 @@ class Thing:
 
 @dataclass
 class Drawn:
-    """Files of labels and what should come of them."""
+    """Label files, and the expected result of reading them."""
 
     files: dict
     things: list
@@ -84,7 +84,7 @@ def things(draw, most=4):
 
 
 def encoded(draw, text):
-    """Text in one of the encodings that editors save."""
+    """Return the text's bytes in one of the encodings that editors save."""
     kind = draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32", "utf-16-le"]))
     return text.encode(kind)
 
@@ -153,7 +153,7 @@ def from_mask(mask):
 
 
 def written(draw, thing, number):
-    """An annotation of a thing, and the thing that it describes: masks are of whole pixels."""
+    """Return an object's annotation, and the object that it describes: masks have whole pixels."""
     shape = thing.shape
     way = draw(st.sampled_from(["bbox", "polygon", "both", "letters", "numbers", "cvat"]))
     annotation = {"id": number, "image_id": 1, "category_id": CLASSES.index(thing.name) + 1}
@@ -184,7 +184,8 @@ def written(draw, thing, number):
         annotation |= {"bbox": [x0, y0, x1 - x0, y1 - y0], "attributes": {"rotation": angle}}
         if draw(st.booleans()):
             annotation["segmentation"] = [[x0, y0, x1, y0, x1, y1, x0, y1]]
-        shape = shapely.affinity.rotate(box, float(angle))  # y down: it turns clockwise
+        # the y axis points down, so this turns clockwise
+        shape = shapely.affinity.rotate(box, float(angle))
     outlined = way != "bbox" and not (way == "cvat" and not float(angle))
     return annotation, Thing(shape, thing.name, thing.crowd), outlined
 
@@ -208,7 +209,7 @@ def coco(draw):
         "annotations": annotations,
         "categories": draw(st.permutations(categories)),
     }
-    if draw(st.booleans()):  # ids as texts
+    if draw(st.booleans()):  # ids as strings
         for one in annotations:
             one["image_id"] = "a"
         image["id"] = "a"
@@ -379,8 +380,8 @@ ODD_CRS = [
     {"type": "name", "properties": {"name": 10**30}},
     {"type": "name", "properties": {"name": "http://localhost:9/crs"}},
     {"type": "name", "properties": {"name": "/etc/hostname"}},
-    {"type": "name", "properties": {"name": "EPSG:5773"}},  # heights
-    {"type": "name", "properties": {"name": "EPSG:4978"}},  # from the middle of the Earth
+    {"type": "name", "properties": {"name": "EPSG:5773"}},  # heights alone
+    {"type": "name", "properties": {"name": "EPSG:4978"}},  # geocentric
     {"type": "name", "properties": {"name": "+proj=nothing"}},
     {"type": "name", "properties": {"name": "GEOGCS[]"}},
     {"type": "name", "properties": {"name": "EPSG:43\0 26"}},
@@ -393,12 +394,12 @@ def on_the_map(shape, crs):
         x, y = AT @ points.T
         return np.transpose(transform(UTM, crs, x, y))
 
-    # An edge is straight in the scene, and bent on the map.
+    # An edge is straight in the scene, but curved on the map.
     return json.loads(shapely.to_geojson(shapely.transform(shapely.segmentize(shape, 1.0), place)))
 
 
 def raised(coordinates):
-    """Coordinates with heights."""
+    """Return the coordinates with heights."""
     if isinstance(coordinates[0], int | float):
         return [*coordinates, 12.5]
     return [raised(one) for one in coordinates]
@@ -466,7 +467,7 @@ def geojson(draw):
 @given(geojson(), st.booleans())
 def test_geojson(folder, drawn, own):
     source = "labels.geojson"
-    if own:  # in a folder, named after its scene, with what others leave there
+    if own:  # a file in a folder, named after its scene, beside files of other programs
         drawn.files = {"own/port.geojson": drawn.files[source], "own/._port.geojson": b"\0\5\26\7"}
         source = "own"
     check(folder, drawn, source)

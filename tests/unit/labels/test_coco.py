@@ -14,7 +14,7 @@ def scene(make_scene):
 
 @pytest.fixture
 def read(scene, tmp_path):
-    """Reads COCO labels of that scene, which has 60 x 40 px."""
+    """Return a function that reads COCO labels of `scene`, which has 60 x 40 px."""
 
     def read(annotations=(), *, images=(("port.tif", 60, 40),), change=None, **options):
         content = coco(

@@ -1,4 +1,4 @@
-"""Folders of labeled scenes on S3, on a day when S3 fails."""
+"""Tests of folders of labeled scenes on S3 while S3 fails."""
 
 from io import BytesIO
 
@@ -15,7 +15,7 @@ from swath.labels.files import hash_files, list_scenes
 
 @pytest.fixture
 def bucket(monkeypatch):
-    """A bucket with a scene, and a client of swath's that is asked for it at once."""
+    """Yield the client of a bucket with a scene; swath uses the same client."""
     with mock_aws():
         client = boto3.client("s3", region_name="us-east-1")
         client.create_bucket(Bucket="maps")

@@ -16,7 +16,7 @@ ROTATED = Affine.translation(500_000, 5_000_000) @ Affine.rotation(30) @ Affine.
 
 
 def on_the_map(shapes, place=NORTH_UP, *, crs=UTM, to="EPSG:4326"):
-    """Shapes in px as shapes on the map."""
+    """Return shapes in px as shapes on the map."""
     moved = [
         shapely.transform(shape, lambda xy: np.stack(place @ tuple(xy.T), axis=1))
         for shape in shapes
@@ -158,7 +158,7 @@ def test_a_label_that_cannot_be_is_refused_with_its_place(read, make_scene, shap
 @pytest.mark.parametrize("crs", [None, UTM])
 @pytest.mark.parametrize("far", [-1e308, 1e200, 1e20])
 def test_a_corner_that_is_nowhere_is_refused(read, make_scene, crs, far):
-    """GEOS overflows, or does not come to an end."""
+    """Check a corner that has no position in the scene: GEOS overflows, or does not end."""
     place = NORTH_UP if crs else None
     corners = [(5, 5), (25, 5), (25, 25), (5, 25)]
     if place:
@@ -310,7 +310,7 @@ def test_one_file_may_be_of_scenes_that_no_projection_holds_together(
 def test_a_stray_label_in_a_scenes_own_file_is_named(make_scene, tmp_path):
     (tmp_path / "own").mkdir()
     scene = make_scene(blank(), name="a.tif")
-    stray = shapely.box(105, -0.1, 105.1, 0)  # a quarter turn from the middle of the zone
+    stray = shapely.box(105, -0.1, 105.1, 0)  # 90° from the zone's central meridian
     content = geojson([*on_the_map([SQUARE]), stray, stray])
     write_json(tmp_path / "own" / "a.geojson", content)
 

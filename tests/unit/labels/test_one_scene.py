@@ -1,4 +1,4 @@
-"""A scene is one scene, whatever it is called, and one image that nobody turns."""
+"""Tests of scene identity: one scene under several names, and images with an orientation tag."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ from tests.helpers.label_files import coco, write_json
 
 @pytest.fixture
 def port(make_scene, tmp_path):
-    """A folder with the scene port.tif of 60 x 40 px."""
+    """Return a folder with the scene port.tif of 60 x 40 px."""
     (tmp_path / "a").mkdir()
     make_scene(np.arange(2400, dtype=np.uint16).reshape(1, 40, 60), name="a/port.tif")
     return tmp_path / "a"
@@ -86,7 +86,7 @@ GEOREFERENCED = {
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_labels_in_px_of_a_turned_scene_are_refused(tmp_path, orientation):
-    # A run takes it: the georeference is of the pixels as they are stored.
+    # A run accepts the scene: the georeference belongs to the pixels as they are stored.
     image = Image.fromarray(np.arange(240, dtype=np.uint8).repeat(10).reshape(40, 60))
     image.save(tmp_path / "port.tif", tiffinfo={274: orientation, **GEOREFERENCED})
     with open_scene(str(tmp_path / "port.tif")) as scene:

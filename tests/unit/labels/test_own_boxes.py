@@ -1,4 +1,4 @@
-"""A run's own boxes, read as labels of its scene, are the same px: for scenes of every kind."""
+"""Tests of a run's own boxes read as labels of its scene: the px agree for all scene kinds."""
 
 import json
 import math
@@ -24,7 +24,7 @@ LON_LAT, UTM = CRS.from_epsg(4326), CRS.from_epsg(32633)
 
 
 def points(count, place, crs=LON_LAT):
-    """Make count by count ground control points, at what `place` makes of each column and row."""
+    """Return `count` x `count` ground control points. `place` maps (col, row) to a position."""
     along = np.linspace(0, SIDE, count).tolist()
     made = [
         GroundControlPoint(row=r, col=c, x=x, y=y, z=0)
@@ -36,7 +36,7 @@ def points(count, place, crs=LON_LAT):
 
 
 def waves(first, pixel=1e-4, turn=0.0, up=-1, height=50):
-    """Longitudes and latitudes of a scene that is bent, turned and perhaps south-up."""
+    """Return a function from (col, row) to lon, lat: curved, rotated, perhaps south-up."""
 
     def place(c, r):
         x, y = c + 3 * math.sin(r / 90), r + 3 * math.cos(c / 70)
@@ -116,7 +116,7 @@ def test_own_boxes_come_back_as_the_same_pixels(scene, boxes):
 
 
 def test_a_corner_without_a_pixel_is_refused_by_name(tmp_path):
-    # A polynomial, by so many points, that is a parabola: no pixel lies south of its turning point.
+    # The many points define a polynomial, a parabola: no pixel lies south of its turning point.
     path = tmp_path / "folded.tif"
     folded = points(33, lambda c, r: (10 + c * 1e-4, 50 + ((r - 120) * 1e-3) ** 2))
     form = {"driver": "GTiff", "width": SIDE, "height": SIDE, "count": 1, "dtype": "uint8"}

@@ -12,7 +12,7 @@ from tests.helpers.label_files import coco, write_json
 
 @pytest.fixture
 def port(make_scene, tmp_path):
-    """A folder with one scene and its labels."""
+    """Return a folder with one scene and its labels."""
     make_scene(np.zeros((1, 40, 60), np.uint8), name="port.tif")
     content = coco(images=[("port.tif", 60, 40)], annotations=[(1, 1, (5, 6, 10, 20))])
     write_json(tmp_path / "labels.json", content)

@@ -1,5 +1,8 @@
-"""A run's own detections come back as the same pixels, from its GeoParquet and as COCO: scenes of
-every kind of place on Earth, boxes, turned boxes and outlines with holes."""
+"""Tests of a run's own detections read as labels: the pixels are the same.
+
+Detections come from GeoParquet and as COCO. Scenes are of every kind of location on Earth.
+Detections are boxes, rotated boxes and outlines with holes.
+"""
 
 import json
 
@@ -39,7 +42,7 @@ def as_geojson(path, names, shapes):
 
 
 def as_coco(path, table):
-    """The file's columns in px, in COCO's words."""
+    """Write the file's px columns as COCO and return the path."""
     edges = [table[name].to_pylist() for name in ("x_min", "y_min", "x_max", "y_max")]
     annotations = [
         {"id": i, "image_id": 1, "category_id": 1, "bbox": [x0, y0, x1 - x0, y1 - y0]}
@@ -77,14 +80,14 @@ def test_own_detections_come_back_as_the_same_pixels(scene, tmp_path_factory, ou
     np.testing.assert_allclose(back.boxes[whole], wanted.box[whole], atol=CLOSE)
     for read, drawn in zip(back.outlines[whole], wanted.outline[whole], strict=True):
         assert shapely.hausdorff_distance(read.boundary, drawn.boundary) < 5 * CLOSE
-    # What the Earth's edge cuts comes back as the part that is on Earth.
+    # A box that the Earth's edge cuts is read back as its part on Earth.
     off = (back.boxes - wanted.box)[~whole]
     assert (off[:, :2] >= -CLOSE).all()
     assert (off[:, 2:] <= CLOSE).all()
 
 
 def _is_whole(georeferencer, box):
-    """Tell whether no part of a box lies off the Earth, or beyond a pole."""
+    """Return whether no part of a box lies off the Earth or beyond a pole."""
     x0, y0, x1, y1 = box
     _, lat = georeferencer.to_lonlat(*np.meshgrid(np.linspace(x0, x1, 30), np.linspace(y0, y1, 30)))
     return bool(np.isfinite(lat).all() and (np.abs(lat) == 90).sum() <= 1)
@@ -115,7 +118,7 @@ def test_an_object_that_the_map_cuts_is_one_at_either_end(tmp_path, first, west)
 
 
 def test_an_edge_the_long_way_is_the_short_way_unless_the_scene_holds_it(tmp_path):
-    """As tools write that do not know of the antimeridian: from 179 to -179."""
+    """Check an edge from 179 to -179, as tools that ignore the antimeridian write it."""
     labels = as_geojson(tmp_path / "a.geojson", ["ship"], [shapely.box(-179, 0, 179, 3)])
 
     (pacific,) = boxes_of(write_scene(tmp_path / "b.tif", Affine(0.5, 0, 0, 0, -0.5, 25)), labels)

@@ -14,7 +14,7 @@ CLASSES = ("vessel", "boat", "buoy")
 
 @pytest.fixture
 def labels(make_scene, tmp_path):
-    """A COCO file of three objects, each of its own class."""
+    """Write a COCO file of three objects, each of its own class."""
     make_scene(dots(PLACES))
     path = write_coco(tmp_path / "labels.json", [("scene.tif", around(PLACES))], CLASSES)
     content = json.loads(path.read_text())
@@ -39,7 +39,7 @@ def named(collection):
         ({}, CLASSES, ["vessel", "boat", "buoy"]),
         ({"vessel": "ship"}, ("ship", "boat", "buoy"), ["ship", "boat", "buoy"]),
         ({"vessel": "ship", "boat": "ship"}, ("ship", "buoy"), ["ship", "ship", "buoy"]),
-        # One that is there already, and two that change places.
+        # One new name exists already. Two names are swapped.
         ({"vessel": "buoy"}, ("buoy", "boat"), ["buoy", "boat", "buoy"]),
         (
             {"vessel": "boat", "boat": "vessel"},

@@ -61,7 +61,7 @@ def test_a_mask_has_so_many_pixels_and_no_more(monkeypatch):
 
 
 def test_a_mask_of_a_scene_too_large_for_one_takes_no_memory():
-    """Five letters that say that 40 gigapixels are hidden."""
+    """Check five letters that encode a mask of 40 gigapixels."""
     tracemalloc.start()
     with pytest.raises(ValueError, match="give the outline as a polygon"):
         rle.decode([200_000 * 200_000], (200_000, 200_000))

@@ -15,7 +15,7 @@ FIRST = f'SN6_{STAMP}_tile_1,1,"POLYGON Z ((5 6 0, 15 6 0, 15 26 0, 5 26 0, 5 6 
 
 @pytest.fixture
 def area(tmp_path, make_scene):
-    """An area in the layout of SpaceNet 6: two SAR chips of 60 x 40 px, one with a building."""
+    """Return an area in SpaceNet 6's layout: two SAR chips of 60 x 40 px, one with a building."""
     for folder in ("SAR-Intensity", "geojson_buildings", "SummaryData"):
         (tmp_path / folder).mkdir()
     for number in (1, 22):
@@ -26,7 +26,7 @@ def area(tmp_path, make_scene):
 
 
 def add_footprints(area, number, *boxes):
-    """A file of footprints, in the scene's own system, as SpaceNet 6 has them."""
+    """Add a file of footprints in the scene's CRS, as SpaceNet 6 has them."""
     place = NORTH_UP @ Affine.translation(60 * number, 0)
     shapes = [
         shapely.transform(shapely.box(*box), lambda xy: np.stack(place @ tuple(xy.T), axis=1))

@@ -95,7 +95,7 @@ SHIPS = json.loads(
 
 
 def test_what_the_training_scenes_were_like():
-    """By the names that lie in published packages."""
+    """Check the statistics under the names that published packages have."""
     stated = SHIPS["properties"]["swath:statistics"]
 
     expected = parse_description(json.dumps(SHIPS).encode()).expected
@@ -269,7 +269,7 @@ def test_two_classes_that_look_alike_are_refused():
 
 
 def of_bands(names):
-    """Describe a model of these bands."""
+    """Return a description of a model of these bands."""
 
     def change(item):
         source = item["properties"]["mlm:input"][0]

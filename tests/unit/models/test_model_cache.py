@@ -1,4 +1,4 @@
-"""Where packages are unpacked, and what is left of it."""
+"""Tests of the model cache: where packages are unpacked, and which files remain."""
 
 import signal
 import subprocess
@@ -43,7 +43,7 @@ def test_nothing_is_left_however_a_command_ends(archive, package_cache, ending):
         command()
 
     assert not files(package_cache)
-    load_package(archive)  # elsewhere again
+    load_package(archive)  # unpacked elsewhere again
     assert files(package_cache)
 
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("package_cache")
 
 @pytest.fixture(params=["folder", "archive", "s3"])
 def uri(request, package, archive):
-    """The same package in each of its forms."""
+    """Return the same package as a folder, an archive and an object."""
     if request.param == "folder":
         return str(package)
     if request.param == "archive":

@@ -23,7 +23,7 @@ def packed(package, tmp_path):
 
 
 def archive_of(path, *members):
-    """An archive of (TarInfo or name, content) pairs."""
+    """Write an archive from (TarInfo or name, content) pairs."""
     with tarfile.open(path, "w:gz") as archive:
         for member, content in members:
             entry = tarfile.TarInfo(member) if isinstance(member, str) else member
@@ -169,7 +169,7 @@ def test_a_cut_off_archive_is_refused(packed, tmp_path):
 
 @pytest.mark.fuzz
 def test_a_damaged_archive_is_refused_or_read_as_it_was(package, packed, tmp_path):
-    """Draw bytes to change; only gzip's checksum, at the end, covers the contents of files."""
+    """Check random changes of bytes: only gzip's final checksum covers the contents of files."""
     whole, digest = packed.read_bytes(), packing.package_digest(package)
     draw = random.Random(138)
     damaged = tmp_path / "damaged.tar.gz"
@@ -234,7 +234,7 @@ def test_a_name_that_is_no_text_in_an_archive_is_refused(tmp_path):
 
 
 def headers(kind, size, count=1):
-    """A tar with headers of a kind, of so many bytes each, before its `mlm.json`."""
+    """Return a tar with `count` headers of a kind and size before its `mlm.json`."""
     tar = io.BytesIO()
     entry = tarfile.TarInfo("././@PaxHeader")
     entry.type, entry.size = kind, size
@@ -249,7 +249,7 @@ def headers(kind, size, count=1):
 
 
 def _pax(size):
-    """One PAX record of exactly so many bytes."""
+    """Return one PAX record of exactly `size` bytes."""
     head = f"{size} comment=".encode()
     return head + b"x" * (size - len(head) - 1) + b"\n"
 
@@ -316,7 +316,7 @@ def test_a_folders_description_has_the_same_limit(package):
 
 
 def test_a_folder_is_not_walked_beyond_its_limit(package, monkeypatch):
-    """Somebody gives the folder of all their scenes in place of a package."""
+    """Check a user's mistake: the folder of all scenes instead of a package."""
     for number in range(50):
         (package / f"{number}").mkdir()
         (package / f"{number}" / "x.tif").touch()

@@ -14,7 +14,7 @@ from tests.helpers.packages import bright_pixels, write_package
 
 @pytest.fixture
 def trap(tmp_path):
-    """A file that is there once a pickle was read."""
+    """Return the path of a file that exists once a pickle was loaded."""
     return tmp_path / "sprung"
 
 
@@ -84,7 +84,7 @@ def test_a_pickle_is_refused_and_never_read(tmp_path, trap, name, form):
     with pytest.raises(PackageError, match=f"{name} is a pickle .*swath never loads a pickle"):
         load_package(folder)
     assert not trap.exists()
-    # The trap works: the same bytes, read by who trusts them.
+    # The trap works: a reader that trusts the same bytes triggers it.
     with (
         zipfile.ZipFile(folder / name) if form == "archive" else (folder / name).open("rb") as file
     ):

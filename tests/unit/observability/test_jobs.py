@@ -10,7 +10,7 @@ logger = logging.getLogger("swath.some_job")
 
 
 def end_with(error):
-    """The code, and what is left, of a job whose work raises an error."""
+    """Return the exit code and the recorded cause of a job whose work raises an error."""
     left = []
 
     def work():

@@ -1,4 +1,4 @@
-"""The logger, tracer and metrics of a function's process, as Lambda starts it."""
+"""Tests of the logger, tracer and metrics of a function's process, as Lambda starts it."""
 
 import json
 import subprocess
@@ -43,7 +43,7 @@ def test_the_names_come_from_the_environment():
 
 
 def test_the_package_itself_does_without_powertools():
-    """The images of jobs and of the container of endpoints have none."""
+    """Check the import: the images of jobs and endpoints have no Powertools."""
     script = "import sys, swath, swath.observability; print('aws_lambda_powertools' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
 

@@ -20,7 +20,7 @@ SHIPS = Path(__file__).resolve().parents[2] / "small_models" / "ships"
 
 
 class Network(torch.nn.Module):
-    """The network of `tests.helpers.networks`, its first weights off by a little."""
+    """The network of `tests.helpers.networks`, its first weights off by `off`."""
 
     def __init__(self, off=0.0):
         super().__init__()
@@ -35,7 +35,7 @@ class Network(torch.nn.Module):
 
 
 def sigmoid_network(*, batch="batch"):
-    """The ONNX form of it: scores from 0 to 1."""
+    """Return the network as ONNX, with scores from 0 to 1."""
     model = networks.onnx_network(batch=batch)
     rows = next(node for node in model.graph.node if node.output[0] == "rows")
     rows.output[0] = "raw"
@@ -45,7 +45,7 @@ def sigmoid_network(*, batch="batch"):
 
 @pytest.fixture
 def make(tmp_path):
-    """Writes a package of ONNX weights and, if any, of a module as `.pt2`."""
+    """Return a function that writes a package of ONNX weights and, optionally, a `.pt2` module."""
 
     def write(model, *, other=None, change=None):
         def describe(item):
@@ -111,7 +111,7 @@ def test_a_batch_that_the_weights_insist_on_is_told(make):
 
 
 def with_nodes(model, *nodes):
-    """The network with nodes between its answer and its output."""
+    """Return the network with nodes between its result and its output."""
     for node in model.graph.node:
         if "rows" in node.output:
             node.output[0] = "before"
@@ -132,7 +132,10 @@ def test_a_network_that_mixes_tiles_is_found_out(make):
 
 @pytest.mark.parametrize(("gpu", "tolerance"), [(True, 1e-2), (False, 1e-3)])
 def test_what_a_gpu_computes_in_half_precision_may_differ_more(make, monkeypatch, gpu, tolerance):
-    """From alone to among others, too: 0.4 % here, as a batch's other kernels would make it."""
+    """Check the tolerance for a tile alone and in a batch.
+
+    The two differ by 0.4 % here, as the other kernels of a batch would make them.
+    """
     monkeypatch.setattr(module, "runs_on_gpu", lambda: gpu)
     mixed = 1 + np.array([0.004], np.float32)
     size = helper.make_node("Shape", ["before"], ["size"], start=0, end=1)

@@ -29,7 +29,7 @@ TILES = model_of("scene-classification", {"scores": [-1, 2]})
 
 
 def objects(*rows):
-    """What torchvision's detectors return: (box, label, score) each."""
+    """Return the outputs of torchvision's detectors from (box, label, score) rows."""
     boxes = np.array([box for box, _, _ in rows], np.float32).reshape(-1, 4)
     labels = np.array([label for _, label, _ in rows], np.int64)
     return boxes, labels, np.array([score for *_, score in rows], np.float32)
@@ -94,7 +94,7 @@ def test_pixels_and_tiles_agree_by_their_class():
 
 
 def test_what_neither_reports_is_no_agreement():
-    """One class alone is the best class everywhere: only the threshold makes it a finding."""
+    """Check one class alone: it is the best class everywhere, so only the threshold counts."""
     single = model_of("semantic-segmentation", {"scores": [-1, 1, SIZE, SIZE]}, classes=("a",))
     one, other = np.zeros((2, 1, SIZE, SIZE), np.float32)
     assert agreement((one,), (other,), single).total == 0

@@ -1,4 +1,4 @@
-"""A package that finds nothing, or everything, in a scene: `model check` says so."""
+"""Tests of packages that detect nothing, or everything, in a scene: `model check` warns."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ SIZE = 16
 
 
 def brightness(*, sigmoids=1, middle=0.5):
-    """One class a pixel: sigmoids, one upon another, of how much brighter it is than a middle."""
+    """Return a model of one class: chained sigmoids of each pixel's brightness above `middle`."""
     nodes = [
         helper.make_node("Sub", ["image", "middle"], ["less"]),
         helper.make_node("Mul", ["less", "steep"], ["s0"]),
@@ -44,7 +44,7 @@ def segmenter(folder, weights, *, classes=("hot",), **options):
 
 @pytest.fixture
 def scenes(make_scene):
-    """A dark scene, and one with a bright square."""
+    """Return a dark scene, and one with a bright square."""
     dark = np.full((1, 40, 40), 10, np.uint8)
     mixed = dark.copy()
     mixed[:, 10:20, 10:20] = 90
@@ -68,7 +68,7 @@ def test_nothing_found_is_a_warning(tmp_path, scenes):
 
 
 def test_everything_found_is_a_warning_and_no_scene_is_needed_for_it(tmp_path, scenes):
-    """A sigmoid upon a sigmoid is 0.5 or more everywhere."""
+    """Check a sigmoid of a sigmoid, which is 0.5 or more everywhere."""
     folder = segmenter(tmp_path / "m", brightness(), score_activation="sigmoid")
 
     warnings = check_package(folder, images=[scenes[0]], tiles=9).warnings
@@ -80,7 +80,7 @@ def test_everything_found_is_a_warning_and_no_scene_is_needed_for_it(tmp_path, s
 
 
 def test_boxes_that_cover_everything_are_a_warning(package, make_scene, tmp_path):
-    """The package has a box of 1 px for each pixel, with the root of the pixel for a score."""
+    """Check a package with a box of 1 px for each pixel, whose score is the pixel's root."""
     bright = make_scene(np.full((1, 40, 40), 90, np.uint8), name="bright.tif")
     dark = make_scene(np.full((1, 40, 40), 1, np.uint8), name="dark.tif")
 

@@ -1,4 +1,4 @@
-"""Packages made of exports whose outputs follow each library's convention."""
+"""Tests of packages made of exports whose outputs follow each library's convention."""
 
 import json
 import warnings
@@ -24,7 +24,7 @@ ROWS = 84
 
 @pytest.fixture
 def init(tmp_path):
-    """Makes a package of weights; gives its description."""
+    """Return a function that makes a package of weights and returns its description."""
 
     def make(weights, library, **options):
         weights = weights if isinstance(weights, list) else [weights]

@@ -77,7 +77,7 @@ def test_with_labels_the_loss_is_measured_in_ap(data, busan, tmp_path):
 
 
 def scaled_convolution():
-    """Raw numbers divided by 65535, a convolution, and what came out at a place of 1000.5 px."""
+    """Return a model: numbers divided by 65535, a convolution, and its output plus 1000.3."""
     held = {
         "most": np.float32(65535),
         "w": np.full((1, 1, 1, 1), 0.5, np.float32),
@@ -100,7 +100,7 @@ def scaled_convolution():
 
 
 def test_both_ends_keep_their_digits(tmp_path):
-    """65535 is infinite in half precision, and 1000.3 is 1000.5."""
+    """Check both ends: in half precision, 65535 is infinite and 1000.3 is 1000.5."""
     onnx.save(scaled_convolution(), tmp_path / "full.onnx")
     to_float16(tmp_path / "full.onnx", tmp_path / "half.onnx")
     tile = np.full((1, 1, 4, 4), 65535, np.float32)
@@ -122,7 +122,7 @@ def test_no_onnx_weights_no_smaller_ones(tmp_path, busan):
 
     folder = write_package(tmp_path / "package", change)
     (folder / "model.onnx").rename(folder / "model.pt2")
-    # By its bytes it is still an ONNX model, and that is told first.
+    # The file is still an ONNX model by its bytes. That error comes first.
     with pytest.raises(PackageError, match="holds an ONNX model"):
         optimize_package(folder, tmp_path / "out", "int8", scenes=[busan], tolerance=0)
 

@@ -19,12 +19,12 @@ def models(tmp_path):
 
 
 def another(folder, title="newer"):
-    """A package of the same name with another digest."""
+    """Write a package with the same name and another digest."""
     return write_package(folder, lambda item: item["properties"].update({"title": title}))
 
 
 def evaluation(folder, ap, *, of, collection="c"):
-    """An `evaluation.json` of a package that says so much."""
+    """Write an `evaluation.json` of the package `of` with the given AP."""
     text = {
         "package": {
             "name": "bright",
@@ -186,7 +186,7 @@ def test_one_of_several_places_that_cannot_be_compared_changes_none(package, mod
 
 
 def test_an_evaluation_of_another_package_compares_nothing(package, models, tmp_path):
-    """Neither one that is given, nor one that was left beside the package in use."""
+    """Check an evaluation that is given, and one beside the package in use."""
     new, newer = another(tmp_path / "new"), another(tmp_path / "newer", "newest")
     publish_package(package, [str(models)], Gate(evaluation=evaluation(tmp_path, 0.5, of=package)))
 

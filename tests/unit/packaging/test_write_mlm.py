@@ -53,7 +53,7 @@ def folder(tmp_path):
 
 @st.composite
 def rows(draw, classes):
-    """How the output of a model of boxes is read, and its shape."""
+    """Return the options and the output of a box model, with columns last or not."""
     columns = 4 + len(classes)
     last = draw(st.booleans())
     shape = (-1, 336, columns) if last else (-1, columns, 336)

@@ -1,4 +1,4 @@
-"""The true cause of a failed run, from what Step Functions and Batch say of its shards."""
+"""Tests of the true cause of a failed run, from the shards' reports of Step Functions and Batch."""
 
 import datetime as dt
 import itertools
@@ -52,7 +52,7 @@ class States:
 
 
 class Batch:
-    """The child jobs of an array, one a page."""
+    """The child jobs of a Batch array, one a page."""
 
     def __init__(self, children):
         self.children = children
@@ -179,7 +179,7 @@ def child(index, *, seconds, exit_code=1, reason=None, status="FAILED"):
 
 
 def of_batch(work_uri, children=None, **job):
-    """The words for an array's failure, or for that of a job of its own."""
+    """Return the error and cause of an array's failure, or of a single job's failure."""
     described = {"JobId": "job", "JobName": "0197", **job}
     if children is not None:
         described |= {
@@ -214,7 +214,7 @@ def test_an_array_fails_for_what_its_first_failed_child_left(tmp_path):
 
 def test_a_child_that_was_killed_has_batchs_own_reason(tmp_path):
     killed = "OutOfMemoryError: Container killed due to memory usage"
-    # Of an earlier attempt, which ended otherwise.
+    # An earlier attempt left it and ended otherwise.
     leave(tmp_path, "job:4", "S3 was away", error="TransientError", exit_code=75)
 
     error, cause = of_batch(tmp_path, [child(4, seconds=1, exit_code=137, reason=killed)])

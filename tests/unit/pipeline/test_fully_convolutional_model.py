@@ -1,7 +1,7 @@
-"""A fully convolutional model on real scenes: what tiling costs, and whether the formats agree.
+"""Tests of a fully convolutional model on real scenes: the cost of tiling, and the model formats.
 
-A scene in one piece is the same network over the whole array: opening the ONNX graph's height and
-width is all it takes.
+The reference is the same network over the whole array. It only requires a dynamic height and width
+in the ONNX graph.
 """
 
 import dataclasses
@@ -45,7 +45,7 @@ def pixels_of(scene):
 
 
 def in_one_piece(scene, description):
-    """Boxes and scores of the network over the whole scene, padded with zeros to its stride."""
+    """Return boxes and scores of the network over the whole scene, zero-padded to its stride."""
     model = onnx.load(SHIPS / "model.onnx")
     height, width = model.graph.input[0].type.tensor_type.shape.dim[2:]
     height.dim_param, width.dim_param = "height", "width"
@@ -67,7 +67,7 @@ def tiled(scene, out, model=SHIPS):
 
 
 def truth_of(folder, name):
-    """The labeled boxes of a scene."""
+    """Return the labeled boxes of a scene."""
     for split in ("val.json", "train.json"):
         labels = json.loads((folder / split).read_text())
         for image in labels["images"]:
@@ -79,7 +79,7 @@ def truth_of(folder, name):
 
 
 def average_precision(boxes, score, truth, *, at=0.5):
-    """AP as COCO has it: greedy matching, best first; precision at 101 recalls."""
+    """Return AP as COCO defines it: greedy matching, best first; precision at 101 recalls."""
     order = np.argsort(-score, kind="stable")
     free = np.ones(len(truth), bool)
     hits = np.zeros(len(order), bool)

@@ -1,4 +1,4 @@
-"""The note of a scene's latest drop: kept, replaced by its ETag, and the names that it gives."""
+"""Tests of the note of a scene's latest drop: storage, replacement by ETag, and names."""
 
 import dataclasses
 import re
@@ -28,7 +28,7 @@ def test_a_note_is_read_as_it_was_written(tmp_path):
     assert note.write(uri, None)
     found, etag = LatestDrop.read(uri)
     assert (found, found.execution) == (note, "run-0A1")
-    # Whoever has not seen the latest replaces nothing.
+    # A writer without the latest ETag replaces nothing.
     assert not note.with_later_drop(note.request.scene).write(uri, "another")
     assert note.write(uri, etag)
 
@@ -72,9 +72,9 @@ def test_the_same_bytes_dropped_again_wait_for_an_execution():
     ("sequencer", "ending"),
     [
         ("00628b0c1f3e5a7d", "00628B0C1F3E5A7D"),
-        # Zeros at the end say nothing.
+        # Trailing zeros have no meaning.
         ("0055aed6dcd90281e500", "0055AED6DCD90281E5"),
-        # Without one the time in seconds.
+        # Without a sequencer, the name has the time in seconds.
         ("", "1795262400"),
         ("A" * 43, "A" * 43),
     ],

@@ -72,7 +72,7 @@ def test_a_run_writes_further_formats_and_the_next_removes_them(scene, package, 
         assert pyogrio.read_info(out / name)["features"] == report.detections == 2
     assert list(report.seconds) == ["plan", "infer", "merge", "formats"]
 
-    # As SQLite leaves it where another program has the file open.
+    # SQLite leaves this file if another program has the database open.
     (out / "detections.gpkg-wal").write_bytes(b"")
     run_local(scene, str(package), out)
     assert names(out) == RUN_FILES
@@ -129,7 +129,7 @@ def test_progress_is_told(scene, package, tmp_path):
 
     assert {total for _, total in told} == {40}
     done = [tiles for tiles, _ in told]
-    # Each shard and the batches of the first one, of 32 tiles.
+    # Progress covers each shard, and the batches of 32 tiles in the first one.
     assert done == sorted(set(done))
     assert {0, 32, 40} < {*done}
 

@@ -43,13 +43,13 @@ BOXES = ("x_min", "y_min", "x_max", "y_max")
 
 @pytest.fixture(autouse=True)
 def tile_by_tile(monkeypatch):
-    """A shard can be stopped after each tile."""
+    """Yield results after every tile, so that a shard can stop after each."""
     monkeypatch.setattr(engine, "MIN_TILES_PER_YIELD", 1)
 
 
 @pytest.fixture(autouse=True)
 def oracle(monkeypatch):
-    """A model that sees the objects of `scene_of` as they are, in place of the package's."""
+    """Replace the package's model by one that sees the objects of `scene_of` exactly."""
     shard_module._load_once.cache_clear()
     monkeypatch.setattr(shard_module, "load_model", lambda _: OracleModel())
     yield
@@ -57,14 +57,14 @@ def oracle(monkeypatch):
 
 
 def scene_of(boxes, width=150, height=90):
-    """Each box filled with a number of its own; the boxes are apart."""
+    """Return pixels (1, rows, cols) in which each of the disjoint boxes has its own number."""
     pixels = np.zeros((1, height, width), np.uint8)
     for value, (x0, y0, x1, y1) in enumerate(boxes, 1):
         pixels[0, y0:y1, x0:x1] = value
     return pixels
 
 
-# Small and large, across one seam, two and many, at the scene's edges, and as large as the scene.
+# Objects are small and large, cross 0, 1, 2 or many seams, touch the edges, or fill the scene.
 OBJECTS = [
     (3, 3, 6, 7),
     (10, 2, 18, 5),
@@ -106,7 +106,7 @@ def test_the_result_is_the_truth_however_it_was_sharded(make_plan, make_scene, s
 
 
 class NoisyModel(OracleModel):
-    """Sees the oracle's objects a little off, misses some and makes some up; always the same."""
+    """A model that shifts, misses and adds objects, always in the same way for one tile."""
 
     def see(self, tile):
         rng = np.random.default_rng(zlib.crc32(np.ascontiguousarray(tile).tobytes()))
@@ -124,7 +124,7 @@ class NoisyModel(OracleModel):
 
 
 def scattered(seed, count=60):
-    """Boxes of all sizes anywhere, some on others."""
+    """Return random boxes of all sizes, some overlapping."""
     rng = np.random.default_rng(seed)
     low = rng.integers(0, [140, 80], (count, 2))
     sides = rng.integers(1, 12, (count, 2)) ** rng.integers(1, 3, (count, 1))
@@ -132,7 +132,7 @@ def scattered(seed, count=60):
 
 
 def in_one_order(table):
-    """The rows by tile and place, whatever the shards were."""
+    """Return the rows sorted by tile and position, independent of shards."""
     return table.sort_by([(name, "ascending") for name in ("tile", *BOXES, "score")])
 
 
@@ -149,7 +149,7 @@ def test_warnings_of_shards_are_handed_on_once(make_plan, make_scene):
 
 @pytest.mark.parametrize("seed", range(2))
 def test_no_partition_into_shards_shows(make_plan, make_scene, monkeypatch, seed):
-    """Not even where a model errs, so that its answers are no truth to be found again."""
+    """Check a model that errs, so that its detections match no ground truth."""
     monkeypatch.setattr(shard_module, "load_model", lambda _: NoisyModel())
     scene = make_scene(scene_of(scattered(seed)))
     tables = []
@@ -209,7 +209,7 @@ def test_the_file_is_geoparquet(make_plan, make_scene):
     assert (meta["version"], meta["primary_column"]) == ("1.1.0", "geometry")
     assert (column["encoding"], column["geometry_types"]) == ("WKB", ["Polygon"])
     assert column["covering"]["bbox"]["xmax"] == ["bbox", "xmax"]
-    assert "crs" not in column  # longitude and latitude, by default
+    assert "crs" not in column  # the default CRS is longitude and latitude
     np.testing.assert_allclose(column["bbox"], shapely.total_bounds(shapes))
     stored = [list(row.values()) for row in table["bbox"].to_pylist()]
     np.testing.assert_array_equal(stored, bounds)
@@ -303,7 +303,7 @@ def test_a_refused_shard_is_tolerated_like_other_failures(make_plan, make_scene)
 
 
 def test_a_message_names_a_few_of_many_shards_and_failures(make_plan, make_scene):
-    """It has to fit into the cause of an execution that failed."""
+    """Check that the message fits into the cause of a failed execution."""
     plan_uri = make_plan(make_scene(scene_of(OBJECTS)), shard_tiles=10)
     count = len(plan_of(plan_uri).shards)
     with pytest.raises(RunIncompleteError, match=r"first: 0, 1, 2, 3, 4\): .*0\.json is missing"):
@@ -320,7 +320,7 @@ def test_a_message_names_a_few_of_many_shards_and_failures(make_plan, make_scene
 
 @pytest.mark.parametrize("kind", ["shard", "seams"])
 def test_a_file_is_merged_only_if_its_receipt_has_its_digest(make_plan, make_scene, kind):
-    """Neither another shard's, nor another attempt's, nor half of it."""
+    """Check a file of another shard, of another attempt, and a truncated one."""
     plan_uri = make_plan(make_scene(scene_of(OBJECTS)), shard_tiles=20)
     run_all(plan_uri)
     paths = RunPaths.from_plan_uri(plan_uri)
@@ -341,7 +341,7 @@ def test_a_file_is_merged_only_if_its_receipt_has_its_digest(make_plan, make_sce
 
 
 def write_shards(plan_uri, rows_a_tile):
-    """What shards leave behind, as if of tiles with so many detections; two of each on its edge."""
+    """Write the files of all shards with the given rows for each tile, two of them on edges."""
     plan, paths = plan_of(plan_uri), RunPaths.from_plan_uri(plan_uri)
     for index in range(len(plan.shards)):
         numbers = plan.tiles(index)
@@ -364,7 +364,7 @@ def write_shards(plan_uri, rows_a_tile):
 
 
 def in_core(grid, number, count, flag=0):
-    """Detections of 1 px side by side in the core of a tile."""
+    """Return detections of 1 px side by side in the core of a tile."""
     x0, y0, x1, y1 = grid.tile(int(number)).core
     x, y = np.divmod(np.arange(count) * 0.001, 1)
     low = np.stack([x0 + x % (x1 - x0 - 1), y0 + y * (y1 - y0 - 1)], axis=1)
@@ -378,7 +378,7 @@ def in_core(grid, number, count, flag=0):
 
 
 def turned(x, y, pixel):
-    """An affine transform with its upper left corner there, turned by 30 degrees."""
+    """Return an affine transform from (x, y), rotated by 30 degrees."""
     return Affine.translation(x, y) @ Affine.rotation(30) @ Affine.scale(pixel, -pixel)
 
 
@@ -402,7 +402,7 @@ PLACED = {
 def test_detections_are_where_the_scene_says_though_it_is_gone(
     make_plan, make_scene, package, kind
 ):
-    """And so is the model package: the merge has no use for either."""
+    """Check a merge after the scene and the model package are gone: the merge reads neither."""
     scene = make_scene(scene_of(OBJECTS), **PLACED[kind])
     with open_scene(scene) as opened:
         georeferencer = Georeferencer.from_info(opened.info)
@@ -432,7 +432,7 @@ def test_a_scene_that_is_replaced_after_its_shards_does_not_move_them(make_plan,
 
 
 def damaged(path, how):
-    """Damage a file as it may be found; `other` is another shard's file of the same kind."""
+    """Damage a file as it may occur. `other` is another shard's file of the same kind."""
     content = path.read_bytes()
     match how:
         case "cut":
@@ -518,12 +518,12 @@ def test_a_message_names_five_failures_and_no_more(make_plan, make_scene):
 
 
 def test_memory_does_not_grow_with_what_lies_within_shards(make_plan, make_scene, monkeypatch):
-    """What NumPy holds at the most, counted, for ten times the rows."""
+    """Check NumPy's peak memory for ten times the rows."""
     for module in (parquet, geoparquet):
         monkeypatch.setattr(module, "ROW_GROUP_ROWS", 200)
     scene = make_scene(scene_of([]))
     peaks = {}
-    for rows in (20, 20, 200):  # the first to warm up
+    for rows in (20, 20, 200):  # the first run warms up
         plan_uri = make_plan(scene, shard_tiles=7, work=f"{scene}-{rows}")
         write_shards(plan_uri, rows)
         tracemalloc.start()
@@ -533,7 +533,7 @@ def test_memory_does_not_grow_with_what_lies_within_shards(make_plan, make_scene
         assert summary.detections > 104 * rows
 
     assert peaks[200] < 1.5 * peaks[20]
-    assert peaks[200] < 104 * 200 * 49  # the bytes of a row
+    assert peaks[200] < 104 * 200 * 49  # 49 bytes a row
 
 
 def test_each_shards_file_is_fetched_once_and_only_if_it_holds_anything(
@@ -555,7 +555,7 @@ def test_each_shards_file_is_fetched_once_and_only_if_it_holds_anything(
 
 
 def test_what_is_centered_where_no_shard_is_comes_last(make_plan, make_scene):
-    """A frame around a hole without a valid pixel: no tile there is in any shard."""
+    """Check a frame around a hole without a valid pixel: no tile there belongs to a shard."""
     pixels = scene_of([(10, 10, 140, 80)])
     pixels[0, 14:76, 14:136] = 255
     plan_uri = make_plan(make_scene(pixels, nodata=255), shard_tiles=4)

@@ -1,4 +1,4 @@
-"""Plans as they lie in work buckets: read as they were written, or refused."""
+"""Tests of plans in work buckets: each is read as it was written, or refused."""
 
 import json
 import re
@@ -26,14 +26,14 @@ def test_a_plan_of_another_version_of_swath_is_refused_in_a_sentence(tmp_path):
 
 
 def test_a_plan_as_this_version_has_always_written_it_is_read():
-    """A change of the plan that makes this fail needs another PLAN_VERSION, and a plan here."""
+    """Check the stored plan. A change that fails here needs a new PLAN_VERSION, and a plan here."""
     written = PLANS / f"v{PLAN_VERSION}.json"
 
     plan = read_plan(str(written))
 
     assert json.loads(json.dumps(plan.to_json())) == read_checked(str(written))
     assert plan.tiles(0).tolist() == [1, 2, 4, 5]
-    # In receipts that lie in work buckets.
+    # Receipts in work buckets hold this fingerprint.
     assert plan.fingerprint == "fa32a237dc06b73a"
     assert plan.output_spec.classes == ("ship",)
 

@@ -1,4 +1,4 @@
-"""Plans: every scene is planned exactly, or refused for a reason that names it."""
+"""Tests of planning: every scene is planned exactly, or refused with the scene's reason."""
 
 import json
 from pathlib import Path
@@ -55,7 +55,7 @@ REFUSED = {
 
 @pytest.fixture
 def package(tmp_path):
-    """Makes a model package by its bands, and gives the reference to it."""
+    """Return a function that makes a model package of given bands and returns its reference."""
 
     def make(bands, *, tile_size=256, overlap=64):
         description = json.loads((SHIPS / "mlm.json").read_text())
@@ -74,7 +74,7 @@ def package(tmp_path):
 
 @pytest.fixture
 def plan(tmp_path):
-    """Plans a scene for a model, and gives the summary and the plan."""
+    """Return a function that plans a scene for a model and returns the summary and the plan."""
 
     def run(scene, model, *, etag=None, backend="auto", **changes):
         request = RunRequest.new(
@@ -93,7 +93,7 @@ def plan(tmp_path):
 
 
 def names(scene):
-    """Names for a model that takes all of a scene's bands."""
+    """Return names for a model that takes all of a scene's bands."""
     try:
         with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"), open_scene(scene) as opened:
             colors, described = opened.info.colors, opened.info.band_names
@@ -160,7 +160,7 @@ class TestPlan:
     def test_a_scene_of_large_blocks_goes_where_the_memory_is(
         self, plan, package, make_scene, batch, backend
     ):
-        """A block of 256 MiB: some copies of it do not fit into a function."""
+        """Check a block of 256 MiB: several copies of it do not fit into a Lambda function."""
         blocks = {"tiled": True, "blockxsize": 16384, "blockysize": 16384, "compress": "ZSTD"}
         scene = make_scene(np.ones((1, 300, 500), "uint8"), SPARSE_OK="TRUE", **blocks)
         model = package("a", tile_size=64, overlap=16)
@@ -408,7 +408,7 @@ class TestRealScenes:
         assert scene in str(caught.value)
 
     def test_the_one_that_is_broken_within_is_planned(self, plan, package, data):
-        """The run then fails tile by tile, or tolerates it."""
+        """Check a scene with damaged data: the run then fails tile by tile, or tolerates that."""
         scene = str(data / "corrupt" / "read_error__rasterio__corrupt.tif")
 
         summary, written = plan(scene, package(names(scene)))

@@ -1,4 +1,4 @@
-"""What lands in the results folder."""
+"""Tests of publishing: the files in the results folder."""
 
 import json
 
@@ -21,7 +21,7 @@ SCENE = SceneRef(uri="s3://scenes/incoming/gone.tif", etag="a", dropped_at="2026
 
 @pytest.fixture
 def request_():
-    """Of a run whose scene is no longer there."""
+    """Return the request of a run whose scene no longer exists."""
     return RunRequest.new(
         scene=SCENE,
         model=ModelRef(name="ships", uri="s3://m/ships.tar.gz", digest="d1"),
@@ -31,7 +31,7 @@ def request_():
 
 @pytest.fixture
 def published(request_, merged, tmp_path):
-    """A run, published; its request and its summary."""
+    """Publish a run and return its request and its summary."""
     summary = publish_run(request_, merged(5), str(tmp_path / "results"), backend="batch")
     return request_, summary
 
@@ -148,7 +148,7 @@ def test_across_the_antimeridian_the_bbox_says_so(request_, merged, tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_bbox_is_that_of_the_scene_wherever_it_is(kind, request_, merged, tmp_path):
-    """West, south, east, north; across the antimeridian west is greater than east (RFC 7946)."""
+    """Check west, south, east, north. Across the antimeridian, west exceeds east (RFC 7946)."""
     scene = GeoreferencedScene(kind, tmp_path)
     summary = publish_run(
         request_, merged(1, footprint=scene.outline), str(tmp_path), backend="batch"
@@ -165,9 +165,9 @@ def test_the_bbox_is_that_of_the_scene_wherever_it_is(kind, request_, merged, tm
     assert -90 <= south < north <= 90
     across = (west <= lon) & (lon <= east) if west < east else (west <= lon) | (lon <= east)
     held = across & (south <= lat) & (lat <= north)
-    # Where the Earth ends within the scene, its outline follows that to a part of a pixel.
+    # If the Earth ends inside the scene, the outline follows that edge to a fraction of a pixel.
     assert held.mean() > (0.97 if not there.all() else 0.9999)
-    # No smaller one would do: the outline reaches all of its edges.
+    # No smaller bbox is possible: the outline reaches all of its edges.
     x, y = shapely.get_coordinates(outline).T
     assert [y.min(), y.max()] == [south, north]
     assert west in x

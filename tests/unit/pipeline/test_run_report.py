@@ -1,4 +1,4 @@
-"""The summary of a failed run: beside the results of those that succeed, and never over one."""
+"""Tests of a failed run's summary: it never replaces the summary of a successful run."""
 
 import json
 
@@ -67,7 +67,7 @@ def test_a_run_that_was_published_keeps_its_summary(results, merged):
 
 
 def test_an_item_alone_says_that_the_run_was_published(results):
-    """As where it was published before there were summaries."""
+    """Check a run that was published before summaries existed."""
     storage.write_json(f"{results}/runs/{REQUEST.run_id}/item.json", {})
 
     assert not write_failure_report(failed(), results)

@@ -1,4 +1,4 @@
-"""A run's objects: what is written is found again, and what is damaged or another's is not."""
+"""Tests of a run's objects: each is read as written; damaged or foreign objects are ignored."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def run(tmp_path: Path) -> RunStore:
 
 
 def receipt(run: RunStore, index: int = 0, failed: int = 0, **changes: object) -> Receipt:
-    """The receipt of a shard whose file of detections holds the shard's number."""
+    """Return the receipt of a shard whose detections file holds the shard's number."""
     uri = run.paths.shard(index)
     storage.write_bytes(uri, b"%d" % index)
     made = Receipt(
@@ -97,7 +97,7 @@ def test_all_receipts_come_in_order_or_the_first_missing_ones_are_named(tmp_path
 
 @pytest.mark.parametrize("left", ["nothing", "failures", "no file", "another file"])
 def test_a_shard_that_is_not_done_starts_anew(run: RunStore, left: str):
-    """Even where an interrupted attempt before it left a checkpoint."""
+    """Check the start even if an interrupted attempt before it left a checkpoint."""
     if left != "nothing":
         checkpoint(run)
         run.write_receipt(receipt(run, failed=int(left == "failures")))
@@ -133,7 +133,7 @@ def test_the_checkpoint_of_another_plan_is_none(run: RunStore, tmp_path: Path):
 
 
 def replaced(plan: Plan) -> Plan:
-    """The plan of the same run by other settings."""
+    """Return the plan of the same run with other settings."""
     changed = msgspec.structs.replace(plan, row_cuts=(0, 1, *plan.row_cuts[1:]))
     assert changed.fingerprint != plan.fingerprint
     return changed

@@ -1,4 +1,4 @@
-"""Every task from a package to GeoParquet, against what the scene holds."""
+"""Tests of every task from a package to GeoParquet, against the objects of the scene."""
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -38,7 +38,10 @@ INSTANCES = {
 
 @pytest.fixture
 def run(tmp_path, make_scene, make_plan):
-    """Runs pixels through a network, in shards of so many tiles; gives the rows and the summary."""
+    """Return a function that runs a network on pixels in shards.
+
+    It returns the rows and summary.
+    """
 
     def infer(pixels, net, change, *, shard_tiles=1000):
         model = write_package(tmp_path / "model", change, weights=net)
@@ -52,7 +55,7 @@ def run(tmp_path, make_scene, make_plan):
 
 
 def outlines_in(table):
-    """The geometries in px of the scene."""
+    """Return the geometries in px of the scene."""
 
     def to_pixels(points):
         x, y = ~NORTH_UP @ np.array(transform("EPSG:4326", UTM, *points.T))
@@ -62,13 +65,13 @@ def outlines_in(table):
 
 
 def polygonize(labels):
-    """Class and outline of each region, by another library."""
+    """Return (class, outline) of each region of `labels` (rows, cols), by rasterio."""
     found = shapes(labels, mask=labels != NO_LABEL, connectivity=4)
     return [(int(label), shapely.geometry.shape(shape)) for shape, label in found]
 
 
 def assert_same(found, expected):
-    """The same outlines, up to the rounding of two projections."""
+    """Check that the outlines are equal, up to the rounding of two projections."""
     assert len(found) == len(expected)
     tree = shapely.STRtree(found)
     for outline in expected:
@@ -77,13 +80,13 @@ def assert_same(found, expected):
 
 
 def blobs(seed=5):
-    """Regions of any form and size, with holes."""
+    """Return regions of any shape and size, with holes: (rows, cols), True = region."""
     noise = np.random.default_rng(seed).random((HEIGHT // 2, WIDTH // 2))
     return np.kron(noise < 0.45, np.ones((2, 2), bool))
 
 
 def drawn():
-    """Objects by number: larger than the overlap, with a hole, small, and one beside another."""
+    """Return numbered objects (rows, cols): larger than the overlap, holed, small, adjacent."""
     pixels = np.zeros((HEIGHT, WIDTH), np.uint8)
     pixels[3:7, 4:50] = pixels[3:30, 4:9] = 1
     pixels[14:36, 20:40] = 2
@@ -94,7 +97,7 @@ def drawn():
 
 
 def boxed():
-    """Objects that fill their boxes, which a box per tile tells wholly."""
+    """Return numbered objects (rows, cols) that fill their boxes, so a box describes each fully."""
     pixels = np.zeros((HEIGHT, WIDTH), np.uint8)
     pixels[3:7, 4:50], pixels[14:36, 20:40] = 1, 2
     pixels[9:12, 2:5] = pixels[40:43, 50:58] = 3
@@ -102,7 +105,7 @@ def boxed():
 
 
 def objects_in(pixels):
-    """The outlines of the objects."""
+    """Return the outlines of the objects."""
     return [shape for label, shape in polygonize(pixels) if label]
 
 

@@ -1,4 +1,4 @@
-"""Runs with a score threshold of their own: the rows of a package with that threshold."""
+"""Tests of runs with their own score threshold: the rows equal those of a package with it."""
 
 import json
 
@@ -22,7 +22,7 @@ OWN = 0.5
 
 @pytest.fixture
 def scene(make_scene):
-    """Bright pixels with scores from 0.3 to 1, some of which touch others and tiles' edges."""
+    """Return a scene of bright pixels with scores of 0.3 to 1; some touch others or tile edges."""
     rng = np.random.default_rng(5)
     pixels = np.zeros((1, 60, 100), np.int16)
     places = rng.choice(pixels.size, 300, replace=False)
@@ -47,7 +47,7 @@ def test_a_run_has_the_rows_of_a_package_with_that_threshold(scene, package, tmp
     found = rows(tmp_path / "a")
     assert found == rows(tmp_path / "b")
     assert len(found) == raised.detections > 0
-    # Scores are float32, and so is the threshold that they are compared with.
+    # Scores are float32, and so is the threshold in the comparison.
     assert min(row["score"] for row in found) >= np.float32(threshold)
 
 

@@ -1,4 +1,4 @@
-"""Semantic segmentation from end to end: a model of known answers, its polygons and its mask."""
+"""Tests of semantic segmentation from end to end: known outputs, their polygons and mask."""
 
 import itertools
 from pathlib import Path
@@ -36,25 +36,25 @@ from tests.helpers.segmenters import (
     write_segmenter,
 )
 
-# In degrees and in powers of two: from px to longitude and back without rounding.
+# Degrees in powers of two convert from px to longitude and back without rounding.
 PIXEL = 1 / 1024
 PLACE = {"crs": "EPSG:4326", "transform": Affine(PIXEL, 0, 10, 0, -PIXEL, 50)}
 
 
 @pytest.fixture(autouse=True)
 def tile_by_tile(monkeypatch):
-    """A shard can be stopped after each tile."""
+    """Yield results after every tile, so that a shard can stop after each."""
     monkeypatch.setattr(engine, "MIN_TILES_PER_YIELD", 1)
 
 
 @pytest.fixture
 def segmenter(tmp_path):
-    """The folder of a package that asks for a mask."""
+    """Return the folder of a package that requests a mask."""
     return write_segmenter(tmp_path / "segmenter")
 
 
 def truth(pixels):
-    """The label of each pixel, and its probability."""
+    """Return the label and the probability (rows, cols) of each pixel."""
     logits = -4 * (pixels - np.arange(len(CLASSES)).reshape(-1, 1, 1)) ** 2
     probability = np.exp(logits) / np.exp(logits).sum(axis=0)
     labels = logits.argmax(axis=0)
@@ -63,7 +63,7 @@ def truth(pixels):
 
 
 def check_detections(path, labels, probability):
-    """That the rows are the regions of the labels: outlines exactly, scores nearly."""
+    """Check that the rows are the regions of the labels: outlines exactly, scores approximately."""
     regions = polygonize(labels, probability)
     expected = sorted(
         (CLASSES[label], shapely.normalize(outline).wkt, total / area)
@@ -251,7 +251,7 @@ def test_a_threshold_of_the_run_is_that_of_a_package(make_scene, segmenter, tmp_
 
 
 def outputs_of(folder):
-    """The polygons with their scores, and the mask."""
+    """Return the table of polygons with scores, and the mask (rows, cols)."""
     table = pq.read_table(folder / "detections.parquet", columns=["geometry", "class", "score"])
     with rasterio.open(folder / "mask.tif") as mask:
         return table, mask.read(1)

@@ -24,7 +24,7 @@ from tests.helpers.runs import receipt_of
 
 @pytest.fixture(autouse=True)
 def tile_by_tile(monkeypatch):
-    """A shard can be stopped after each tile."""
+    """Yield results after every tile, so that a shard can stop after each."""
     monkeypatch.setattr(engine, "MIN_TILES_PER_YIELD", 1)
 
 
@@ -36,7 +36,7 @@ def fresh_model():
 
 
 def dots(width=100, height=60, count=40, dtype=np.int16):
-    """A scene of single bright pixels, and where they are."""
+    """Return a scene of single bright pixels (1, rows, cols), and their boxes."""
     rng = np.random.default_rng(5)
     pixels = np.zeros((1, height, width), dtype)
     places = rng.choice(width * height, count, replace=False)
@@ -56,7 +56,7 @@ def shards(plan_uri):
 
 
 def found(plan_uri, index=0):
-    """What a shard settled, in order, and what it left to the merge."""
+    """Return a shard's final detections, in order, and those that it leaves to the merge."""
     paths = RunPaths.from_plan_uri(plan_uri)
     settled = list(read_in_order(paths.shard(index), Detections.empty()))
     left = receipt_of(plan_uri, index).seams
@@ -70,7 +70,7 @@ def test_a_shard_finds_what_is_there(make_plan, scene):
     receipt = run_shard(plan_uri, 0)
 
     settled, left = found(plan_uri)
-    assert not len(left)  # no other shard has a say in anything
+    assert not len(left)  # no other shard can change these
     assert sorted(map(tuple, settled.box.tolist())) == sorted(map(tuple, dots()[1].tolist()))
     assert not settled.flags.any()
     assert receipt == receipt_of(plan_uri, 0)
@@ -101,13 +101,13 @@ def test_what_touches_a_shards_edge_is_left_to_the_merge(make_plan, make_scene):
 def test_a_finished_shard_is_not_run_again(make_plan, scene, monkeypatch):
     plan_uri = make_plan(scene)
     receipt = run_shard(plan_uri, 0)
-    monkeypatch.setattr(shard_attempt, "open_scene", None)  # would fail if it were called
+    monkeypatch.setattr(shard_attempt, "open_scene", None)  # a call would fail
 
     assert run_shard(plan_uri, 0) == receipt
 
 
 def test_a_receipt_without_files_is_no_proof(make_plan, scene):
-    """As those of earlier versions are."""
+    """Check receipts of earlier versions, which list no files."""
     plan_uri = make_plan(scene)
     paths = RunPaths.from_plan_uri(plan_uri)
     first = run_shard(plan_uri, 0)
@@ -151,7 +151,7 @@ def test_a_stopped_shard_goes_on_where_it_was(make_plan, scene, after):
 
     receipt = run_shard(plan_uri, 0, stop=lambda: asked.append(1))
 
-    assert len(asked) == 39  # no tile was inferred twice; after the last there is nothing to stop
+    assert len(asked) == 39  # each tile is inferred once; after the last one no stop is possible
     expected = run_shard(whole, 0)
     assert (receipt.tiles, receipt.detections) == (expected.tiles, expected.detections)
     assert receipt.seams == expected.seams
@@ -197,7 +197,7 @@ def test_a_shard_that_is_killed_goes_on_from_what_it_kept_last(make_plan, scene)
 
     receipt = run_shard(plan_uri, 0, stop=stop)
 
-    assert len(asked) == 17 + 39 - 16  # the tile that was under way, and those that came after
+    assert len(asked) == 17 + 39 - 16  # the tile in progress at the stop, and those after it
     assert receipt.tiles == TileCounts(planned=40, succeeded=40)
     run_shard(whole, 0)
     for rows, others in zip(found(plan_uri), found(whole), strict=True):
@@ -218,7 +218,7 @@ def test_a_receipt_says_what_computed_it_and_how_fast(make_plan, scene):
     assert receipt.engine == Engine(device="cpu", runtime="onnx", weights="onnx")
     assert receipt.pixels_per_second > 0
     plan = RunStore.open(make_plan(scene)).plan
-    assert plan.count_pixels(0, from_tile=0) == 100 * 60  # each is some tile's own
+    assert plan.count_pixels(0, from_tile=0) == 100 * 60  # each pixel belongs to one tile
     assert plan.count_pixels(0, from_tile=39) < 16 * 16
 
 
@@ -239,7 +239,7 @@ def test_a_stop_after_the_last_batch_changes_nothing(make_plan, make_scene):
 
 def test_failures_are_counted_with_their_place_and_cause(make_plan, make_scene):
     pixels = dots()[0]
-    pixels[0, 30, 42] = -1  # the root of which the model cannot take
+    pixels[0, 30, 42] = -1  # the model takes the root of it and gets NaN
     plan_uri = make_plan(make_scene(pixels))
 
     receipt = run_shard(plan_uri, 0)
@@ -266,7 +266,7 @@ def test_a_shard_with_failures_is_tried_again_from_its_start(make_plan, scene):
 
 
 def test_what_another_plan_of_the_run_left_does_not_count(make_plan, scene):
-    """Planned anew with other settings, a run has the same name and other shards."""
+    """Check a run planned again with other settings: same name, other shards."""
     run_shard(make_plan(scene, shard_tiles=7), 0)
     with pytest.raises(ShardInterruptedError):
         run_shard(make_plan(scene, shard_tiles=7), 1, stop=lambda: True)
@@ -347,7 +347,7 @@ def test_progress_that_is_damaged_is_none(make_plan, scene, name, how):
 
 
 def test_progress_whose_files_are_not_of_one_time_is_none(make_plan, scene):
-    """Killed between two files: the files are later than the checkpoint."""
+    """Check a shard killed between two files: the files are newer than the checkpoint."""
     plan_uri = make_plan(scene)
     paths = RunPaths.from_plan_uri(plan_uri)
     asked = []
@@ -360,7 +360,7 @@ def test_progress_whose_files_are_not_of_one_time_is_none(make_plan, scene):
 
     receipt = run_shard(plan_uri, 0, stop=lambda: asked.append(1))
 
-    assert len(asked) == 39  # from the first tile on
+    assert len(asked) == 39  # it starts from the first tile
     assert receipt.tiles == TileCounts(planned=40, succeeded=40)
 
 

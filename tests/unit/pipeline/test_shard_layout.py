@@ -1,4 +1,4 @@
-"""Shards partition the tiles of a scene, whatever the numbers."""
+"""Property tests of the shard layout: shards partition the tiles of any scene."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,7 @@
-"""What a drop leads to. Step Functions is played by an object that keeps its rules of names."""
+"""Tests of drops and the executions that they start.
+
+Step Functions is a stub with its name rules.
+"""
 
 import dataclasses
 import itertools
@@ -22,7 +25,7 @@ CATALOG = {"ships": ModelRef(name="ships", uri="s3://models/ships.tar.gz", diges
 
 
 class Bucket:
-    """Drops on one key, and what start_run makes of them; the clock goes on by itself."""
+    """A bucket with drops on one key, which start_run handles. The clock advances by itself."""
 
     def __init__(self, work):
         self.states = States(NOON)
@@ -54,7 +57,7 @@ class Bucket:
         return start_run(event, settings=self.settings, catalog=self.catalog, sfn=self.states)
 
     def end(self, execution, status="FAILED", *, superseded=False):
-        """End an execution; the detail of the event that says so."""
+        """End an execution and return the detail of its event."""
         self.wait(1)
         self.states.end(execution, status, superseded=superseded)
         return self.states.ended(execution)
@@ -194,7 +197,10 @@ def test_the_end_of_a_run_of_other_bytes_or_of_no_drop_starts_nothing(bucket):
 
 
 def test_a_run_that_ends_while_a_drop_is_noted_is_seen_by_one_of_the_two(bucket, monkeypatch):
-    """The drop's handler has seen the run under way; the end's handler sees no drop that waits."""
+    """Check a race: the end's handler runs between a drop's read and write of the note.
+
+    The drop's handler has seen the run in progress, and the end's handler sees no waiting drop.
+    """
     first = bucket.handle(bucket.drop())
     write, outcomes = storage.write_if_unchanged, []
 
@@ -289,7 +295,7 @@ def test_a_drop_meets_its_own_execution_though_its_note_is_gone(bucket, status, 
 def test_a_second_event_starts_the_run_if_the_first_handler_died(bucket, monkeypatch):
     event = bucket.drop()
     with monkeypatch.context() as patched:
-        patched.setattr(bucket.states, "start_execution", None)  # a TypeError
+        patched.setattr(bucket.states, "start_execution", None)  # the call raises a TypeError
         with pytest.raises(TypeError):
             bucket.handle(event)
     later = bucket.handle(event)
@@ -343,7 +349,7 @@ def test_a_name_that_something_else_took_is_left_to_it(bucket, sent):
 
 @pytest.mark.parametrize("contended", [False, True])
 def test_an_execution_of_another_name_is_found_by_later_drops(bucket, monkeypatch, contended):
-    """The first one's name was taken by a run whose note was lost."""
+    """Check a first drop whose execution name was taken by a run with a lost note."""
     first = bucket.handle(bucket.drop())
     bucket.states.end(first.execution, "FAILED")
     (note,) = Path(bucket.settings.work_uri, "scenes").glob("*.json")
@@ -369,7 +375,7 @@ def test_an_execution_of_another_name_is_found_by_later_drops(bucket, monkeypatc
 def test_drops_that_come_before_the_noted_execution_is_started_start_no_other(
     bucket, monkeypatch, times
 ):
-    """The first drop's handler has noted its execution and is about to start it."""
+    """Check a first drop whose handler has noted its execution but not started it yet."""
     drops, start, handled = [bucket.drop(), bucket.drop()], bucket.states.start_execution, []
 
     def start_after_the_other(**parameters):
@@ -387,7 +393,10 @@ def test_drops_that_come_before_the_noted_execution_is_started_start_no_other(
 
 
 def test_a_drop_that_starts_what_another_has_started_and_seen_fail_is_run(bucket, monkeypatch):
-    """Both handlers saw no execution; the first one's has failed before the second drop's note."""
+    """Check two handlers that saw no execution.
+
+    The first one's fails before the second one's note.
+    """
     drops, write, ends = [bucket.drop(), bucket.drop()], storage.write_if_unchanged, []
     with monkeypatch.context() as patched:
         patched.setattr(bucket.states, "start_execution", None)
@@ -447,7 +456,7 @@ def test_a_name_is_one_that_step_functions_takes(bucket, sequencer):
 
 
 def test_handlers_of_events_that_arrive_at_once_take_turns(bucket):
-    """Whoever writes the note second reads it again: A, B and A again, each handled by a thread."""
+    """Check that the second writer of a note reads it again: drops A, B, A in three threads."""
     for _ in range(5):
         events = [bucket.drop(etag) for etag in "aba"]
         with ThreadPoolExecutor(3) as pool:
@@ -497,7 +506,7 @@ def test_a_late_event_of_an_older_version_does_not_run_that_again(bucket):
 
 
 def test_the_same_scene_for_two_models_is_two_runs_that_do_not_meet(bucket):
-    """One key, two deployments with another default model each."""
+    """Check one key in two deployments, each with its own default model."""
     first = bucket.handle(bucket.drop())
     ships = bucket.settings
     bucket.settings = dataclasses.replace(ships, default_model="trees")

@@ -1,10 +1,10 @@
-"""Neither tiles nor shards show in the result: the demo's model on a real scene, cut many ways.
+"""Tests of invariance to tiles and shards: the demo's model on a real scene, in many layouts.
 
-The network sees 34 px around a pixel (`test_how_far_the_network_sees` measures it). So where tiles
-overlap by more than twice that, what owns a detection saw all that the network looks at, and every
-size of tile must give the same; where they overlap by less, as the package has it, a detection near
-a core's border may differ a little. The scene's own border is left out: tiles of different sizes
-are padded there by different amounts.
+The network's receptive field extends 34 px around a pixel (`test_how_far_the_network_sees` measures
+it). If tiles overlap by more than twice that, the tile that owns a detection covers its receptive
+field. Then every tile size must give the same result. The package's overlap is smaller, so a
+detection near a core's border may differ slightly. The scene's border is excluded, because the
+padding there depends on the tile size.
 """
 
 import json
@@ -35,7 +35,7 @@ WIDTH, HEIGHT = 1042, 699
 
 
 def opened_network():
-    """The demo's network for tiles of any size."""
+    """Return the demo's network for tiles of any size."""
     network = onnx.load(SHIPS / "model.onnx")
     height, width = network.graph.input[0].type.tensor_type.shape.dim[2:]
     height.dim_param, width.dim_param = "height", "width"
@@ -44,7 +44,7 @@ def opened_network():
 
 @pytest.fixture
 def find(data, tmp_path):
-    """Runs the demo's model over Busan; gives boxes, scores and how many shards it took."""
+    """Return a function that runs the demo's model over Busan: boxes, scores, number of shards."""
     scene = str(data / "ships_s2" / "busan_S2L2A_5band.tif")
 
     def run(*, tile_size=256, overlap=64, shard_tiles=1000):
@@ -80,7 +80,7 @@ def find(data, tmp_path):
 
 
 def inner(boxes, score):
-    """Those away from the scene's border."""
+    """Return the boxes and scores away from the scene's border."""
     low, high = boxes[:, :2].min(axis=1), boxes[:, 2:] + BORDER
     kept = (low >= BORDER) & (high[:, 0] <= WIDTH) & (high[:, 1] <= HEIGHT)
     return boxes[kept], score[kept]

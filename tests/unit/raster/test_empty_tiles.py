@@ -1,4 +1,4 @@
-"""Tiles without a valid pixel: exactly those, and read in bands."""
+"""Tests of tiles without a valid pixel: the exact set is detected, and read in bands."""
 
 import numpy as np
 from hypothesis import HealthCheck, given, settings

@@ -1,4 +1,4 @@
-"""Outlines of scenes that rasterio wrote."""
+"""Tests of outlines of scenes that rasterio wrote."""
 
 from types import SimpleNamespace
 
@@ -18,13 +18,13 @@ from swath.raster.scene_info import ImageInfo
 
 
 def north_up(west, north, pixel):
-    """A transform to a grid of square pixels."""
+    """Return the transform of a grid of square pixels."""
     return Affine(pixel, 0, west, 0, -pixel, north)
 
 
 @pytest.fixture
 def outlined(tmp_path):
-    """Writes a scene and gives its path and its outline."""
+    """Return a function that writes a scene and returns its path and its outline."""
 
     def write(crs, place, *, width=400, height=200):
         path = tmp_path / "scene.tif"
@@ -85,7 +85,7 @@ def test_a_fold_of_splines_that_run_away_is_found_without_an_overflow():
     )
 
     class RunAway:
-        """Splines through contradicting points: one half of the scene is mirrored."""
+        """Splines through contradicting points, which mirror one half of the scene."""
 
         @staticmethod
         def forward(columns, rows):

@@ -1,4 +1,4 @@
-"""What GDAL is told, and what it says: where S3 is, what it may not do, what it warns of."""
+"""Tests of GDAL's environment: S3's endpoint, forbidden features, and warnings."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""Pixels on Earth: against known places, rasterio's own transforms, and shapely."""
+"""Tests of georeferencing, against known positions, rasterio's own transforms, and shapely."""
 
 import dataclasses
 import json
@@ -52,7 +52,7 @@ def georeferencer(**changes):
 
 
 def corners_of(affine, crs, box):
-    """The corners of a box by rasterio and PROJ, one by one."""
+    """Return a box's corners by rasterio and PROJ, one by one."""
     x0, y0, x1, y1 = box
     places = [affine @ corner for corner in ((x0, y0), (x1, y0), (x1, y1), (x0, y1))]
     lon, lat = transform(crs, LON_LAT, *zip(*places, strict=True))
@@ -81,7 +81,10 @@ class TestToLonLat:
         np.testing.assert_array_equal(georeferencer().to_lonlat(x, y), whole)
 
     def test_no_session_of_aws_is_begun_for_them(self, monkeypatch):
-        """rasterio begins one a call, which takes longer than all the arithmetic."""
+        """Check that no AWS session starts.
+
+        rasterio starts one for each call, which takes longer than all the arithmetic.
+        """
 
         def begin(*_, **__):
             raise AssertionError("a session of AWS")
@@ -112,7 +115,7 @@ class TestToLonLat:
         np.testing.assert_allclose(lon, [170, 179.5, -179.5, -175])
 
     def test_a_global_grid_that_sticks_out_over_the_poles(self):
-        """As grids do whose first pixel has its center on the pole."""
+        """Check a grid whose first pixel has its center on the pole."""
         grid = georeferencer(
             crs=LON_LAT, transform=Affine(1, 0, -180, 0, -1, 90.5), width=360, height=181
         )
@@ -225,7 +228,7 @@ class TestOutlines:
         assert places.geometries is None
 
     def test_with_long_edges_stay_where_they_are(self):
-        """From one end of a UTM zone to the other a parallel is no straight line."""
+        """Check a shape across a UTM zone, where a parallel is not a straight line."""
         found = georeferencer(transform=Affine(100, 0, 4e5, 0, -100, 66e5), width=2000, height=2000)
         wide = shapely.box(0, 0, 2000, 1000) - shapely.box(10, 10, 20, 20)
 
@@ -237,7 +240,10 @@ class TestOutlines:
         assert off.max() * degree < 0.1 * 100  # a tenth of a pixel
 
     def test_that_are_bent_get_their_corners_all_at_once(self, monkeypatch):
-        """One by one is for shapes over poles and the like, and takes far longer."""
+        """Check that corners are converted at once.
+
+        Converting one by one takes far longer, and is for shapes over poles and the like.
+        """
         found = georeferencer(transform=Affine(2000, 0, 4e5, 0, -2000, 66e5), width=200, height=200)
         wide = shapely.box(0, 0, 200, 100) - shapely.box(10, 10, 20, 20)
         monkeypatch.delattr(Georeferencer, "_unusual_to_lonlat")
@@ -251,7 +257,7 @@ class TestOutlines:
 
     @pytest.mark.parametrize("shear", [(2000.0, 0.0), (0.0, 2000.0), (2000.0, 2000.0)])
     def test_in_a_map_of_the_world_that_is_slanted_follow_its_lines(self, shear):
-        """Meridians and parallels are straight in it; whatever lies slanting across is not."""
+        """Check a map with straight meridians and parallels, in which only oblique edges curve."""
         slanted = Affine(5000, shear[0], 0, shear[1], -5000, 9e6)
         found = georeferencer(transform=slanted, crs=CRS.from_epsg(3857), width=900, height=900)
         wide = shapely.box(0, 0, 900, 800) - shapely.box(10, 10, 20, 20)
@@ -424,7 +430,7 @@ def test_what_a_header_says_survives_json(crs, transform, gcps):
 @settings(max_examples=10)
 @given(turn=st.floats(-180, 180), pixel=st.floats(0.1, 100), x=st.floats(-0.4, 0.4))
 def test_a_scene_is_where_it_was_after_json(code, turn, pixel, x):
-    """To the last bit, in every CRS, rotated or not."""
+    """Check that coordinates are equal to the last bit, in every CRS, rotated or not."""
     crs = CRS.from_epsg(code)
     if crs.is_geographic:
         origin, pixel = (x * 100, 50 + x), pixel * 1e-5
@@ -561,7 +567,7 @@ def test_agrees_with_rasterio_on_a_rotated_scene(data):
 
 
 def _somewhere(epsg):
-    """A longitude and latitude where a projection is used; some on the antimeridian or a pole."""
+    """Return a lon and lat in a projection's area; some are on the antimeridian or a pole."""
     lon, lat = {
         32601: (-180, 60),
         32660: (180, -30),
@@ -580,15 +586,16 @@ def _square_metres(polygon):
 
 
 def _unwrapped(info):
-    """The outline of a whole scene, with longitudes from 0 to 360."""
+    """Return the outline of a whole scene, with longitudes from 0 to 360."""
     polygon = corners_of(info.transform, info.crs, [0, 0, info.width, info.height])
     return shapely.transform(polygon, lambda lon_lat: lon_lat % [360, 90])
 
 
 def test_positions_off_a_map_that_is_narrower_than_a_pixel_are_nowhere(tmp_path):
-    """PROJ puts what lies beyond a sinusoidal map's edge over what lies on it."""
+    """Check a sinusoidal map: PROJ maps positions beyond its edge to positions on it."""
     scene = GeoreferencedScene("sinusoidal, at the pole", tmp_path)
-    edge = 180 * np.sin(np.radians(0.01)) / (10 / SIDE)  # px; the map's edge 0.01 degrees off
+    # px; the map's edge is at 0.01 degrees off the pole
+    edge = 180 * np.sin(np.radians(0.01)) / (10 / SIDE)
     row = 0.01 / (10 / SIDE)
     lon, lat = scene.georeferencer.to_lonlat([0.9 * edge, 1.1 * edge, 3 * edge], [row] * 3)
     assert np.isfinite(lon).tolist() == np.isfinite(lat).tolist() == [True, False, False]

@@ -1,4 +1,4 @@
-"""What files say of their own numbers: obeyed, or refused in a sentence."""
+"""Tests of metadata about a file's own numbers: each item is obeyed, or refused in a sentence."""
 
 import itertools
 import struct
@@ -39,7 +39,7 @@ RAMP = np.arange(4 * 6 * 8, dtype="uint8").reshape(4, 6, 8)
 
 
 def select(tmp_path, wanted, *, bands=3, colors=(), names=(), tags=()):
-    """The numbers of the bands that a model of those names takes."""
+    """Return the numbers of the bands that a model with the given band names takes."""
     items = [*colored(colors), *described(names)]
     path = write_tiff(
         tmp_path / "scene.tif",
@@ -60,7 +60,7 @@ class TestColors:
     @settings(max_examples=draws(150, fuzz=5000), deadline=None)
     @given(data=st.data())
     def test_no_band_is_taken_for_another_color(self, tmp_path_factory, data):
-        """By whatever name a model asks, a band that says another color is not what it gets."""
+        """Check that a model never gets a band that declares another color, under any name."""
         kinds = ["Red", "Green", "Blue", "NIR", "Gray", "Undefined", "Alpha", "Cyan", "Hue"]
         colors = data.draw(st.lists(st.sampled_from(kinds), min_size=1, max_size=4))
         labels = ["red", "B04", "b3", "green", "blue", "B02", "nir", "B08", "x", "y"]
@@ -152,7 +152,8 @@ class TestNumbersThatAreNoBrightness:
     def test_cyan_is_not_taken_for_red(self, tmp_path):
         tags = {PHOTOMETRIC: [5], INK_SET: [1]}
         with open_scene(write_tiff(tmp_path / "cmyk.tif", (RAMP[:4], tags))) as scene:
-            assert scene.info.colors == ("red", "green", "blue", "alpha")  # GDAL converts it
+            # GDAL converts the colors
+            assert scene.info.colors == ("red", "green", "blue", "alpha")
             assert select_bands(scene.info, ["red", "green", "blue"]) == [1, 2, 3]
 
     def test_overviews_and_masks_are_no_pages(self, tmp_path):
@@ -187,7 +188,7 @@ def _admit(size):
 
 
 class TestPictures:
-    """PNG and JPEG as a request's body."""
+    """Tests of PNG and JPEG as a request's body."""
 
     def read(self, path, kind):
         with open_image(path, kind, _admit) as image:

@@ -1,4 +1,4 @@
-"""Nothing opens a raster for reading but `swath.raster.dataset`, where damage is noticed."""
+"""Test that only `swath.raster.dataset`, which detects damage, opens rasters for reading."""
 
 import ast
 from pathlib import Path
@@ -11,10 +11,10 @@ ALLOWED = {
     "src/swath/raster/dataset.py": {"DatasetReader"},
     "src/swath/raster/reader/single_block_tiff.py": {
         "MemoryFile"
-    },  # one block, within the strict environment
+    },  # one block, in the strict environment
     "src/swath/detection/segmentation/mask_raster.py": {
         "copy"
-    },  # the run's own parts, within it as well
+    },  # the run's own parts, in the strict environment too
 }
 """Files that open rasters in another way, and by what."""
 _OPENERS = {"DatasetReader", "MemoryFile", "WarpedVRT", "vrt", "shutil", "copy"}
@@ -25,7 +25,7 @@ def sources():
 
 
 def openers(tree):
-    """What of rasterio a module opens rasters with, other than for writing."""
+    """Yield rasterio's functions with which a module opens rasters, other than for writing."""
     imported = {
         alias.asname or alias.name
         for node in ast.walk(tree)

@@ -1,5 +1,8 @@
-"""Scenes of every kind of place on Earth: what leaves swath is valid, within ±180 and ±90, and
-holds the pixels that it was made of. The oracle is PROJ, asked for each pixel by itself."""
+"""Tests of scenes of every kind of location on Earth: swath's geometries are valid and complete.
+
+They lie in ±180 and ±90 degrees and contain the pixels of which they were made. The oracle is PROJ,
+called for each pixel by itself.
+"""
 
 import numpy as np
 import pytest
@@ -20,7 +23,7 @@ def _placed(request):
 
 
 def check(shape):
-    """Fail unless a geometry is one that GeoJSON and PostGIS take."""
+    """Check that GeoJSON and PostGIS accept a geometry."""
     assert shapely.is_valid(shape), shapely.is_valid_reason(shape)
     assert shape.geom_type in {"Polygon", "MultiPolygon"}
     west, south, east, north = shape.bounds
@@ -30,7 +33,7 @@ def check(shape):
 
 
 def centers(scene, georeferencer, step=1):
-    """Centers of pixels in px, and their lon and lat; without those that are nowhere."""
+    """Return x, y in px and lon, lat of pixel centers, without those that have no position."""
     x, y = (part.ravel() for part in np.meshgrid(*2 * [np.arange(step / 2, SIDE, step)]))
     lon, lat = georeferencer.to_lonlat(x, y)
     there = np.isfinite(lon)
@@ -64,7 +67,8 @@ def test_a_box_holds_its_pixels_and_no_others(placed, box):
     (shape,) = georeferencer.to_polygons([box]).to_shapely()
 
     if shape is None:
-        assert inside.sum() <= (x1 - x0) + (y1 - y0)  # at most the pixels at its edge are there
+        # at most the pixels at its edge have a position
+        assert inside.sum() <= (x1 - x0) + (y1 - y0)
         return
     check(shape)
     _agree(georeferencer, holds(shape, lon, lat), inside, x, y)
@@ -101,7 +105,7 @@ def test_an_outline_with_holes_holds_its_pixels_and_no_others(placed, box, holes
 
 
 def _agree(georeferencer, found, expected, x, y):
-    """Fail where a pixel is on the wrong side, unless it lies at an edge of what is on Earth."""
+    """Check that no pixel is on the wrong side, unless it lies at an edge of the part on Earth."""
     wrong = np.flatnonzero(found != expected)
     lost = [
         i
@@ -126,7 +130,7 @@ def test_the_outline_of_the_scene_holds_its_pixels(placed):
 
 
 def test_areas_are_those_on_the_ellipsoid(placed):
-    """Of all pixels together and of the outline, in an equal-area projection of the Earth."""
+    """Check the area of all pixels and of the outline, in an equal-area projection of the Earth."""
     scene, georeferencer = placed
     x, y, _, _ = centers(scene, georeferencer)
     pixels = georeferencer.to_polygons(
@@ -138,11 +142,11 @@ def test_areas_are_those_on_the_ellipsoid(placed):
 
     outline = area(footprint(scene, georeferencer))
 
-    # A pixel at the limb covers a great part of what is seen of the Earth, or none of it.
+    # A pixel at the limb covers a great part of the visible Earth, or none of it.
     tolerance = 0.03 if len(x) == SIDE * SIDE else 0.15
     assert sum(map(area, pixels)) == pytest.approx(outline, rel=tolerance)
 
 
 def _flat(lon_lat):
-    """Lambert's cylindrical equal-area projection of the sphere: areas in square radians."""
+    """Project to Lambert's cylindrical equal-area projection: areas in square radians."""
     return np.stack([np.radians(lon_lat[:, 0]), np.sin(np.radians(lon_lat[:, 1]))], axis=1)

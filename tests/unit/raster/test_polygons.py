@@ -1,4 +1,4 @@
-"""Rings and shapes on Earth, against shapely and against shapes cut by hand at ±180."""
+"""Tests of rings and shapes on Earth, against shapely and shapes that the tests cut at ±180."""
 
 import numpy as np
 import pytest
@@ -10,13 +10,13 @@ from swath.raster.polygons import PolygonArray, extract_polygons, polygon_from_r
 
 
 def wrapped(ring):
-    """Longitudes within ±180."""
+    """Return the ring (n, 2) with longitudes in ±180."""
     ring = np.array(ring, float)
     return np.stack([(ring[:, 0] + 180) % 360 - 180, ring[:, 1]], axis=1)
 
 
 def cut(shape):
-    """What lies beyond ±180, moved to the other side."""
+    """Return the shape with its parts beyond ±180 moved to the other side."""
     parts = []
     for turn in (-1, 0, 1):
         world = shapely.box(360 * turn - 180, -90, 360 * turn + 180, 90)
@@ -75,7 +75,7 @@ class TestPolygonArray:
 
 class TestShapes:
     def test_an_edge_about_a_pole_is_straight_in_degrees(self):
-        """Where it meets the antimeridian, between its ends' latitudes of 60 and 80."""
+        """Check an edge that meets the antimeridian between its ends' latitudes of 60 and 80."""
         ring = np.array([[-90, 70], [0, 70], [90, 70], [170, 60], [-170, 80], [-90, 70.0]])
 
         for sign in (1, -1):

@@ -1,4 +1,4 @@
-"""Scenes: what is told of them, which pixels are valid, and how they are refused."""
+"""Tests of scenes: their metadata, their valid pixels, and their refusals."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def read(path, window=WHOLE, bands=(1, 2, 3)):
 
 
 def refusal(path):
-    """Why a scene is not opened; always by its name."""
+    """Return the reason why a scene is refused, which always has its path."""
     with pytest.raises(SceneError) as caught, open_scene(str(path)):
         pass
     assert str(path) in str(caught.value)
@@ -199,7 +199,7 @@ class TestRefused:
         assert "GeoTIFF, JPEG 2000 or NITF" in refusal(tmp_path / "x.tif")
 
     def test_a_file_that_names_other_files(self, make_scene, tmp_path):
-        """A dropped VRT could have us read any file or address that we can reach."""
+        """Check a dropped VRT: it could make swath read any reachable file or address."""
         other = make_scene(RAMP)
         vrt = tmp_path / "x.tif"
         vrt.write_text(
@@ -249,7 +249,7 @@ class TestRefused:
         assert path in str(caught.value)
 
     def test_damage_is_told_each_time_whatever_threads_gdal_is_given(self, data, monkeypatch):
-        """Decoding with threads of its own, GDAL gives zeros the second time it is asked."""
+        """Check GDAL's own threads, with which a second read of damaged data returns zeros."""
         monkeypatch.setenv("GDAL_NUM_THREADS", "ALL_CPUS")
 
         with open_scene(str(data / "corrupt" / "read_error__rasterio__corrupt.tif")) as scene:

@@ -1,4 +1,4 @@
-"""Tiles cover a scene and cores partition it, whatever the numbers."""
+"""Property tests of tiles and cores: tiles cover any scene, and cores partition it."""
 
 import numpy as np
 import pytest

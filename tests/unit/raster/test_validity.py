@@ -1,5 +1,8 @@
-"""Which numbers are valid, band by band: files drawn with everything that can mark them, and an
-oracle that knows what was drawn, against all that reads pixels."""
+"""Property tests of valid pixels, band by band, in every reader.
+
+Files are random, with everything that can mark numbers as invalid. The oracle knows the numbers
+that were written.
+"""
 
 import json
 from pathlib import Path
@@ -47,7 +50,7 @@ NODATA_VALUES = [None, 0.0, 7.0, -9999.0, float("nan"), float("inf"), 300.0, LOW
 
 
 class Drawn:
-    """A file whose valid numbers are known."""
+    """A random file whose valid numbers are known."""
 
     def __init__(self, data, folder):
         self.path = str(folder / "scene.tif")
@@ -82,7 +85,7 @@ class Drawn:
 
     @property
     def values(self):
-        """What pixels are drawn from; the last is what marks them."""
+        """Return the values from which pixels are drawn; the last one marks nodata."""
         known = [1, 2, 3, 0, 7]
         known += [np.nan, np.inf, -np.inf] if self.dtype.kind == "f" else []
         known += [self.nodata] if self.fits and self.nodata is not None else [0]
@@ -90,7 +93,7 @@ class Drawn:
 
     @property
     def layers(self):
-        """What is stored: the bands, then alpha."""
+        """Return the stored layers (layers, rows, cols): the bands, then alpha."""
         alpha = [self.opaque[None].astype(self.dtype) * 3] if self.alpha else []
         return np.concatenate([self.pixels, *alpha])
 
@@ -154,7 +157,7 @@ class Drawn:
         write_tiff(self.path, *pages)
 
     def expected(self):
-        """The bands taken, and what is valid: (bands, rows, cols), and of the pixels."""
+        """Return the pixels, valid numbers (bands, rows, cols) and valid pixels (rows, cols)."""
         pixels = self.pixels[self.taken]
         hidden = np.zeros(pixels.shape, bool)
         if self.mask_kind != "none":
@@ -236,7 +239,7 @@ def check_serving(drawn, bands, shown):
 
 
 def mean_package(folder, bands):
-    """Segments where the mean of the bands is above a half; the fill value is 0."""
+    """Write a package that segments pixels whose band mean is above 0.5; the fill value is 0."""
 
     def change(item):
         properties = item["properties"]
@@ -278,5 +281,5 @@ def test_a_run_sees_the_fill_value_where_one_band_has_none(tmp_path, make_scene,
     assert result.exit_code == 0, result.output
     rows = pq.read_table(out / "detections.parquet").to_pylist()
     (shape,) = [shapely.from_wkb(row["geometry"]) for row in rows]
-    assert not shape.interiors  # half of 1 and of the fill value, 0, is as much as counts
+    assert not shape.interiors  # the mean of 1 and the fill value, 0, reaches the threshold
     assert json.loads((out / "summary.json").read_text())

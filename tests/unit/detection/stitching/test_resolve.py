@@ -62,7 +62,7 @@ def test_an_owners_view_that_differs_at_one_side_is_another_object(side, shift):
 
 
 def test_parts_that_a_whole_view_of_their_chain_does_not_cover_are_joined():
-    """Check that a chain of similar views swallows no object: a long object is beside a small one."""
+    """Check a chain of similar views: the small object beside the long one remains."""
     left, right = (0, 5, 40, 64, 60, 0.7), (1, 48, 40, 100, 60, 0.6)
 
     assert decided(WHOLE, left, right) == ([0], [1, 2])

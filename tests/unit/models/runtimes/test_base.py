@@ -24,7 +24,7 @@ def loaded(package):
 def test_a_model_answers_for_a_batch(loaded):
     model = load_model(loaded)
     tile = np.zeros((1, TILE, TILE), np.uint8)
-    tile[0, 2, 3] = 25  # a quarter, once it is scaled
+    tile[0, 2, 3] = 25  # 0.25 after scaling
 
     ((raw,),) = model([tile])
 

@@ -10,7 +10,7 @@ from tests.helpers.packages import OracleModel
 
 
 def device(overhead, fits=MAX_BATCH_SIZE * 2):
-    """A device that takes a second a tile and `overhead` a batch, and holds so many tiles."""
+    """Return a device's duration function: 1 s a tile, `overhead` s a batch, up to `fits` tiles."""
 
     def seconds(tiles):
         if tiles > fits:
@@ -23,8 +23,8 @@ def device(overhead, fits=MAX_BATCH_SIZE * 2):
 @pytest.mark.parametrize(
     ("overhead", "fits", "suggested", "best"),
     [
-        (0, 1000, 8, 8),  # nothing is gained by more
-        (8, 1000, 8, 64),  # each doubling up to the most pays
+        (0, 1000, 8, 8),  # a larger batch is no faster
+        (8, 1000, 8, 64),  # each doubling up to the maximum pays
         (1, 1000, 8, 16),  # 8/9 to 16/17 pays, 16/17 to 32/33 does not
         (8, 40, 8, 32),
         (8, 8, 8, 8),

@@ -1,4 +1,4 @@
-"""Which device a process computes on, by what a host shows: files stand for NVIDIA's driver."""
+"""Tests of the choice of the device, from the host's files: files stand in for NVIDIA's driver."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ OPEN = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.95.05  Rele
 
 @pytest.fixture
 def host(monkeypatch, tmp_path):
-    """A host with no sign of a GPU; gives what a test may change of it."""
+    """Return the settings of a host without a GPU, which a test may change."""
     found = SimpleNamespace(node=tmp_path / "nvidiactl", version=tmp_path / "version")
     found.gpus, found.build, found.usable, found.onnx = tmp_path / "gpus", None, False, False
     monkeypatch.delenv("SWATH_DEVICE", raising=False)
@@ -140,7 +140,7 @@ def test_a_precision_that_is_emulated_does_not_count(monkeypatch):
 def test_an_old_driver_is_given_the_compatibility_libraries(
     tmp_path, text, libraries, given, expected
 ):
-    """In a real process, which replaces itself at most once and keeps its arguments."""
+    """Check a real process, which replaces itself at most once and keeps its arguments."""
     compat = tmp_path / "compat"
     if libraries:
         compat.mkdir()

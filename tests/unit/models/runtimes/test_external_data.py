@@ -1,4 +1,4 @@
-"""Tensors that an ONNX model keeps in files of their own lie in its package, or it is refused."""
+"""Tests of ONNX tensors in files of their own: these lie in the package, or it is refused."""
 
 import json
 
@@ -14,7 +14,7 @@ from tests.helpers.packages import write_package
 
 @pytest.fixture
 def package(tmp_path):
-    """Writes a package one of whose tensors lies elsewhere."""
+    """Return a function that writes a package with a tensor in another file."""
     folder = write_package(tmp_path / "models" / "outside")
     described = json.loads((folder / "mlm.json").read_text())
     for asset in described["assets"].values():

@@ -19,7 +19,7 @@ def tile(value, dtype=np.uint8):
 
 def test_tiles_are_scaled_and_the_batch_is_filled_up():
     feed = HostInput(Description)
-    feed([tile(200)] * 3, 3)  # what is left of an earlier call must not show
+    feed([tile(200)] * 3, 3)  # data of an earlier call must not remain
 
     stack = feed([tile(10), tile(20, np.int16)], 3)
 

@@ -68,7 +68,7 @@ def test_an_onnx_model_of_another_tile_size_is_refused(tmp_path):
 
 @pytest.fixture
 def loads(monkeypatch):
-    """What was loaded, in which way and precision; a test may have some of it fail."""
+    """Return the list of attempted loads, with runtime and precision. A test may make some fail."""
 
     class Loads(list):
         uses_gpu = ("torch", "onnxruntime")
@@ -111,7 +111,7 @@ def loads(monkeypatch):
 
 @pytest.fixture
 def gpu(monkeypatch):
-    """A host with a GPU, of which nothing is really asked."""
+    """Simulate a host with a GPU."""
     monkeypatch.setattr(device, "runs_on_gpu", lambda: True)
     monkeypatch.setattr(device, "supports_precision", lambda _: True)
     a10g = device.Device("cuda", "NVIDIA A10G", "580.95.05")
@@ -219,7 +219,7 @@ def test_no_file_is_run_on_a_cpu_because_it_fails_on_the_gpu(loaded, loads):
     with pytest.raises(PackageError, match="onnx cannot be run"):
         load_model(offering(loaded, "onnx"))
 
-    assert loads == loads.refuses  # and not by OpenVINO, which has the CPU alone
+    assert loads == loads.refuses  # not by OpenVINO either, which has only the CPU
 
 
 @pytest.mark.usefixtures("gpu")
@@ -307,7 +307,7 @@ def test_a_pickle_inside_a_pt2_archive_is_not_run(loaded, data, tmp_path):
 
 
 class Runs:
-    """Makes a file when it is unpickled."""
+    """An object that creates a file when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -322,7 +322,7 @@ def torch_pickle(thing, tmp_path):
 
 
 def repack(source, target, add):
-    """A copy of an archive with some of its members added or replaced."""
+    """Copy an archive with some members added or replaced."""
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
         root = old.namelist()[0].split("/")[0]
         added = {f"{root}/{name}": content for name, content in add.items()}

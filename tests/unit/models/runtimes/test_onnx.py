@@ -17,7 +17,7 @@ from tests.helpers.packages import write_package
 
 @pytest.fixture
 def make(tmp_path):
-    """Writes a package of the network, and loads it."""
+    """Return a function that writes a package of the network and loads it."""
 
     def build(change=networks.describe, **options):
         model = networks.onnx_network(**options).SerializeToString()
@@ -27,7 +27,7 @@ def make(tmp_path):
 
 
 def expected(tiles):
-    """What the network says, by onnx's own slow arithmetic."""
+    """Return the network's outputs, by onnx's slow reference implementation."""
     mean = np.array([90, 91, 92], np.float32)[:, None, None]
     pixels = (np.stack(tiles).astype(np.float32) - mean) / np.float32(50)
     return ReferenceEvaluator(networks.onnx_network()).run(None, {"image": pixels})
@@ -150,7 +150,7 @@ def test_on_a_gpu_a_float32_model_keeps_all_its_bits(make, monkeypatch):
 
     (_, options), _ = runtime_onnx._providers(make().description, "onnx")
 
-    # The best convolution is not looked for by trying all, tile size by tile size.
+    # cuDNN does not benchmark all convolutions for each tile size.
     assert options == {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
 
 
@@ -180,7 +180,7 @@ def test_nothing_is_remarked_on_where_there_is_no_gpu(make, caplog):
 
 @pytest.fixture
 def opens_on_the_cpu(monkeypatch):
-    """ONNX Runtime as it is where CUDA cannot be used: it goes on with the CPU."""
+    """Make ONNX Runtime behave as if CUDA cannot be used: it falls back to the CPU."""
     monkeypatch.setattr(
         runtime_onnx.onnxruntime,
         "get_available_providers",
@@ -214,7 +214,7 @@ def test_where_there_is_no_gpu_none_is_asked_for(make, opens_on_the_cpu):
 
 @pytest.mark.parametrize("torch_has_cuda", [True, False])
 def test_torch_and_onnx_runtime_share_their_cuda(make, monkeypatch, torch_has_cuda):
-    """Beside torch, too: it brings no cuRAND, without which the provider cannot be loaded."""
+    """Check that torch's CUDA is used too: it has no cuRAND, which the CUDA provider requires."""
     ort, loaded, description = runtime_onnx.onnxruntime, [], make().description
     monkeypatch.setattr(device, "runs_on_gpu", lambda: True)
     monkeypatch.setattr(device, "library_uses_gpu", lambda _: torch_has_cuda)

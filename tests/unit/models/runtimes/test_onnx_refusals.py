@@ -1,4 +1,4 @@
-"""ONNX models that are not what a package may hold, in each library that runs them."""
+"""Tests of ONNX models that a package may not hold, in each library that runs them."""
 
 import importlib.util
 
@@ -26,7 +26,7 @@ RUNTIMES = [
 
 @pytest.fixture
 def refused(tmp_path):
-    """Loads a package of that model; it must be refused with that reason."""
+    """Return a function that loads a package of a model and expects it to be refused."""
 
     def load(model, runtime, reason):
         content = model if isinstance(model, bytes) else model.SerializeToString()

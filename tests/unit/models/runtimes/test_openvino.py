@@ -14,7 +14,7 @@ pytest.importorskip("openvino")
 
 @pytest.fixture
 def make(tmp_path):
-    """Writes a package of the network, and loads it."""
+    """Return a function that writes a package of the network and loads it."""
 
     def build(weights=None, **options):
         weights = weights or networks.onnx_network(**options).SerializeToString()

@@ -8,7 +8,7 @@ from swath.models.scaling import Scale, ZScore, finite_range
 
 
 def side_by_side(pixels):
-    """The same pixels, the bands of each beside one another in memory."""
+    """Return the same pixels (bands, rows, cols), with the bands of a pixel adjacent in memory."""
     return np.ascontiguousarray(pixels.transpose(1, 2, 0)).transpose(2, 0, 1)
 
 
@@ -67,7 +67,7 @@ def test_what_is_not_finite_is_filled_band_by_band():
     pixels = np.array([[[np.nan, 1]], [[5, 1e300]]])
 
     assert pad(pixels, None, size=2, fill_value=3)[:, 0].tolist() == [[3, 1], [5, 3]]
-    assert np.isnan(pixels[0, 0, 0])  # the reader's array is left alone
+    assert np.isnan(pixels[0, 0, 0])  # the reader's array does not change
 
 
 def test_what_float32_cannot_hold_once_it_is_scaled_is_filled_band_by_band():

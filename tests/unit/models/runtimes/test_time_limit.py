@@ -1,4 +1,4 @@
-"""Models that never answer: ONNX Runtime gives up, and what cannot be stopped ends the process."""
+"""Tests of models that never return: ONNX Runtime gives up, and otherwise the process ends."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ from tests.helpers.packages import TILE, endless, write_package
 
 @pytest.fixture
 def stuck(tmp_path, monkeypatch):
-    """A package whose model never answers, and the model, which may take a tenth of a second."""
+    """Return a package whose model never returns, and the model, with a limit of 0.1 s."""
     monkeypatch.setenv("SWATH_MODEL_SECONDS", "0.1")
     package = load_package(write_package(tmp_path / "endless", weights=endless()))
     (weights,) = package.weights
@@ -86,7 +86,7 @@ def test_the_limit_is_a_number_of_seconds(text, tmp_path, monkeypatch):
 
 
 def test_what_cannot_be_stopped_ends_the_process_after_its_callbacks():
-    """A thread that never ends, as in torch's hands, keeps a process from ending otherwise."""
+    """Check a thread that never ends, as in torch: it would keep the process from ending."""
     code = """if True:
         import threading
         from pathlib import Path

@@ -24,7 +24,7 @@ _names = itertools.count()
 
 
 class Network(torch.nn.Module):
-    """The network of `tests.helpers.networks`: rows, and the map they are made of."""
+    """The network of `tests.helpers.networks`. It returns rows, and the map they come from."""
 
     def __init__(self):
         super().__init__()
@@ -40,14 +40,14 @@ class Network(torch.nn.Module):
 
 
 class Flat(Network):
-    """Its graph holds a view that only one memory layout allows."""
+    """A network whose graph holds a view that only one memory layout allows."""
 
     def forward(self, image):
         return self.second(torch.relu(self.first(image))).view(len(image), -1)
 
 
 class Strided(Network):
-    """Its graph holds strides, so that in the other layout it answers something else."""
+    """A network whose graph holds strides, so that another memory layout gives other values."""
 
     def forward(self, image):
         found = self.second(torch.relu(self.first(image)))
@@ -56,7 +56,7 @@ class Strided(Network):
 
 
 class Puts(Network):
-    """Puts what it computes where float32 is, which no fewer bits can be."""
+    """A network that writes its result into a float32 tensor, so that fewer bits are impossible."""
 
     def forward(self, image):
         rows = super().forward(image)[0].transpose(0, 1)
@@ -78,7 +78,7 @@ def package(tmp_path):
 
 @pytest.fixture
 def save(package, tmp_path):
-    """Writes a module in a format, and gives its package."""
+    """Return a function that saves a module in a format and returns its package."""
 
     def write(module, format_, *, batch=None, size=SIZE):
         path = tmp_path / f"{next(_names)}.{format_}"
@@ -89,7 +89,7 @@ def save(package, tmp_path):
             torch.export.save(torch.export.export(module, given, dynamic_shapes=free), path)
         else:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # torch asks for .pt2 in its place
+                warnings.simplefilter("ignore")  # torch recommends .pt2 instead
                 torch.jit.save(torch.jit.script(module), path)
         return dataclasses.replace(package, weights=(Weights(path=path, format=format_),))
 
@@ -166,7 +166,7 @@ def test_a_program_of_two_inputs_is_refused(save):
 
 
 def test_it_is_compiled_when_that_is_asked_for(package, save, monkeypatch):
-    # The compiler itself is torch's, and needs a compiler of C++.
+    # The compiler itself is torch's, and requires a C++ compiler.
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
     tiles = networks.tiles(1)
 

@@ -1,4 +1,4 @@
-"""Files that were saved elsewhere: on a GPU, in half precision, with more in them than weights."""
+"""Tests of files saved elsewhere: on a GPU, in half precision, or with more than weights."""
 
 import dataclasses
 import io
@@ -29,7 +29,7 @@ no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 
 
 class Network(torch.nn.Module):
-    """Its graph names the device it was saved on: for a tensor of its own, and for its weights."""
+    """A network whose graph names its device, for a tensor of its own and for its weights."""
 
     def __init__(self):
         super().__init__()
@@ -48,7 +48,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def exported(network, tmp_path_factory):
-    """The network as `.pt2`."""
+    """Return the path of the network as `.pt2`."""
     path = tmp_path_factory.mktemp("exported") / "model.pt2"
     free = ({0: torch.export.Dim("batch")},)
     program = torch.export.export(network, (torch.rand(2, BANDS, SIZE, SIZE),), dynamic_shapes=free)
@@ -58,16 +58,16 @@ def exported(network, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def traced(network, tmp_path_factory):
-    """The network as TorchScript."""
+    """Return the path of the network as TorchScript."""
     path = tmp_path_factory.mktemp("traced") / "model.pt"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch asks for .pt2 in its place
+        warnings.simplefilter("ignore")  # torch recommends .pt2 instead
         torch.jit.trace(network, torch.rand(1, BANDS, SIZE, SIZE)).save(path)
     return path
 
 
 def on_cuda(name, content):
-    """A part of an archive as a GPU's host would have written it."""
+    """Return an archive's member as a host with a GPU would have written it."""
     if name.endswith(".json"):
         return re.sub(
             rb'"type":\s*"cpu",\s*"index":\s*null', b'"type": "cuda", "index": 0', content
@@ -129,7 +129,8 @@ def test_a_traced_module_makes_its_tensors_on_the_device_that_it_runs_on(traced)
 
     assert 'torch.device("meta")' in module.code
     assert 'torch.device("cpu")' not in module.code
-    assert module(image).shape == (1, 4 + CLASSES, SIZE * SIZE)  # meta and cpu cannot be added
+    # tensors on meta and cpu cannot be added
+    assert module(image).shape == (1, 4 + CLASSES, SIZE * SIZE)
 
 
 def test_a_program_with_casts_runs_under_autocast(tmp_path):

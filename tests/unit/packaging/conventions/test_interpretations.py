@@ -1,6 +1,6 @@
-"""Exports of all kinds, drawn at random: read right, or asked about; never read wrong.
+"""Property tests of exports of all kinds: each is read correctly, or `init` asks for options.
 
-Where `init` asks, the options that it names lead to the right answers.
+If `init` asks, the options that it names lead to the correct result.
 """
 
 import os
@@ -28,7 +28,7 @@ SEED = int(os.environ.get("SWATH_EXPORTS_SEED", "0"))
 
 
 def make(known, folder, settings):
-    """The package that `init` makes of an export."""
+    """Return the package that `init` makes of an export."""
     path = folder / "export.onnx"
     path.write_bytes(onnx_of(known))
     out = folder / f"made-{len(settings)}"
@@ -46,7 +46,7 @@ def make(known, folder, settings):
 
 
 def answers(package):
-    """What a package says of a tile: objects, or a class for each pixel, or for the tile."""
+    """Return a package's result for a tile: objects, or a class for each pixel, or for the tile."""
     description = package.description
     tile = np.zeros((3, SIZE, SIZE), np.uint8)
     (outputs,) = load_model(package, runtime="onnx")([tile])
@@ -80,7 +80,7 @@ def is_right(known, package):
 
 
 def outcome(known, folder):
-    """`right`, `asked` (and then right), `refused`, or what is wrong."""
+    """Return `right`, `asked` (and then right), `refused`, or a description of the error."""
     try:
         package = make(known, folder, {})
     except PackageError as error:

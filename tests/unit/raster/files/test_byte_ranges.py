@@ -1,4 +1,4 @@
-"""Ranges of bytes, coalesce where that pays."""
+"""Tests of byte ranges, which are coalesced if that pays."""
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -33,7 +33,7 @@ def test_blocks_of_a_cog_are_one_range():
 
 
 def test_what_lies_between_many_blocks_may_grow_with_them():
-    """One request for a row of blocks with a little of something else between each two."""
+    """Check that one request reads a row of blocks with small gaps between them."""
     places = np.array([[number * 10_100, 10_000] for number in range(1000)])
 
     assert coalesce(places) == [(0, 999 * 10_100 + 10_000)]
@@ -115,7 +115,7 @@ def test_a_header_is_read_in_large_parts():
         == content[2 * MIN_HEADER_BYTES : 2 * MIN_HEADER_BYTES + 100]
     )
     assert asked == [(0, MIN_HEADER_BYTES), (2 * MIN_HEADER_BYTES, MIN_HEADER_BYTES)]
-    # From before what is known, and from its end on.
+    # The first read starts before the cached bytes, and the second one reaches beyond their end.
     for offset in (2 * MIN_HEADER_BYTES - 50, 3 * MIN_HEADER_BYTES - 20):
         assert head.read(offset, 40) == content[offset : offset + 40]
     assert asked[2:] == [
@@ -125,7 +125,7 @@ def test_a_header_is_read_in_large_parts():
 
 
 def test_nothing_lies_where_no_file_reaches():
-    """An offset of a damaged BigTIFF, which no file can be asked for."""
+    """Check an offset of a damaged BigTIFF that no file can have."""
     assert HeaderReader(None).read(1 << 63, 10) == b""
 
 
@@ -227,7 +227,7 @@ class TestS3File:
 
 
 class Broken:
-    """The body of an answer whose connection is lost."""
+    """A response body whose connection is lost."""
 
     def read(self):
         raise ResponseStreamingError(error="connection lost")

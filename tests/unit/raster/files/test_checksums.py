@@ -1,4 +1,4 @@
-"""Blocks are held to their checksums where they have some, and only there."""
+"""Tests of checksums: a block with a checksum is verified, and only such a block."""
 
 import lzma
 import zlib
@@ -29,7 +29,10 @@ WRITTEN = {
 
 @pytest.fixture
 def make_file(make_scene):
-    """Writes two bands of noise that compresses, as LZMA of GDAL keeps other noise unchecked."""
+    """Return a function that writes two bands of noise.
+
+    The noise is compressible, as GDAL's LZMA stores other noise without a checksum.
+    """
 
     def make(**profile):
         pixels = np.random.default_rng(4).integers(0, 9, (2, ROWS, COLS)).astype("uint8")
@@ -95,7 +98,7 @@ def test_a_damaged_block_is_named_by_the_windows_that_need_it(
         assert checksums.describe_damage(Window(0, 0, 20, 16), [1, 2]) == ""
         assert f"byte {offset} does not match" in checksums.describe_damage(block, [band])
         assert checksums.describe_damage(block, [1]) == "" or interleave == "pixel"
-        # It stays damaged, however often it is asked about.
+        # The result is the same, however often the block is checked.
         assert f"byte {offset} does not match" in checksums.describe_damage(WHOLE, [1, 2])
 
 
@@ -129,7 +132,7 @@ class TestATableOfBlocks:
         return make_file(**STRIPS, compress="deflate", interleave="pixel")
 
     def edit(self, path, tag, number):
-        """Write a number over the first entry of a table."""
+        """Overwrite the first entry of a tag's table."""
         with closing(open_checksums(path)) as checksums:
             field = checksums._image.page.fields[tag]
         size = field.dtype.itemsize

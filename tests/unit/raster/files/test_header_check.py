@@ -1,4 +1,4 @@
-"""Headers that GDAL would read for long, or with much memory, are refused before it opens them."""
+"""Tests of headers that cost GDAL much time or memory: each is refused before GDAL opens it."""
 
 import struct
 from contextlib import nullcontext
@@ -21,7 +21,7 @@ COLOR_PROFILE, XMP, PHOTOSHOP, UNKNOWN, MODEL_TIE_POINTS = 34675, 700, 34377, 50
 
 
 def chain(path, count, *, subfile=1, last=0):
-    """A TIFF of 8 x 8 px whose pages follow one another; the last one points to `last`."""
+    """Write a TIFF of 8 x 8 px whose pages are chained; the last one points to `last`."""
     tags = {254: 0, 256: 8, 257: 8, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: 8, 279: 64}
     body = bytearray(b"II*\0" + struct.pack("<I", 72) + bytes(range(64)))
     for number in range(count):
@@ -47,7 +47,7 @@ def count_boxes(path):
 
 
 def boxes(path, *contents):
-    """A JPEG 2000 file of 64 x 64 px with more boxes before its pixels."""
+    """Write a JPEG 2000 file of 64 x 64 px with more boxes before its pixels."""
     with rasterio.open(
         path, "w", driver="JP2OpenJPEG", width=64, height=64, count=1, dtype="uint8"
     ) as out:
@@ -72,7 +72,7 @@ def refusal(path):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """How many bytes each reading of a header asked for."""
+    """Return the list of lengths in bytes that header reads requested."""
     lengths, read = [], LocalFile.read
 
     def counted(file, offset, length):
@@ -85,7 +85,7 @@ def asked(monkeypatch):
 
 @pytest.fixture
 def gdal_opens(monkeypatch):
-    """Which files GDAL was asked to open."""
+    """Return the list of files that GDAL was asked to open."""
     opened, original = [], dataset.DatasetReader
 
     def open_(path, **options):
@@ -121,7 +121,7 @@ def test_pages_in_a_circle_are_read_once(tmp_path, asked, last):
 
 @pytest.mark.parametrize("band", [None, 0], ids=["of the file", "of a band"])
 def test_items_of_gdal_are_counted_before_gdal_reads_them(tmp_path, gdal_opens, band):
-    # The element around the items is one of them.
+    # The element around the items counts as one.
     most = large_tiff(tmp_path / "a.tif", items(header_check.MAX_ITEMS - 1, band=band))
     more = large_tiff(tmp_path / "b.tif", items(header_check.MAX_ITEMS, band=band))
 
@@ -164,7 +164,7 @@ def test_bytes_of_metadata_are_added_up(tmp_path, gdal_opens, tag):
 
 
 def test_metadata_that_cannot_be_there_is_left_to_gdal(tmp_path):
-    """Its count is beyond the end of the file: GDAL passes over it."""
+    """Check a count beyond the end of the file, which GDAL ignores."""
     path = large_tiff(tmp_path / "a.tif", {UNKNOWN: np.zeros(100, "u1")})
     content = path.read_bytes()
     entry = content.index(struct.pack("<HHI", UNKNOWN, 1, 100))
@@ -175,7 +175,7 @@ def test_metadata_that_cannot_be_there_is_left_to_gdal(tmp_path):
 
 
 def test_tags_of_a_page_are_counted(tmp_path, gdal_opens):
-    own = len(UTM) + 11  # as `write_tiff` adds them
+    own = len(UTM) + 11  # `write_tiff` adds these tags
     tags = {40_000 + i: [1] for i in range(header_check.MAX_TAGS - own)}
     with open_scene(str(large_tiff(tmp_path / "a.tif", tags))) as scene:
         assert scene.info.width == 8
@@ -188,7 +188,7 @@ def test_tags_of_a_page_are_counted(tmp_path, gdal_opens):
 @pytest.mark.parametrize("big", [False, True], ids=["TIFF", "BigTIFF"])
 @pytest.mark.parametrize("order", "<>")
 def test_every_kind_of_tiff_is_counted(big, order):
-    """A first page of more tags than may be, in either order of bytes."""
+    """Check a first page with too many tags, in both byte orders."""
     count = header_check.MAX_TAGS + 1
     mark, words = {"<": b"II", ">": b"MM"}[order], "QQ" if big else "II"
     head = struct.pack(f"{order}HHHQ", 43, 8, 0, 16) if big else struct.pack(f"{order}HI", 42, 8)
@@ -244,7 +244,7 @@ def test_whoever_opens_a_raster_is_held_to_the_limits(tmp_path, what):
 
 
 def test_the_header_of_an_object_is_fetched_once(http_bucket, tmp_path, monkeypatch):
-    """What the limits were checked by is not fetched again by those who read the layout."""
+    """Check that readers of the layout reuse the bytes that the limit check fetched."""
     uri = storage.join(http_bucket, "incoming/a.tif")
     storage.copy(str(large_tiff(tmp_path / "a.tif", {})), uri)
     fetched, get = [], S3File.read

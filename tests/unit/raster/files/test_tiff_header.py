@@ -1,4 +1,4 @@
-"""Headers of TIFFs: what GDAL reads in them, and no harm from damaged ones."""
+"""Tests of TIFF headers: values as GDAL reads them, and no harm from damaged headers."""
 
 import dataclasses
 

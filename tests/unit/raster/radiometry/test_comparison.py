@@ -1,4 +1,4 @@
-"""Statistics of bands against those of training: what contradicts is said, and nothing else."""
+"""Tests of band statistics against those of training: only contradictions give a warning."""
 
 import itertools
 
@@ -15,7 +15,7 @@ LIGHTS = range(6)
 
 
 def landscape(seed, *, side=SIDE, scale=1.0, offset=0.0):
-    """Water and land of four bands, float32: smooth shapes, another light for each seed."""
+    """Return water and land (4, rows, cols), float32: smooth shapes, brightness by seed."""
     rng = np.random.default_rng(seed)
     coarse = rng.normal(size=(side // 20 + 2,) * 2)
     shape = np.kron(coarse, np.ones((20, 20)))[:side, :side] + 0.1 * rng.normal(size=(side, side))
@@ -125,7 +125,7 @@ def test_of_one_scene_a_little_is_known():
 
 
 def test_decibels_have_no_ratios():
-    """Numbers below 0 and near it, as SAR's."""
+    """Check numbers below and near 0, as SAR's decibels are."""
     lights = [np.log10(landscape(seed)[:2].clip(1)) * 10 - 33 for seed in (*LIGHTS, 20)]
     known = TrainingStatistics.from_profiles(
         [compute_profile(samples(light)[0]) for light in lights[:-1]]

@@ -1,4 +1,4 @@
-"""Warnings of whole runs: the same however the run was cut, and wherever a user looks for them."""
+"""Tests of warnings of whole runs: independent of shards, and the same in every output."""
 
 import contextlib
 import itertools
@@ -39,13 +39,13 @@ def gray(seed=0, factor=1.0):
 
 @pytest.fixture
 def known(make_scene, tmp_path):
-    """A package that knows what its band's numbers are like."""
+    """Return a package with the statistics of its band."""
     uris = [make_scene(gray(seed), name=f"train-{seed}.tif") for seed in range(4)]
     expected = compute_statistics(uris, ["gray"], (None,))
 
     def change(item):
         item["properties"][STATISTICS_PROPERTY] = msgspec.to_builtins(expected)
-        dim = {"type": "scale", "value": 1e9}  # nothing is bright enough to be found
+        dim = {"type": "scale", "value": 1e9}  # no pixel is bright enough for a detection
         item["properties"]["mlm:input"][0]["value_scaling"] = [dim]
 
     return write_package(tmp_path / "known", change)
@@ -53,7 +53,7 @@ def known(make_scene, tmp_path):
 
 @pytest.fixture
 def blind(monkeypatch):
-    """A model that sees nothing, tile by tile."""
+    """Replace the model by one that detects nothing, and yield results after every tile."""
     monkeypatch.setattr(engine, "MIN_TILES_PER_YIELD", 1)
     monkeypatch.setattr(shard_module, "load_model", lambda _: Blind())
     shard_module._load_once.cache_clear()
@@ -151,7 +151,7 @@ def test_an_endpoint_s_answer_has_the_warnings(make_scene, known):
 
 
 def test_numbers_beyond_float32_once_they_are_scaled_are_nodata_and_told(make_scene, tmp_path):
-    """In a run and at an endpoint, as the same numbers are where the file declares them."""
+    """Check a run and an endpoint: both treat such numbers like the file's own nodata."""
 
     def change(item):
         scaling = [{"type": "scale", "value": 1e-3}]

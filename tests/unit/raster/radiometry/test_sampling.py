@@ -16,7 +16,7 @@ def pixels(width, height, bands=3, seed=0):
 
 
 def taken(shown, grid, sample_grid, valid=None):
-    """The samples of all tiles, one by one."""
+    """Return the samples of each tile."""
     parts = []
     for number in range(grid.count):
         tile = grid.tile(number)
@@ -39,7 +39,7 @@ def taken(shown, grid, sample_grid, valid=None):
     seed=st.integers(0, 99),
 )
 def test_tiles_take_what_the_whole_scene_would(width, height, size, overlap, stride, seed):
-    """And so does any partition of them into shards, in any order."""
+    """Check that tiles take the whole scene's samples, and so does any partition into shards."""
     shown = pixels(width, height, seed=seed)
     rng = np.random.default_rng(seed)
     valid = rng.random((height, width)) < 0.8
@@ -60,7 +60,7 @@ def test_samples_are_few_whatever_the_scene(width, height):
     stride = SampleGrid.for_scene(width, height).stride
 
     across, down = -(-width // stride), -(-height // stride)
-    # Rounding up adds a column and a row at most.
+    # Rounding up adds at most one column and one row.
     assert (across - 1) * (down - 1) <= MAX_SAMPLES
 
 

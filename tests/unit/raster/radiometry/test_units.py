@@ -1,4 +1,4 @@
-"""Units: the numbers that reach a network, by whichever way, are those of the formula."""
+"""Tests of units: the numbers that reach a network follow the formula, through every reader."""
 
 import json
 
@@ -44,7 +44,7 @@ SCALING = (ZScore(10, 3), ZScore(-4, 0.5))
 
 
 def model_of(package_units):
-    """What a package of two bands says, in those units."""
+    """Return the description of a package with two bands in the given units."""
     item = description()
     properties = item["properties"]
     properties["bands"] = [
@@ -60,7 +60,7 @@ def model_of(package_units):
 
 
 def expected_of(pixels, stated, package_units):
-    """The formula in float64, and how far float32 may be from it."""
+    """Return the formula's result in float64, and the maximum float32 error."""
     found, allowed = [], []
     for band, said, unit in zip(pixels.astype(np.float64), stated, package_units, strict=True):
         silent = (said.name, said.scale, said.offset) == ("", 1, 0)
@@ -72,7 +72,7 @@ def expected_of(pixels, stated, package_units):
 
 
 def drawn(rng, dtype):
-    """Two bands of numbers, as GDAL and most archives have them."""
+    """Return two bands of numbers, in the ranges of GDAL and most archives."""
     kind = np.dtype(dtype)
     if kind.kind == "f":
         return rng.normal(0, 3000, (2, SIDE, SIDE)).astype(kind)
@@ -82,7 +82,7 @@ def drawn(rng, dtype):
 
 
 class Recorder(OracleModel):
-    """Keeps what it is shown, and sees nothing."""
+    """A model that records its tiles and detects nothing."""
 
     workers = 1
 
@@ -101,7 +101,7 @@ def scaled(tile, known):
 
 
 def put_together(tiles, grid):
-    """Tiles in the scene, (bands, rows, cols)."""
+    """Return the scene (bands, rows, cols) assembled from tiles."""
     whole = np.full((2, SIDE, SIDE), np.nan, np.float64)
     for number, tile in enumerate(tiles):
         x, y, width, height = grid.tile(number).window
@@ -188,7 +188,7 @@ def _place(grid, number):
 
 
 def test_scaling_follows_the_unit(make_scene):
-    """As the engine does: the network sees the package's scaling of the package's numbers."""
+    """Check the order of the engine: units first, then the package's scaling."""
     pixels = np.full((2, 16, 16), 1500, np.uint16)
     stated = [("reflectance", 1e-4, -0.1)] * 2
     uri = make_scene(pixels, names=NAMES, units=stated)
@@ -217,7 +217,7 @@ def test_a_scene_that_states_nothing_is_in_the_package_s_unit(make_scene):
 
 
 def test_an_offset_that_is_no_whole_number_loses_nothing(make_scene):
-    """In float32, 1001 - 1000.4 is off by 1e-5."""
+    """Check the precision: in float32, 1001 - 1000.4 is off by 1e-5."""
     pixels = np.full((2, 4, 4), 1001, np.uint16)
     uri = make_scene(pixels, names=NAMES, units=[("", 1.0, -1000.4)] * 2)
 
@@ -236,7 +236,7 @@ def test_a_scale_that_makes_no_number_is_refused(make_scene, bad):
         refused = pytest.raises(SceneError, match=r"scene\.tif states the scale .* band 2 \(nir\)")
         with refused:
             conversion(scene.info, select_bands(scene.info, NAMES), NAMES, known.units)
-        # A band that the model does not take may state what it likes.
+        # A band that the model does not take may have any unit.
         assert conversion(scene.info, [1], NAMES[:1], known.units[:1])
 
 

@@ -1,4 +1,4 @@
-"""The cache: each block once, no more rows than needed, tiles cut right."""
+"""Tests of the block cache: it reads each block once and no extra rows. Tiles are correct."""
 
 from concurrent.futures import Future
 
@@ -14,7 +14,7 @@ from swath.raster.tiles import Grid
 
 
 class Counting:
-    """A source of blocks of an array, which notes what it is asked for."""
+    """A source of an array's blocks that records its calls."""
 
     def __init__(self, pixels, rows, cols, *, row_bytes=0, broken=()):
         self.pixels, self.block_grid = (
@@ -62,7 +62,7 @@ def scene(height, width, layers=2):
 
 
 def rectangle(grid, columns, rows):
-    """Numbers of the tiles of some columns and rows, in raster order."""
+    """Return the numbers of the tiles in some columns and rows, in raster order."""
     return [row * grid.columns + column for row in rows for column in columns]
 
 
@@ -137,7 +137,7 @@ def test_large_rows_are_not_fetched_ahead(monkeypatch):
 
 
 def test_what_is_fetched_ahead_has_a_bound_as_it_comes():
-    """Rows of 40 MiB: what is to be decoded now, and two more."""
+    """Check rows of 40 MiB: the cache prefetches two rows beyond the row to decode."""
     source = Counting(scene(1000, 100), 50, 50, row_bytes=40 << 20)
     grid = Grid(100, 1000, 100, 0)
 

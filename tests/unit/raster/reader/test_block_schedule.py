@@ -1,4 +1,4 @@
-"""Which blocks are needed when."""
+"""Tests of the block schedule: which blocks each window needs."""
 
 import numpy as np
 from hypothesis import given
@@ -9,7 +9,7 @@ from swath.raster.reader.block_schedule import BlockGrid, schedule_block_rows
 
 @st.composite
 def windows(draw):
-    """Windows in any order, some of them the same."""
+    """Return windows in any order, with duplicates."""
     one = st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(1, 30)] * 2)
     return np.array(draw(st.lists(one, min_size=1, max_size=20)), dtype=np.int64)
 

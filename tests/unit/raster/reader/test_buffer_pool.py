@@ -1,4 +1,4 @@
-"""BufferPool is used again when nobody looks at it, and not before."""
+"""Tests of the buffer pool: it reuses a buffer only after the last reference is gone."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Every codec, type, predictor, interleave and order of bytes gives GDAL's pixels."""
+"""Tests of codecs, data types, predictors, interleaving and byte orders: pixels equal GDAL's."""
 
 import struct
 from pathlib import Path
@@ -25,7 +25,7 @@ FLOATS = ["float32", "float64"]
 
 @pytest.fixture
 def make_tiles(make_scene):
-    """Writes smooth noise in blocks of 32 x 48 px, which reach beyond the scene."""
+    """Return a function that writes smooth noise in blocks of 32 x 48 px, beyond the scene too."""
 
     def make(dtype="uint8", count=3, **profile):
         rng = np.random.default_rng(5)
@@ -41,7 +41,7 @@ def make_tiles(make_scene):
 
 
 def decoded_alike(path, **options):
-    """All of it went through blocks decoded here, and is the same."""
+    """Check that all blocks were decoded by swath, and that the pixels equal GDAL's."""
     with watched() as sources:
         assert_reads_same(path, size=40, overlap=8, **options)
     assert sources.names == {"GeoTiffBlocks"}
@@ -81,7 +81,7 @@ def test_floating_point_predictor(make_tiles, compress, dtype, interleave, order
 
 @pytest.mark.parametrize("dtype", ["uint16", "int32"])
 def test_a_predictor_of_floating_point_is_not_undone_in_integers(make_tiles, dtype):
-    """GDAL refuses such a file; it is not for others to make pixels of it."""
+    """Check that swath leaves such a file to GDAL, which refuses it."""
     path = make_tiles(dtype, compress="deflate", predictor=2)
     content = Path(path).read_bytes()
     entry = struct.pack("<HHI", 317, 3, 1)
@@ -126,7 +126,7 @@ def test_big_tiff(make_tiles, options):
     ],
 )
 def test_other_encodings(make_tiles, here, options):
-    """Those that depend on how a library was built are left to GDAL's, one block at a time."""
+    """Check encodings that depend on a library's build: GDAL decodes them, one block at a time."""
     options = {"blockxsize": 48, "blockysize": 32} | options
 
     source = decoded_alike(make_tiles(**options))
@@ -135,7 +135,7 @@ def test_other_encodings(make_tiles, here, options):
 
 
 def write_sparse(path, nodata, interleave):
-    """A file with pixels in some of its blocks only."""
+    """Write a file with pixels in some of its blocks only."""
     options = {"tiled": True, "blockxsize": 32, "blockysize": 32, "interleave": interleave}
     with rasterio.open(
         path,
@@ -166,7 +166,7 @@ def test_blocks_that_the_file_leaves_out(tmp_path, nodata, interleave):
 
 @pytest.mark.parametrize("nodata", [2.6, 254.7])
 def test_what_gdal_makes_of_blocks_left_out_is_not_guessed(tmp_path, nodata):
-    """A value that no pixel can have is GDAL's to round."""
+    """Check a nodata value that no pixel can have: only GDAL rounds it."""
     path = tmp_path / "x.tif"
     write_sparse(path, nodata, "pixel")
 
@@ -182,7 +182,7 @@ def test_a_mask_within_the_file(make_tiles, compress):
 
 
 def tiff_page(tags, blocks, *, at, following):
-    """One page of a TIFF at an offset, its tags and then its blocks, none of them compressed."""
+    """Return one page of a TIFF at an offset: its tags, then its uncompressed blocks."""
     directory = 2 + 12 * (len(tags) + 2) + 4
     values = at + directory
     starts = [values + 8 * len(blocks) + sum(map(len, blocks[:n])) for n in range(len(blocks))]
@@ -202,7 +202,7 @@ def tiff_page(tags, blocks, *, at, following):
 
 
 def write_uncompressed(path, image, mask, *, padding=b""):
-    """An image of bytes with a mask of bits, as GDAL never writes one: without compression."""
+    """Write an uncompressed image of bytes with a mask of bits, which GDAL never writes."""
     rows, cols = 32, 48
     size = {256: image.shape[1], 257: image.shape[0], 322: cols, 323: rows, 259: 1, 277: 1}
     corners = [
@@ -288,7 +288,7 @@ def test_bands_apart_in_an_encoding_of_gdal_are_read_in_bands_of_rows(make_tiles
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 @given(data=st.data())
 def test_a_damaged_block_is_what_gdal_makes_of_it(make_tiles, compress, data):
-    """Its pixels where the damage does not show, or as many errors as GDAL's."""
+    """Check that the pixels equal GDAL's if the damage is not detected, or that both fail."""
     path = make_tiles(compress=compress)
     with rasterio.open(path) as source:
         offset = int(source.get_tag_item("BLOCK_OFFSET_1_1", "TIFF", bidx=1))

@@ -1,8 +1,4 @@
-"""Files of every format, damaged at seeded places: a failed tile, or the pixels that were written.
-
-Most codings have no checksum: a bit that flips within them makes other pixels, and nothing shows
-it. Of these a test can only ask that a file cut short fails and that two reads never differ.
-"""
+"""Tests of files of every format with seeded damage: a tile fails or has the written pixels."""
 
 import random
 import subprocess
@@ -55,7 +51,7 @@ UNCHECKED = {
     "jpeg": {"driver": "JPEG", "QUALITY": 90},
 }
 PICTURES = {"png", "jpeg"}
-# Odd files written through rasterio have corrupted the memory of the process that did so.
+# A subprocess writes the files: odd files have corrupted the memory of a process through rasterio.
 WRITE = """
 import sys
 import numpy as np, rasterio
@@ -72,7 +68,7 @@ for name, profile in {kinds}.items():
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """A folder with a file of each kind."""
+    """Return a folder with a file of each kind."""
     folder = tmp_path_factory.mktemp("whole")
     script = WRITE.format(rows=ROWS, cols=COLS, kinds=CHECKED | UNCHECKED)
     subprocess.run([sys.executable, "-W", "ignore", "-c", script, folder], check=True)
@@ -80,7 +76,7 @@ def files(tmp_path_factory):
 
 
 def tiles_of(path, kind):
-    """The pixels of each tile, None of one that failed; None if nothing can be opened."""
+    """Return the pixels of each tile, None for a failed tile; None if the file cannot be opened."""
     opened = (
         open_image(path, kind, lambda _: nullcontext())
         if kind in PICTURES
@@ -97,7 +93,10 @@ def tiles_of(path, kind):
 
 
 def damage(content, rng):
-    """Cut a file, flip bits, or write zeros or noise over a part; returns how, where, and it."""
+    """Truncate a file, flip bits, or overwrite a part.
+
+    Return the mode, the offset and the content.
+    """
     how, at = rng.choice(["cut", "flip", "flips", "zeros", "noise"]), rng.randrange(len(content))
     changed = bytearray(content)
     if how == "cut":
@@ -128,7 +127,7 @@ def all_same(one, other):
 
 
 def first_block(content):
-    """Where the blocks of a TIFF begin: what comes before them has no checksum; else 0."""
+    """Return the offset of a TIFF's first block, or 0. Bytes before it have no checksum."""
     try:
         page = tiff_header.read_first_page(lambda at, length: content[at : at + length])
     except tiff_header.UnsupportedLayoutError:
@@ -190,6 +189,6 @@ def test_a_damaged_block_is_named(files, tmp_path):
     with open_scene(str(path)) as scene:
         with pytest.raises(SceneError, match=r"scene.tif cannot be read at x 0, y 0 .*checksum"):
             scene.read((0, 0, COLS, ROWS), [1, 2, 3])
-        # GDAL would give out from its cache, the second time, what it made up.
+        # GDAL would return invented pixels from its cache on the second read.
         with pytest.raises(SceneError, match="checksum"):
             scene.read((0, 0, COLS, ROWS), [1, 2, 3])

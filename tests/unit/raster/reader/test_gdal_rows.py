@@ -1,4 +1,4 @@
-"""Bands of rows, which GDAL reads: within what is asked for, and with each handle given back."""
+"""Tests of bands of rows that GDAL reads: only requested rows, and each handle is returned."""
 
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
@@ -49,7 +49,7 @@ def test_the_mask_of_a_file_is_the_last_layer(make_scene):
 
 
 class Handles(SimpleQueue):
-    """Handles, of which one is there at once or never."""
+    """A pool of handles that never waits: a handle is available at once or never."""
 
     def get(self):
         return self.get_nowait()

@@ -1,4 +1,4 @@
-"""Tables of blocks that cannot be true are followed nowhere: GDAL is asked instead."""
+"""Tests of impossible block tables: swath never follows one, and GDAL reads the file instead."""
 
 import struct
 from pathlib import Path
@@ -28,7 +28,7 @@ def reading(content):
 
 
 def rewrite(content, tag, change):
-    """A BigTIFF with another table, after all that it had."""
+    """Return a BigTIFF with another table appended."""
     (page, *_) = read_pages(reading(content))
     numbers = change(page.numbers(tag).tolist())
     first = int.from_bytes(content[8:16], "little")
@@ -37,7 +37,7 @@ def rewrite(content, tag, change):
         for at in range(first + 8, first + 8 + 20 * len(page.fields), 20)
         if int.from_bytes(content[at : at + 2], "little") == tag
     )
-    # One number stands in the entry itself.
+    # The entry itself holds a single number.
     place = numbers[0] if len(numbers) == 1 else len(content)
     told = struct.pack("<HHQQ", tag, 16, len(numbers), place)
     table = struct.pack(f"<{len(numbers)}Q", *numbers)

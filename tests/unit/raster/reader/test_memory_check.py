@@ -1,4 +1,4 @@
-"""The memory that reading takes is known from the header, and refused where there is less."""
+"""Tests of the memory check: the header gives the required memory, and a lack of it is refused."""
 
 import json
 import subprocess
@@ -62,7 +62,7 @@ print(json.dumps({"used": used, "need": max(needs) >> 20, "error": error, "tiles
 
 
 def read(path, threads=1, **environment):
-    """Read a scene in a process of its own: MiB that it used and that it was to need."""
+    """Read a scene in a subprocess. Return the MiB that it used and the MiB that were predicted."""
     done = subprocess.run(
         [sys.executable, "-c", READ, str(path), str(threads)],
         env=environment,
@@ -105,7 +105,7 @@ def test_a_small_file_of_large_blocks_is_refused_before_it_is_decoded(tmp_path):
 
 @pytest.fixture
 def free(monkeypatch):
-    """Says how many bytes are free."""
+    """Return a function that sets the number of free bytes."""
 
     def set_free(count):
         monkeypatch.setattr("swath.raster.reader.memory_check.free_memory", lambda: count)
@@ -115,12 +115,12 @@ def free(monkeypatch):
 
 @pytest.fixture
 def large(tmp_path):
-    """The path of a scene that is one block of 72 MiB."""
+    """Return the path of a scene that is one block of 72 MiB."""
     return write_zeros(tmp_path / "a.tif", 6144, 6144, dtype="u2")
 
 
 def claims(monkeypatch):
-    """What is claimed from now on."""
+    """Return the list of memory reservations from now on."""
     found, claim = [], Workers.reserve_memory
     monkeypatch.setattr(
         Workers,
@@ -250,7 +250,7 @@ def test_striped_scenes_of_200000_px_are_read_by_a_function(tmp_path, free, band
         BIGTIFF="YES",
     ):
         pass
-    free(2200 * MIB)  # of 3008, with a model
+    free(2200 * MIB)  # of 3008 MiB, with a model
     with open_scene(str(path)) as scene, Workers(2) as workers:
         grid = Grid(200_000, 4_000, 512, 64)
         tile_reader._CachedReader(
@@ -267,7 +267,7 @@ def test_no_ordinary_scene_is_refused(data, free):
             try:
                 scene = opened.enter_context(open_scene(str(path)))
             except SceneError:
-                continue  # refused for what it shows, or damaged
+                continue  # the header or the damage is refused
             grid = Grid(scene.info.width, scene.info.height, 512, 64)
             bands, windows = range(1, scene.info.count + 1), grid.windows(range(grid.count))
             workers = opened.enter_context(Workers(2))

@@ -1,4 +1,4 @@
-"""A block as a TIFF of its own: GDAL's pixels, read as strictly as those of any file."""
+"""Tests of a block as a TIFF of its own: GDAL's pixels, read as strictly as those of any file."""
 
 from contextlib import contextmanager
 
@@ -20,7 +20,10 @@ ENCODINGS = ["jpeg", "lerc", "lzma"]
 
 @pytest.fixture
 def make_block(make_scene):
-    """Writes a file; returns its layout, the bytes of a block and GDAL's pixels of it."""
+    """Return a function that writes a file.
+
+    It returns the layout, a block's bytes and GDAL's pixels.
+    """
 
     def make(**profile):
         y, x = np.mgrid[:ROWS, :COLS]

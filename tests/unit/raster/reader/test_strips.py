@@ -1,4 +1,4 @@
-"""Strips of TIFFs drawn in every layout: GDAL's pixels and the written ones, inflated once."""
+"""Property tests of TIFF strips in every layout: pixels equal GDAL's, and are inflated once."""
 
 import struct
 import zlib
@@ -38,7 +38,7 @@ CODES = {3: "H", 4: "I", 12: "d", 16: "Q"}
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """How a file is written."""
+    """The layout of a file."""
 
     dtype: str = "uint8"
     count: int = 1
@@ -83,7 +83,7 @@ def kinds(draw):
 
 
 def encoded(block, kind):
-    """The bytes of a strip (rows, cols, samples)."""
+    """Return the bytes of a strip (rows, cols, samples)."""
     stored = block
     if kind.predictor == 2:
         unsigned = block.view(f"u{block.dtype.itemsize}")
@@ -96,7 +96,7 @@ def encoded(block, kind):
 
 
 def write(path, kind):
-    """Write a scene; returns its pixels (bands, rows, cols) and where its strips are."""
+    """Write a scene. Return its pixels (bands, rows, cols) and the offsets of its strips."""
     rng = np.random.default_rng(kind.width * 1000 + kind.height)
     steps = rng.integers(-3, 4, (kind.count, kind.height, kind.width)).cumsum(axis=2)
     scale = 0.37 if kind.dtype in FLOATS else max(1, np.iinfo(kind.dtype).max // 200)
@@ -119,7 +119,7 @@ def write(path, kind):
 
 
 def _write(path, kind, strips):
-    """Write the strips, then the page that says where they are."""
+    """Write the strips, then the page with their offsets."""
     content, places = bytearray(16), {}
     order = np.arange(len(strips))
     if kind.shuffled:
@@ -190,12 +190,12 @@ def test_pixels_are_those_that_were_written_and_gdals(tmp_path, kind, stack):
             grid = Grid(kind.width, kind.height, 17, 5)
             for tile in read_tiles(scene, grid, range(1, kind.count + 1), range(grid.count)):
                 if kind.whole_last:
-                    continue  # GDAL's to read or refuse, whatever was written
+                    continue  # GDAL reads or refuses these pixels
                 x, y, width, height = tile.tile.window
                 expected = pixels[:, y : y + height, x : x + width]
                 np.testing.assert_array_equal(tile.pixels, expected)
 
-    # libtiff cuts a scene that is one uncompressed strip into strips of its own.
+    # libtiff splits a scene that is one uncompressed strip into strips of its own.
     if kind.compression != NONE or kind.rows < kind.height:
         assert sources.names == {"GeoTiffBlocks"}
     if not kind.whole_last:
@@ -251,7 +251,7 @@ def test_a_damaged_strip_fails_its_tiles_and_no_others(tmp_path):
 
 @pytest.mark.parametrize("place", [(0, 30), (8, 0)])
 def test_a_strip_that_is_left_out_by_half_is_gdals(tmp_path, place, monkeypatch):
-    """Its offset says that it is there, its length that it is not, or the other way round."""
+    """Check a strip whose offset is set and whose length is 0, or the reverse: GDAL reads it."""
     path = tmp_path / "scene.tif"
     write(path, Kind(rows=10, compression=ZSTD))
     original = tiff_layout.Layout.byte_ranges
@@ -292,7 +292,7 @@ def test_each_strip_is_inflated_once(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("compress", ["deflate", "lzma"])
 class TestStripsTooLargeToHold:
-    """GDAL reads them row by row, and their checksum is looked at piece by piece."""
+    """Tests of large strips: GDAL reads rows of them, and swath checks their checksum in pieces."""
 
     @pytest.fixture
     def path(self, make_scene, compress, monkeypatch):
@@ -303,7 +303,7 @@ class TestStripsTooLargeToHold:
         return make_scene(pixels, compress=compress, blockysize=80)
 
     def strip(self, path):
-        """Offset and length of the only one."""
+        """Return the offset and the length of the only strip."""
         content = Path(path).read_bytes()
         page = tiff_header.read_first_page(lambda at, length: content[at : at + length])
         return page.number(tiff_header.STRIP_OFFSETS, 0), page.number(

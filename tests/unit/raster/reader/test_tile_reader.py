@@ -1,4 +1,4 @@
-"""Tiles as a stream: the same as window by window, on every kind of scene and of fault."""
+"""Tests of tiles as a stream: equal to window reads, for every kind of scene and of fault."""
 
 import threading
 
@@ -42,7 +42,7 @@ def noise(count=3, height=300, width=400, dtype="uint8"):
 
 
 def readers():
-    """The threads of readings that have not ended."""
+    """Return the threads of readers that have not ended."""
     return [thread for thread in threading.enumerate() if thread.name.startswith("swath-")]
 
 
@@ -199,7 +199,7 @@ class TestThreads:
 
 class TestDamage:
     def places(self, path):
-        """Offset and length of each block of a scene of one plane."""
+        """Return the offset and the length of each block of a scene with one plane."""
         with rasterio.open(path) as source:
             down, across = -(-source.height // 64), -(-source.width // 64)
             return {

@@ -1,4 +1,4 @@
-"""Threads and files of one reading, which end with it."""
+"""Tests of a reader's threads and files, which end with it."""
 
 import os
 import threading
