@@ -1,4 +1,4 @@
-"""The public API: what `import swath` gives, and that it does what the commands do."""
+"""Tests of the public API: `import swath` exports it, and it does the same as the commands."""
 
 import importlib
 import inspect
@@ -42,7 +42,7 @@ def busan(data):
 
 
 def assert_as_run(found, scene, model, out, **options):
-    """The detections are the rows of a run, and their file is the run's, byte for byte."""
+    """Check that the detections are a run's rows, and that their file equals the run's by byte."""
     report = run_local(scene, str(model), out, options=RunOptions(**options))
     found.to_parquet(out / "again.parquet")
     assert (out / "again.parquet").read_bytes() == (out / "detections.parquet").read_bytes()
@@ -76,7 +76,7 @@ def test_every_public_name_is_there_and_hides_no_room():
 
 
 def test_every_error_that_a_caller_may_catch_is_public():
-    """All but those of the pipeline's own steps, which no function of the API raises."""
+    """Check all errors except those of the pipeline's own steps, which the API never raises."""
     steps = {"PayloadError", "UnknownModelError", "ShardInterruptedError"}
     defined = {name for name in vars(errors) if name.endswith("Error")}
 
@@ -91,7 +91,7 @@ def test_the_version_is_the_packages():
 
 @pytest.mark.parametrize("name", ["run", "evaluate", "train"])
 def test_defaults_are_those_of_the_command(name):
-    """Options of one name have one default, unless the command's is that none is given."""
+    """Check that options of one name have one default, unless the command's default is None."""
     function = inspect.signature(getattr(_api, name)).parameters
     module = importlib.import_module(f"swath.cli.{name}")
     command = inspect.signature(getattr(module, name)).parameters
@@ -261,7 +261,7 @@ def test_a_dataset_in_memory_is_refused(package):
 
 def test_errors_of_an_array_name_the_array(package):
     pixels = dots(1, dtype=np.int16)
-    pixels[0, 20, 30] = -1  # the root of which the model cannot take
+    pixels[0, 20, 30] = -1  # the model takes the root of it and gets NaN
 
     with pytest.raises(swath.ModelOutputError, match="the model failed on tile"):
         swath.detect(pixels, package)

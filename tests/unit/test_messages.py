@@ -181,7 +181,7 @@ def test_counts_add_up_field_by_field(parts: list[TileCounts]):
 
 
 def test_threads_may_read_the_first_of_a_kind_at_once():
-    """In a process of its own: where it goes wrong, that process crashes."""
+    """Check in a subprocess, because an error would crash the process."""
     program = """
         import sys, threading, tracemalloc
         from concurrent.futures import ThreadPoolExecutor

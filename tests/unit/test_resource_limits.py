@@ -1,4 +1,4 @@
-"""How many CPUs and how much memory a process may use."""
+"""Tests of resource limits: the CPUs and the memory that a process may use."""
 
 import os
 
@@ -18,7 +18,7 @@ def plain(monkeypatch):
 
 @pytest.fixture
 def system(tmp_path):
-    """Writes files of `/proc` and `/sys` and gives their root."""
+    """Return a function that writes files of `/proc` and `/sys` and returns their root."""
 
     def write(files):
         for name, text in files.items():
@@ -82,7 +82,7 @@ def test_what_is_in_use_is_not_free(monkeypatch):
     before = free_memory()
     block = bytearray(os.urandom(1)) * (64 * MIB)
 
-    # The kernel may bring its count of a process's pages up to date a little later.
+    # The kernel may update its count of a process's pages slightly later.
     assert any(before - free_memory() > 32 * MIB for _ in range(10_000))
     assert block
     monkeypatch.setenv("SWATH_MEMORY_MIB", "1")

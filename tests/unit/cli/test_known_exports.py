@@ -12,7 +12,7 @@ from swath.cli import EXIT_INPUT, app
 from tests.helpers.known_exports import SIZE, Known, onnx_of
 
 BOX = (20.0, 30.0, 10.0, 8.0)
-"""A center and sides: x 15 to 25, y 26 to 34."""
+"""A box of (center x, center y, width, height) in px: x from 15 to 25, y from 26 to 34."""
 FOUND = ("ship", 15, 26, 25, 34)
 
 

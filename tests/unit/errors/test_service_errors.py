@@ -116,7 +116,7 @@ ELSEWHERE = {
     # Other errors of AWS's SDK are no fault of the request.
     "sagemaker_jobs/serve_model/app.py": {"BotoCoreError"},
 }
-"""Modules beside `service_errors` that tell apart more than a refusal, and which errors."""
+"""Other modules that distinguish errors besides refusals, and the errors."""
 
 
 def told_apart(path: Path) -> set[str]:

@@ -20,7 +20,7 @@ from tests.helpers.anywhere import KINDS, OUTLINES, GeoreferencedScene, detected
 from tests.helpers.fuzzing import draws
 
 CLOSE = 0.1
-"""px."""
+"""Tolerance in px."""
 
 
 @pytest.fixture(scope="module", params=KINDS, name="scene")

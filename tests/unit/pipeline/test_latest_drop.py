@@ -10,7 +10,7 @@ from swath.messages import ModelRef, RunOptions, RunRequest, SceneRef
 from swath.pipeline.latest_drop import LatestDrop, unique_execution_name
 
 NAME = re.compile(r"[0-9A-Za-z_-]{1,80}")
-"""What Step Functions takes for the name of an execution, as far as swath makes one."""
+"""Step Functions' names of executions, without characters that swath does not use."""
 
 
 def request(sequencer="", dropped_at="2026-11-21T12:00:00Z", uri="s3://incoming/a.tif"):

@@ -50,7 +50,7 @@ REFUSED = {
     "solaris_spacenet/sar_vh.tif": "complex pixels",
     "solaris_spacenet/sar_vv.tif": "complex pixels",
 }
-"""Why an odd scene is not run. All others are."""
+"""The reason why each odd scene is refused. All others are planned."""
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from swath.settings import PlanSettings
 
 SHIPS = Path(__file__).resolve().parents[2] / "small_models" / "ships"
 RADIUS = 34
-"""px that the network sees around a pixel."""
+"""Radius of the network's receptive field in px."""
 AGREE = 96
 """An overlap of which half is more than the radius, the network's grid of 8 px and a ship."""
 BORDER = 48

@@ -16,7 +16,7 @@ ALLOWED = {
         "copy"
     },  # the run's own parts, in the strict environment too
 }
-"""Files that open rasters in another way, and by what."""
+"""Other files that open rasters, and the functions that they call."""
 _OPENERS = {"DatasetReader", "MemoryFile", "WarpedVRT", "vrt", "shutil", "copy"}
 
 

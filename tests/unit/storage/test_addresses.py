@@ -5,7 +5,7 @@ from swath.errors import InputError
 
 
 def test_an_address_may_hold_bytes_that_are_no_text():
-    """As a shell passes on a file name in another encoding."""
+    """Check a file name in another encoding, as a shell passes it on."""
     key = "scenes/" + b"caf\xe9.tif".decode(errors="surrogateescape")
 
     assert storage.split_s3(f"s3://work/{key}") == ("work", key)

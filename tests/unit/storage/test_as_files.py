@@ -118,6 +118,6 @@ def test_a_missing_object_ends_the_reading_where_it_should_be(root: str):
 
 
 def test_a_bucket_is_no_object_to_write(bucket: str):
-    """Said before the work is done whose result could not be written."""
+    """Check that the error comes before the work, whose result could not be written."""
     with pytest.raises(InputError, match="is a bucket; give the address"), storage.writing(bucket):
         pytest.fail("there is nowhere to write to")

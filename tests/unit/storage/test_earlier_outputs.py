@@ -1,4 +1,4 @@
-"""What an earlier command left goes before the next begins; what swath did not write stays."""
+"""Tests of earlier outputs: swath removes its own before a command begins, and no other file."""
 
 import json
 import shutil
@@ -31,7 +31,7 @@ ANY = Output("any.json", has_json_keys("a"))
 
 @pytest.fixture
 def out(make_scene, tmp_path):
-    """The folder of a run with a mask."""
+    """Return the output folder of a run with a mask."""
     change = for_task(
         "semantic-segmentation",
         {"scores": [-1, 2, TILE, TILE]},

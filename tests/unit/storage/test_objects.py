@@ -144,14 +144,17 @@ WRITES = {
 
 @pytest.fixture
 def refusing(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Has S3 answer every request with a status; the URI of an object that is there."""
+    """Return a function that makes S3 answer each request with a status.
+
+    It returns an object's URI.
+    """
     uri = storage.join(bucket, "here.bin")
     storage.write_bytes(uri, b"here")
     monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
 
     def refuse(status: int, code: str) -> str:
         body = f"<Error><Code>{code}</Code><Message>{code}</Message></Error>".encode()
-        # Answers to HEAD have no body.
+        # Responses to HEAD have no body.
         raw = HTTPResponse(BytesIO(body), status=status, preload_content=False)
         answer = partial(AWSResponse, status_code=status, headers={}, raw=raw)
         storage.s3().meta.events.register_first(
@@ -199,7 +202,7 @@ def test_a_disk_that_fails_is_no_missing_file(tmp_path: Path, monkeypatch: pytes
         (412, "PreconditionFailed"),
         (409, "ConditionalRequestConflict"),
         (404, "NoSuchKey"),
-        # Where an answer comes without a body, botocore takes its status for the code.
+        # For a response without a body, botocore uses the status as the code.
         (412, "412"),
         (409, "409"),
         (404, "404"),
@@ -266,7 +269,7 @@ def test_what_somebody_else_has_written_meanwhile_stays(root: str):
 
 
 def test_of_many_writers_at_once_each_builds_on_another(tmp_path: Path):
-    """Each adds a byte to what is there, until it has: none is lost."""
+    """Check that each writer adds a byte to the current content, and no byte is lost."""
     uri = f"{tmp_path}/note.json"
 
     def add(_: int) -> None:

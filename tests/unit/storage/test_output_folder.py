@@ -1,4 +1,4 @@
-"""An output folder holds the files of one run, whatever becomes of the process that writes them."""
+"""Tests of the output folder: it holds the files of one run, even if the writing process dies."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ with work_folder(Path(sys.argv[1])) as work:
 
 @pytest.fixture
 def holder(tmp_path):
-    """Another process within a work folder, which ends when its standard input does."""
+    """Yield another process that uses a work folder. It ends when its standard input is closed."""
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path)],
         stdin=subprocess.PIPE,
@@ -33,7 +33,7 @@ def holder(tmp_path):
 
 
 def put(out, **contents):
-    """Write files in a work folder and put them in place."""
+    """Write files in a work folder and move them into the output folder."""
     with work_folder(out) as work:
         files = {}
         for name, content in contents.items():

@@ -36,7 +36,7 @@ def test_every_scene_is_held_out_once_and_measured(squares, tmp_path):
     for number, fold in enumerate(found.folds, 1):
         report = json.loads((tmp_path / f"fold-{number}" / "metrics.json").read_text())
         assert not set(fold.scenes) & set(report["data"]["training"]["scenes"])
-    # Validated after the last epoch alone: no weights are chosen by what is held out.
+    # Validation runs only after the last epoch, so that held-out data chooses no weights.
     assert [(number, "ap50" in point) for number, point in points] == [
         (1, False),
         (1, False),

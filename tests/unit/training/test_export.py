@@ -14,7 +14,7 @@ from tests.helpers.squares import collection, options
 
 
 class Fickle(torch.nn.Module):
-    """Answers otherwise once it is exported."""
+    """A network that returns other scores once it is exported."""
 
     def forward(self, tiles):
         score = 0.5 if torch.compiler.is_exporting() else 0.6
@@ -25,7 +25,7 @@ class Fickle(torch.nn.Module):
 
 @pytest.fixture
 def network(squares):
-    """An untrained network, and what its package says."""
+    """Return an untrained network, its package's description and the scenes' URIs."""
     chosen = options(**{"network.channels": "[4,4]"})
     data = collection(squares, "train")
     inputs = TrainInputs.from_collection(data, chosen)

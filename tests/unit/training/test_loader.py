@@ -13,7 +13,7 @@ SIZE = 8
 
 
 def crop(epoch, index):
-    """One whose numbers say which it is; its first row is not valid."""
+    """Return a crop whose pixels are numbered by epoch and index. Its first row is not valid."""
     pixels = np.full((2, SIZE, SIZE), 100 * epoch + index, np.uint16)
     pixels[1] += 1000
     valid = np.ones((SIZE, SIZE), bool)

@@ -1,4 +1,4 @@
-"""Validation scenes that overlap training scenes are named."""
+"""Tests of the warning that names validation scenes which overlap training scenes."""
 
 import logging
 
@@ -13,7 +13,7 @@ from tests.helpers.squares import collection, options
 
 @pytest.fixture
 def at(make_scene):
-    """A collection of scenes at distances from a place, in px to the east; None: nowhere."""
+    """Return a collection of scenes at distances to the east in px; None = no georeference."""
 
     def make(*distances):
         scenes = []

@@ -18,13 +18,13 @@ SEARCH = Search(
 
 
 def score(options):
-    """Best at a learning rate of 0.01 and few epochs of a detector."""
+    """Return a score that is best for a detector with a learning rate of 0.01 and few epochs."""
     distance = abs(options.learning_rate / 0.01 - 1) + options.epochs / 9
     return (options.network == "detector") - distance
 
 
 class Trainer:
-    """Counts trainings; tells a metric of each that its options determine."""
+    """A stub of training that counts its calls and returns a metric determined by the options."""
 
     def __init__(self, *, until=None):
         self.options, self.folders = [], []
@@ -88,7 +88,7 @@ def test_a_search_that_was_stopped_goes_on(tmp_path):
     outcome = run_search(SEARCH, TrainOptions(), second, tmp_path)
 
     assert len(first.options) + len(second.options) == 12
-    # In its old folder, where it finds its checkpoint.
+    # The trial resumes in its old folder, which has its checkpoint.
     assert (second.options[0], second.folders[0]) == first.stopped
     assert outcome.value == max(map(score, first.options + second.options))
 

@@ -1,4 +1,4 @@
-"""Whole trainings, tiny ones: a network of some thousand weights learns bright squares."""
+"""Tests of whole, tiny trainings: a network of some thousand weights learns bright squares."""
 
 import json
 import os
@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Threads that wait for each other wait for the tests beside this one as well."""
+    """Use one thread, because threads that wait for each other slow parallel tests too."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -34,7 +34,7 @@ def one_thread():
 
 
 def prepared(squares, tmp_path, *, stop=lambda: False, val="val", points=None, **changes):
-    """A training before its first step."""
+    """Return a training before its first step."""
     chosen = options(**changes)
     train_on, val_on = training._split_validation(
         chosen, collection(squares, "train"), collection(squares, val) if val else None
@@ -90,7 +90,7 @@ def test_both_files_take_any_number_of_tiles(trained, count):
 
 
 def test_killed_in_the_middle_and_taken_up_it_gives_the_same_weights(trained, squares, tmp_path):
-    """The command is killed within an epoch, by a signal that it cannot see."""
+    """Check that SIGKILL in the middle of an epoch and a resume change no weight."""
     changes = [f"--set={key}={value}" for key, value in OPTIONS.items()]
     data = [str(squares / name) for name in ("train.json", "scenes")]
     more = ["--val-labels", str(squares / "val.json"), "--out", str(tmp_path)]
@@ -125,7 +125,7 @@ def test_killed_in_the_middle_and_taken_up_it_gives_the_same_weights(trained, sq
 
 
 def weights(folder):
-    """Each weight of a package's .pt2, as bytes."""
+    """Return each weight of a package's .pt2, as bytes."""
     program = torch.export.load(str(folder / PACKAGE / "model.pt2"))
     return {name: tensor.numpy().tobytes() for name, tensor in program.state_dict.items()}
 
@@ -135,7 +135,7 @@ def without_times(curves):
 
 
 def test_stopped_after_any_step_it_goes_on_with_the_next(squares, tmp_path):
-    """Also between the batches of a step, of which there are two here."""
+    """Check stops between the batches of a step too; a step has two batches here."""
     chosen = {"epochs": "2", "crops": "24", "accumulate": "2", "batch_size": "5"}
     whole = prepared(squares, None, **chosen)
     whole.run()
@@ -200,7 +200,7 @@ def test_a_training_whose_time_was_over_goes_on_with_another_launch_or_more_time
     assert first.progress.step == 1
     assert (second.progress.step > 1) == goes_on
     if minutes == "9":
-        # It went on within the epoch that the clock had cut short.
+        # The training resumed inside the epoch that the time limit had interrupted.
         whole = prepared(squares, None, **chosen)
         whole.run()
         assert second.progress.step == whole.progress.step == 6

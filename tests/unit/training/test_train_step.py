@@ -1,4 +1,4 @@
-"""Single steps: in fewer bits as in float32, on whatever device there is."""
+"""Tests of single training steps: low precision gives the result of float32, on any device."""
 
 from typing import NamedTuple
 

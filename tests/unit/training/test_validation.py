@@ -15,14 +15,14 @@ from tests.helpers.squares import collection, options
 
 
 class Bright(torch.nn.Module):
-    """Says `class 0` of every pixel that is bright: 4 standard deviations above the mean."""
+    """A network that returns `class 0` for bright pixels: 4 standard deviations above the mean."""
 
     def forward(self, tiles):
         return 1000 * (tiles[:, :1] - 2)
 
 
 class Boxes(torch.nn.Module):
-    """A box of 8 px in the middle of each tile."""
+    """A network that returns a box of 8 px in the middle of each tile."""
 
     def __init__(self, score):
         super().__init__()
@@ -33,7 +33,7 @@ class Boxes(torch.nn.Module):
 
 
 def predictor(squares, network, module, *, stop=lambda: False, **hyperparameters):
-    """A predictor that runs a module instead of a network's exported form."""
+    """Return a predictor that runs a module instead of a network's exported form."""
     chosen = options(**{"network": network, "network.channels": "[4,4]"})
     data = collection(squares, "train")
     inputs = TrainInputs.from_collection(data, chosen)

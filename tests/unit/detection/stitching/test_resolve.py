@@ -40,7 +40,7 @@ def decided(*rows):
 
 
 WHOLE = (1, 60, 10, 80, 30, 0.9)
-"""Seen whole by its owner."""
+"""A complete view by its owner tile."""
 
 
 def test_an_owners_view_covers_what_others_saw_of_the_same():

@@ -23,7 +23,7 @@ from tests.helpers.fuzzing import draws
 from tests.helpers.known_exports import KINDS, SIZE, draw, onnx_of
 
 DRAWS = draws(10, fuzz=250)
-"""Of each kind."""
+"""Random exports of each kind."""
 SEED = int(os.environ.get("SWATH_EXPORTS_SEED", "0"))
 
 

@@ -29,7 +29,7 @@ CHECKED = {
     "strips, LERC and zstd": {"driver": "GTiff", "compress": "LERC_ZSTD", "blockysize": 16},
     "png": {"driver": "PNG"},
 }
-"""Whose blocks end in checksums."""
+"""Files whose blocks end in checksums."""
 UNCHECKED = {
     "tiles": TILED,
     "tiles, LZW": TILED | {"compress": "LZW"},

@@ -22,7 +22,7 @@ from tests.helpers.rasters import NORTH_UP, UTM
 from tests.helpers.tiffs import write_zeros
 
 UNKNOWN_HERE = {262: [5]}
-"""Inks, which GDAL decodes."""
+"""Tags of an image in inks, which GDAL decodes."""
 LZMA = {259: [34925]}
 FLOATING = {317: [3]}
 

@@ -33,7 +33,7 @@ INTEGERS = ["uint8", "int8", "uint16", "int16", "uint32", "int32"]
 FLOATS = ["float32", "float64"]
 FORMATS = {"u": 1, "i": 2, "f": 3}
 CODES = {3: "H", 4: "I", 12: "d", 16: "Q"}
-"""TIFF's types: how struct writes them."""
+"""Formats of `struct` for TIFF's data types."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +51,10 @@ class Kind:
     order: str = "<"
     big: bool = False
     shuffled: int = 0
-    """The seed of the strips' order in the file; 0: as they lie in the scene."""
+    """Seed of the strips' order in the file; 0 = the scene's order."""
     left_out: frozenset[int] = frozenset()
     whole_last: bool = False
-    """Whether the last strip is filled up to the height of the others."""
+    """Whether the last strip is padded to the height of the others."""
 
 
 @st.composite

@@ -29,7 +29,7 @@ THROUGH_GDAL = {
     "scenes/sentinelhub/img-8bit.jp2",
     "trees_neon/5dded5bc0140b80006d2e565_23.tif",
 }
-"""Real scenes that are no TIFF, or in strips of JPEG."""
+"""Real scenes that are not TIFF, or have JPEG strips."""
 COMPLEX = {
     "scenes/rio-cogeo/slc.tif",
     "scenes/solaris_spacenet/sar_vh.tif",

@@ -1,4 +1,4 @@
-"""A shard at an asynchronous endpoint: what is queued, and what its notifications do."""
+"""Tests of a shard at an asynchronous endpoint: the queued request, and its notifications."""
 
 import json
 
@@ -43,20 +43,20 @@ def shard(work):
 
 @pytest.fixture
 def states(service):
-    """Step Functions."""
+    """Return a client of Step Functions."""
     return boto3.client("stepfunctions", endpoint_url=service.url, region_name="eu-west-1")
 
 
 @pytest.fixture
 def queued(work, shard):
-    """The request as `submit_shard` leaves it."""
+    """Write the request as `submit_shard` does and return its URI."""
     uri = RunPaths(work, "r").request(3)
     storage.write_json(uri, shard.to_json())
     return uri
 
 
 def succeeded(uri, output_uri, inference_id):
-    """As AWS documents the message."""
+    """Return the message of a success, as AWS documents it."""
     return {
         "awsRegion": "eu-west-1",
         "eventTime": "2026-11-21T12:00:00.608Z",
@@ -89,7 +89,7 @@ def failed(uri, reason, inference_id):
 
 @pytest.fixture
 def notify(work, states):
-    """Handles a message as SNS delivers it."""
+    """Return a function that handles a message as SNS delivers it."""
 
     def notify(message):
         found = Notification.from_message(json.dumps(message))
@@ -100,7 +100,7 @@ def notify(work, states):
 
 @pytest.fixture
 def answer(work):
-    """Where the container's answer was written."""
+    """Write the container's response and return its URI."""
     uri = f"{work}/invocations/answers/0.out"
     storage.write_json(uri, RECEIPT.to_json())
     return uri

@@ -1,4 +1,4 @@
-"""What failures of an endpoint mean: each as SageMaker's runtime words it, over HTTP."""
+"""Tests of an endpoint's failures: HTTP responses as SageMaker's runtime words them."""
 
 import socket
 
@@ -26,7 +26,7 @@ SHARD = ShardRequest(plan_uri="s3://work/runs/r/plan.json", index=3)
         refused(429, {"message": "8 shards wait"}, error="BusyError"),
         refused(503, {"message": "draining"}, error="DrainingError"),
         refused(500, "the worker died"),
-        # A container that takes more than its minute.
+        # The container takes longer than its limit of one minute.
         refused(0, "Your invocation timed out while waiting for a response from container"),
     ],
     ids=lambda answer: answer.error + str(answer.status),
@@ -37,7 +37,7 @@ def test_what_may_pass_is_transient(runtime, answer):
     with pytest.raises(TransientError, match="'swath-realtime'"):
         invoke_endpoint("swath-realtime", SHARD)
 
-    # Whoever calls tries again, at a better time than the client would.
+    # The client does not retry: the caller does, at a better time.
     assert len(runtime.asked) == 1
 
 

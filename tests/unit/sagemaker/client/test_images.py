@@ -1,4 +1,4 @@
-"""Images to endpoints of every kind, answered by a real container."""
+"""Tests of images sent to endpoints of every kind, which a real container answers."""
 
 import threading
 
@@ -136,7 +136,7 @@ def test_what_is_too_large_is_told_before_it_is_sent(kind, tmp_path):
 
 
 def test_who_stops_waiting_stops_asking(endpoints, make_image, http_bucket, monkeypatch):
-    """Nothing is left behind that goes on asking, as after Ctrl-C."""
+    """Check that no request continues after the caller stops, as by Ctrl-C."""
     endpoints.bucket = http_bucket
     first, _ = make_image(1)
     second, _ = make_image(2)

@@ -1,4 +1,4 @@
-"""A shard at a real-time or serverless endpoint."""
+"""Tests of a shard at a real-time or serverless endpoint."""
 
 import pytest
 

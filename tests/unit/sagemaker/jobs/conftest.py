@@ -7,7 +7,7 @@ from tests.helpers.stacks import OUTPUTS, REGION, account
 
 @pytest.fixture
 def aws():
-    """An account with the stack's buckets in it."""
+    """Simulate an account with the stack's buckets."""
     with account():
         yield
 
@@ -19,7 +19,7 @@ def deployment():
 
 @pytest.fixture
 def calls(monkeypatch):
-    """Every call that is made of AWS: its name and its arguments."""
+    """Return the list of all calls of AWS: (name, arguments)."""
     made = []
     original = botocore.client.BaseClient._make_api_call
 

@@ -7,7 +7,7 @@ from swath.sagemaker.jobs.chips import MAX_IMAGE_MB, list_chips
 
 @pytest.fixture
 def objects(aws):
-    """Puts objects of so many bytes below `s3://scenes/chips/`."""
+    """Return a function that puts objects of given sizes in bytes below `s3://scenes/chips/`."""
 
     def put(sizes):
         for key, size in sizes.items():

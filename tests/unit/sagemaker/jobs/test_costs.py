@@ -19,7 +19,7 @@ def product(*prices, unit="Hrs"):
 
 @pytest.fixture
 def price_list(monkeypatch):
-    """AWS's price list, which the local cloud has none of: its client answers as told."""
+    """Yield a stub of AWS's price list, which the local cloud does not have."""
     client = boto3.client("pricing", region_name="us-east-1")
     monkeypatch.setattr(costs.boto3, "client", lambda *_, **__: client)
     with Stubber(client) as stub:

@@ -17,7 +17,7 @@ PLACES = [(5, 5), (40, 40), (80, 20)]
 
 @pytest.fixture
 def data(make_scene, package, tmp_path):
-    """Sources on this machine: a scene in a folder of its own, its labels, a package."""
+    """Return local inputs: a scene in a folder of its own, its labels and a package."""
     (tmp_path / "scenes").mkdir()
     Path(make_scene(dots(PLACES))).rename(tmp_path / "scenes" / "scene.tif")
     labels = write_coco(tmp_path / "labels.json", [("scene.tif", around(PLACES))])
@@ -41,7 +41,7 @@ def asked(calls):
 
 
 def run_as_sagemaker(made, root):
-    """Copy the inputs to their folders, run the container's program, copy the output back."""
+    """Copy the inputs to their folders, run the container's program, and copy the output back."""
     for one in made["ProcessingInputs"]:
         source = one["S3Input"]
         folder = root / Path(source["LocalPath"]).relative_to("/opt/ml")
@@ -69,7 +69,7 @@ def test_what_is_launched_measures_the_package(aws, deployment, calls, data, tmp
     assert made["RoleArn"] == deployment.evaluation_role
     assert made["AppSpecification"]["ImageUri"] == deployment.evaluation_image
     assert made["StoppingCondition"] == {"MaxRuntimeInSeconds": 5400}
-    # A refused package fails the job, and its report is wanted all the same.
+    # A refused package fails the job, and its report is uploaded nevertheless.
     (output,) = made["ProcessingOutputConfig"]["Outputs"]
     assert output["S3Output"]["S3UploadMode"] == "Continuous"
     boto3.client("sagemaker").describe_processing_job(ProcessingJobName=started.name)

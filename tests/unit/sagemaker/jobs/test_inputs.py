@@ -67,5 +67,5 @@ def test_what_is_local_is_uploaded_whole_and_s3_stays_where_it_is(aws, deploymen
     assert not storage.exists(found["images"] + ".cache")
     assert found["labels"].endswith("/train.json")
     assert storage.read_bytes(found["labels"]) == b"{}"
-    # They lie where trainings and evaluations may read.
+    # Trainings and evaluations may read the uploaded objects.
     check_inputs(found, deployment)

@@ -16,7 +16,7 @@ from swath.sagemaker.jobs.names import (
 def test_a_name_of_any_model_is_one_of_sagemakers(name, most):
     made = unique_name(name, most=most)
 
-    # CreateTrainingJob's pattern, and CreateHyperParameterTuningJob's.
+    # The patterns are those of CreateTrainingJob and CreateHyperParameterTuningJob.
     assert re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*", made)
     assert len(made) <= most
 

@@ -10,7 +10,7 @@ from tests.helpers.packages import write_package
 
 @pytest.fixture
 def package(aws, tmp_path):
-    """The URI of a package on S3."""
+    """Upload a package and return its URI on S3."""
     write_package(tmp_path / "package")
     pack(tmp_path / "package", tmp_path / "model.tar.gz")
     storage.copy(str(tmp_path / "model.tar.gz"), "s3://results/models/a/model.tar.gz")

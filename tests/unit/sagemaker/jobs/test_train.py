@@ -50,7 +50,7 @@ def test_a_job_is_asked_for_as_it_should_be(aws, deployment, calls):
     given = made["HyperParameters"]
     assert given.pop("form") == "coco"
     assert re.fullmatch(r"[0-9a-f]{32}", given.pop("launch"))
-    # It ends by itself, and exports, twelve minutes before SageMaker stops it.
+    # The training ends by itself, and exports, twelve minutes before SageMaker stops it.
     assert given.pop("minutes") == "108.0"
     assert TrainOptions.from_strings(given) == OPTIONS
     log = "epoch=3; train:loss=0.5; validation:ap50=0.25; seconds=9"
@@ -74,12 +74,12 @@ def test_a_job_is_asked_for_as_it_should_be(aws, deployment, calls):
     assert channel["DataSource"]["S3DataSource"]["S3Uri"] == "s3://scenes/ports/"
     assert made["Tags"] == [{"Key": "team", "Value": "maritime"}]
     assert made["EnableManagedSpotTraining"] is True
-    # A day more, to wait for spare capacity.
+    # The limit has one more day, to wait for spare capacity.
     assert made["StoppingCondition"] == {
         "MaxRuntimeInSeconds": 7200,
         "MaxWaitTimeInSeconds": 7200 + 86400,
     }
-    # No role is inspected, no bucket made, and nobody is told of the call.
+    # The launch inspects no role, makes no bucket, and reports the call to no service.
     assert {call for call, _ in calls} <= {"CreateTrainingJob", "DescribeTrainingJob"}
 
 

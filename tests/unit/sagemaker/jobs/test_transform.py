@@ -20,7 +20,7 @@ def request(**changes):
 
 @pytest.fixture
 def chips(aws, tmp_path):
-    """A package and two images on S3, one of which is none."""
+    """Upload a package and two images, one of which is not an image."""
     write_package(tmp_path / "package")
     pack(tmp_path / "package", tmp_path / "model.tar.gz")
     storage.copy(str(tmp_path / "model.tar.gz"), request().package)
@@ -63,7 +63,7 @@ def test_jobs_of_one_package_share_a_model(chips, deployment):
 
     assert first.name != second.name
     assert len(boto3.client("sagemaker").list_models()["Models"]) == 1
-    # Another image, after a deployment, is another model.
+    # After a deployment with another container image, the job needs another model.
     deployment.outputs["ServingImageUri"] += "2"
     launch_transform(request(), deployment)
     assert len(boto3.client("sagemaker").list_models()["Models"]) == 2

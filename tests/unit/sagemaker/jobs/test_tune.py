@@ -69,7 +69,7 @@ def test_a_search_is_asked_for_as_it_should_be(aws, deployment, calls):
     assert definition["StoppingCondition"]["MaxRuntimeInSeconds"] == 3600
     assert definition["StaticHyperParameters"]["batch_size"] == "4"
     assert {one["ChannelName"] for one in definition["InputDataConfig"]} == {"images", "labels"}
-    # It ends by itself, and exports, before SageMaker stops it.
+    # The training ends by itself, and exports, before SageMaker stops it.
     assert definition["StaticHyperParameters"]["minutes"] == "54.0"
     assert definition["CheckpointConfig"]["S3Uri"] == checkpoints
     metrics = {
@@ -83,7 +83,7 @@ def test_a_search_is_asked_for_as_it_should_be(aws, deployment, calls):
 
 @pytest.mark.parametrize("name", ["ships_s2.v1", "s" * 63])
 def test_models_names_become_names_of_searches(aws, deployment, name):
-    """The local stand-in does not look at names: SageMaker's pattern does."""
+    """Check names against SageMaker's pattern, because the local stand-in does not check them."""
     training = dataclasses.replace(JOB.training, options=TrainOptions(name=name))
     job = dataclasses.replace(JOB, training=training)
 

@@ -15,7 +15,7 @@ TIMEOUT_SECONDS = 10
 
 
 class Echo:
-    """Says of each tile what is in it; fails on some; remembers how it was called."""
+    """A model that returns each tile's number, fails on some, and records its calls."""
 
     def __init__(self, batch_size=4, workers=1, gate=None):
         self.batch_size, self.workers, self.gate = batch_size, workers, gate
@@ -50,7 +50,7 @@ def said(answers):
 
 
 def submit(function, *arguments):
-    """Call a function in a thread of its own, which keeps no process alive if it never ends."""
+    """Call a function in a daemon thread and return its future."""
     future = Future()
 
     def call():
@@ -64,12 +64,12 @@ def submit(function, *arguments):
 
 
 def ask(batcher, batch):
-    """The answers to a batch; fail where they do not come."""
+    """Return the answers to a batch; fail after the timeout."""
     return submit(batcher, batch).result(TIMEOUT_SECONDS)
 
 
 def close(batcher):
-    """Close a batcher; fail where its threads do not end."""
+    """Close a batcher; fail if its threads do not end."""
     closing = threading.Thread(target=batcher.close, daemon=True)
     closing.start()
     closing.join(TIMEOUT_SECONDS)
@@ -78,7 +78,7 @@ def close(batcher):
 
 @pytest.fixture
 def batched():
-    """Makes a batcher of a model; it is closed in the end."""
+    """Yield a function that makes a batcher of a model. All batchers are closed at the end."""
     made = []
 
     def make(model):
@@ -92,7 +92,7 @@ def batched():
 
 @pytest.fixture
 def held(batched):
-    """A model that is held up with one tile: what is asked meanwhile gathers."""
+    """Return a class of a model that is blocked with one tile, so that later requests queue."""
 
     class Held:
         def __init__(self, kind=Echo, **options):
@@ -128,7 +128,7 @@ def test_a_tile_that_comes_alone_goes_alone(batched):
     assert said(ask(batcher, tiles(8, 9))) == [8, 9]
     assert model.sizes == [1, 2]
     assert (batcher.batch_size, batcher.workers) == (4, 1)
-    # A server that ends does not wait for a batcher that nobody closed.
+    # A server's exit does not wait for a batcher that was not closed.
     assert all(thread.daemon for thread in batcher._threads)
 
 
@@ -193,7 +193,7 @@ def test_tiles_of_several_dtypes_do_not_share_a_batch(held):
 
 
 class Small(Echo):
-    """Has room for two tiles at once."""
+    """A model whose memory holds two tiles."""
 
     def __call__(self, tiles):
         answers = super().__call__(tiles)
@@ -221,7 +221,7 @@ def test_a_batch_that_was_made_smaller_meanwhile_is_not_made_smaller_again(batch
 
 
 def test_what_is_left_of_a_call_is_counted_under_the_lock(batched, monkeypatch):
-    """A lost update would leave its caller waiting for ever."""
+    """Check the lock: after a lost update, the caller would wait forever."""
     unlocked = []
 
     kept = module._Call.remaining
@@ -233,7 +233,7 @@ def test_what_is_left_of_a_call_is_counted_under_the_lock(batched, monkeypatch):
 
         @remaining.setter
         def remaining(self, number):
-            counting = hasattr(self, "done")  # the last field that is set at the beginning
+            counting = hasattr(self, "done")  # the last field that the constructor sets
             if counting and not batcher._changed._is_owned():
                 unlocked.append(number)
             kept.__set__(self, number)

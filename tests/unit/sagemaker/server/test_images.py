@@ -22,7 +22,7 @@ def admit_all(size):
 
 @pytest.fixture
 def put(tmp_path):
-    """Puts bytes into a file, as a request's body is."""
+    """Return a function that writes bytes into a file, as a server does with a request's body."""
 
     def write(body):
         path = tmp_path / "body"
@@ -156,7 +156,7 @@ def test_a_palette_is_no_brightness(put, tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.9])
-@pytest.mark.parametrize("height", [100, 300])  # less than a row of blocks, and more
+@pytest.mark.parametrize("height", [100, 300])  # less than one row of blocks, and more
 def test_a_truncated_image_is_not_taken_for_a_whole_one(put, kind, share, height):
     body = encoded(
         noise(height=height), KINDS[kind], **({"compress": "deflate"} if kind == "tiff" else {})

@@ -81,7 +81,7 @@ def test_an_image_that_is_nowhere_on_earth_is_in_pixels():
 
 
 def test_detections_that_are_nowhere_are_left_out_of_a_map_only():
-    """As off the disc of a weather satellite."""
+    """Check detections off the disc of a weather satellite."""
     disc = CRS.from_string("+proj=geos +h=35785831 +lon_0=0 +sweep=y +units=m")
     beside = image(disc, Affine(110_000, 0, -5_500_000, 0, -110_000, 4_400_000))
     box = np.array([[0, 0, 1, 1], [49, 39, 50, 40]], np.float64)

@@ -16,7 +16,7 @@ seeds = st.integers(0, 2**32)
 
 
 def crop_of(boxes, *, bands=1, dtype=np.uint16, value=1000, side=SIDE):
-    """A crop whose pixels are `value` in its boxes, class 0, and 0 elsewhere."""
+    """Return a crop whose pixels are `value` in its boxes, of class 0, and 0 elsewhere."""
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
     pixels = np.zeros((bands, side, side), dtype)
     labels = np.full((side, side), NO_CLASS, np.uint8)
@@ -40,7 +40,7 @@ def crop_of(boxes, *, bands=1, dtype=np.uint16, value=1000, side=SIDE):
 
 
 def extent(mask):
-    """(x_min, y_min, x_max, y_max) of the pixels that are set."""
+    """Return [x_min, y_min, x_max, y_max] in px of the True pixels of a mask (rows, cols)."""
     rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return [cols[0], rows[0], cols[-1] + 1, rows[-1] + 1]
 
@@ -93,7 +93,7 @@ def test_zooming_carries_everything_along_to_within_a_pixel(box, seed, factor):
 
     assert changed.pixels.shape == crop.pixels.shape
     bright = (changed.pixels[0] > 500) & changed.valid
-    if not len(changed.boxes):  # all but a sliver is beyond the edge
+    if not len(changed.boxes):  # only a sliver is inside the edge
         assert not bright[2:-2, 2:-2].any()
         return
     (found,) = changed.boxes
@@ -184,7 +184,7 @@ def test_noise_is_as_strong_as_asked():
 
 def test_without_statistics_the_crop_says_what_a_deviation_is():
     crop = crop_of([[0, 0, SIDE, SIDE // 2]], value=200, dtype=np.uint8)
-    crop.valid[SIDE // 2 :] = False  # what is left does not vary
+    crop.valid[SIDE // 2 :] = False  # the valid half has one value
     options = AugmentOptions(**(STILL | {"shift": 1.0, "scaled": 0.0}))
 
     assert set(np.unique(augment(crop, options, np.random.default_rng(1)).pixels)) == {0, 200}

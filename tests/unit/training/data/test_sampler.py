@@ -23,7 +23,7 @@ def pixels(seed=0, width=WIDTH, height=HEIGHT):
 
 @pytest.fixture
 def ports(make_scene):
-    """Two scenes of two bands, the first with objects, and their pixels by address."""
+    """Return two scenes of two bands, the first with objects, and their pixels by URI."""
     first = make_scene(
         pixels(0), name="first.tif", names=("red", "nir"), tiled=True, blockxsize=16, blockysize=32
     )
@@ -197,7 +197,7 @@ def test_class_maps_have_the_class_of_each_pixel(ports):
     expected[33:36, 43:46] = 1  # pixels whose center lies in 40.5 … 44, 30 … 33.25
     expected[63:73, 82:92] = 0
     shown = crop.labels.astype(int)
-    shown[33:36, 42] = NO_CLASS  # the centers of these lie on the edge
+    shown[33:36, 42] = NO_CLASS  # the centers of these pixels lie on the edge
     assert np.array_equal(shown, expected)
 
 
@@ -231,7 +231,7 @@ def test_nodata_is_not_valid_and_windows_without_a_pixel_are_avoided(make_scene)
     crops = [cut.crop(0, index) for index in range(40)]
 
     assert all(np.array_equal(crop.valid, crop.pixels[0] == 7) for crop in crops)
-    assert np.mean([crop.valid.any() for crop in crops]) > 0.6  # 1 of 5 windows has one
+    assert np.mean([crop.valid.any() for crop in crops]) > 0.6  # 1 of 5 windows has a valid pixel
 
 
 def test_large_scenes_are_decoded_in_windows(ports, monkeypatch):

@@ -56,7 +56,7 @@ def test_statistics_are_over_the_valid_pixels_of_all_scenes(make_scene):
     rng = np.random.default_rng(0)
     first = rng.integers(0, 4000, (2, 40, 50), np.uint16)
     second = rng.integers(0, 9000, (2, 30, 20), np.uint16)
-    first[0, :10] = 65535  # one band's nodata is another's value
+    first[0, :10] = 65535  # one band's nodata is a value of another band
     uris = [
         make_scene(first, name="a.tif", names=("red", "nir"), nodata=65535),
         make_scene(second, name="b.tif", names=("red", "nir"), mask=second[0] > 4500),

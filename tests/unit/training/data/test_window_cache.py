@@ -12,7 +12,7 @@ from tests.helpers.rasters import NORTH_UP
 
 @pytest.fixture
 def scenes(make_scene):
-    """Three scenes of 100 x 80 px in blocks of 16, and their pixels."""
+    """Return three scenes of 100 x 80 px in blocks of 16 px, and their pixels."""
     shown = np.random.default_rng(0).integers(1, 250, (3, 80, 100), np.uint8)
     blocks = {"tiled": True, "blockxsize": 16, "blockysize": 16}
     uris = [

@@ -32,7 +32,7 @@ def test_the_complete_form_is_never_more_and_the_same_for_equals(one, other):
 def test_boxes_that_do_not_meet_are_drawn_to_each_other():
     box = boxes([0, 0, 4, 4]).requires_grad_()
     (1 - iou_and_ciou(box, boxes([20, 0, 24, 4]))[1]).sum().backward()
-    assert (box.grad[0, [0, 2]] < 0).any()  # against the gradient is to the right
+    assert (box.grad[0, [0, 2]] < 0).any()  # the negative gradient points to the right
     assert torch.isfinite(box.grad).all()
 
 

@@ -1,4 +1,4 @@
-"""What holds for every network: it learns, and its package's files answer as it does."""
+"""Tests of every network: it learns, and its exported package returns the same outputs."""
 
 import dataclasses
 import math
@@ -86,7 +86,7 @@ def test_a_batch_without_objects_has_a_finite_loss(name):
     assert math.isfinite(loss.item())
 
 
-# A detector's scores are taught its own overlaps, which grow: that part alone need not fall.
+# The targets of a detector's scores are its own overlaps, which grow: that loss may grow too.
 @pytest.mark.parametrize(("name", "part"), [("detector", "box"), ("unet", "region")])
 def test_the_loss_falls(name, part):
     losses = [found[part] for found in learn(network(name), steps=60)]
@@ -117,7 +117,7 @@ def test_every_tile_is_answered_by_itself(name):
 )
 def test_both_files_of_a_package_answer_as_the_network(name, options, tmp_path):
     net = network(name, **options)
-    learn(net, steps=2)  # so that normalizations have something to fold
+    learn(net, steps=2)  # so that normalizations have values to fold
     export_package(net, spec_of(net), tmp_path / "package", [])
     tiles = tensor(rectangles(3, seed=1)).numpy()
     expected = [o.detach().numpy() for o in outputs(net.exported()(torch.from_numpy(tiles)))]
@@ -131,8 +131,8 @@ def test_both_files_of_a_package_answer_as_the_network(name, options, tmp_path):
 
 @pytest.mark.parametrize("name", ["rtdetrv2", "d-fine"])
 def test_a_decoder_is_exported_for_any_number_of_tiles(tmp_path, name):
-    # Which places become queries hangs on the last bit before it has learnt anything; answers
-    # are compared by the objects in them, by what exports it.
+    # In an untrained decoder, the last bit decides which cells become queries. The export compares
+    # outputs by the objects in them.
     net = network(name)
     learn(net, steps=12, rate=1e-3)
     export_package(net, spec_of(net), tmp_path / "package", [])
@@ -189,7 +189,7 @@ def test_a_class_has_its_weight(name):
         parts(network(name, class_weights=weights).eval(), rare)[name_of_part].item()
         for weights in ([1, 1], [1, 20])
     )
-    assert next(alone) == pytest.approx(next(alone))  # of a class that is not there, nothing
+    assert next(alone) == pytest.approx(next(alone))  # a class without objects adds nothing
 
 
 def test_a_crowd_is_no_object_to_the_detector():

@@ -1,4 +1,4 @@
-"""A detector that looks from several sides sees the same from each of them."""
+"""Tests of a detector that sees a tile from several sides: each side gives the same result."""
 
 import itertools
 
@@ -16,13 +16,13 @@ SIZE = 32
 def detector(**options):
     torch.manual_seed(3)
     net = build_network("detector", bands=2, classes=2, size=SIZE, channels=(4, 6, 8), **options)
-    for weight in net.parameters():  # scores and boxes that differ from place to place
+    for weight in net.parameters():  # so that scores and boxes differ between cells
         torch.nn.init.normal_(weight, std=0.3)
     return net.eval()
 
 
 def ordered(rows):
-    """Rows (1, 4 + classes, places) in an order that does not depend on where places are."""
+    """Return rows (1, 4 + classes, cells) in an order that is independent of the cells' order."""
     found = rows[0].T
     return found[torch.argsort(found[:, 4] + 3 * found[:, 5])]
 
@@ -38,7 +38,7 @@ def test_views_are_as_many_different_ones(count):
 
 @pytest.mark.parametrize("view", views(8))
 def test_what_is_seen_from_a_side_is_put_where_it_is(view):
-    """A map that is the tile itself comes back as the tile; the sides of a box as its sides."""
+    """Check that each view is undone: a map of the tile becomes the tile, as do a box's sides."""
     tile = torch.rand(1, 1, 5, 5)
     left, up, right, down = 1.0, 2.0, 3.0, 4.0
     box = torch.tensor([left, up, right, down]).reshape(1, 4, 1, 1).expand(1, 4, 5, 5)
@@ -61,7 +61,7 @@ def test_with_all_views_a_turned_tile_is_answered_by_the_turned_answer():
     with torch.no_grad():
         rows, turned = module(tile), module(tile.rot90(1, (-2, -1)))
     back = turned.clone()
-    # A quarter turn to the left takes (x, y) to (y, size - x).
+    # A quarter turn counterclockwise maps (x, y) to (y, size - x).
     back[:, 0], back[:, 1] = SIZE - turned[:, 1], turned[:, 0]
     back[:, 2], back[:, 3] = turned[:, 3], turned[:, 2]
     torch.testing.assert_close(ordered(rows), ordered(back), rtol=1e-4, atol=1e-4)
