@@ -1,4 +1,4 @@
-"""Tests of names that no command can use: each is refused before the work begins."""
+"""Tests of arguments that no command can use: each is refused before the work begins."""
 
 import pytest
 from typer.testing import CliRunner

@@ -1,4 +1,4 @@
-"""Tests of commands whose model never returns: one error line, and a record of it in the folder."""
+"""Tests of commands whose model never returns: one error line, and a summary that says so."""
 
 import json
 import os

@@ -93,7 +93,7 @@ def test_four_outputs_of_an_nms_plugin_are_no_classifier(detect):
     outputs = {
         "num_dets": [1],
         "det_boxes": boxes,
-        "det_scores": scores,  # rows beyond the count are stale
+        "det_scores": scores,  # rows beyond the count hold old values
         "det_classes": np.zeros(100),
     }
 

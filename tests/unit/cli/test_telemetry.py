@@ -1,4 +1,4 @@
-"""Tests of telemetry: no command and no library that swath imports contacts an unrequested host."""
+"""Tests of telemetry: no command and no imported library contacts a host that nobody named."""
 
 import os
 

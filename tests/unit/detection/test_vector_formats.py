@@ -1,4 +1,4 @@
-"""Tests of GeoPackage, GeoJSON and FlatGeobuf: each holds what the run's GeoParquet file holds."""
+"""Tests of GeoPackage, GeoJSON and FlatGeobuf: the content equals the run's GeoParquet file."""
 
 import errno
 import json

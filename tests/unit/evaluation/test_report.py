@@ -51,7 +51,7 @@ def test_the_worst_tiles_show_truth_and_predictions(page):
 def test_the_plots_are_whole_documents(page):
     plot = page.split("<figure>")[1].split("</svg>")[0] + "</svg>"
 
-    assert ET.fromstring(plot).tag.endswith("svg")  # noqa: S314 (it is ours)
+    assert ET.fromstring(plot).tag.endswith("svg")  # noqa: S314 (swath wrote it)
 
 
 def test_the_same_metrics_give_the_same_page(package, make_scene, tmp_path):

@@ -1,9 +1,13 @@
 """Tests of all object metrics on random, hostile evaluations, against loops over each pair.
 
-Evaluations are random: scenes, some without labels or detections; classes without labels or
-detections; boxes that touch, nest, repeat, have no area, lie outside the scene or cover 1e10 px²;
-rotated boxes, whose overlap shapely computes; crowds; stated areas at COCO's borders; scores with
-ties. Coordinates are whole numbers, so an overlap of exactly a half is common.
+The evaluations are random:
+
+- scenes and classes, some without labels or detections
+- boxes that touch, nest, repeat, have no area, lie outside the scene or cover 1e10 px²
+- rotated boxes, whose overlap shapely computes
+- crowds, stated areas at COCO's borders of sizes, and scores with ties
+
+Coordinates are whole numbers, so an overlap of exactly a half is common.
 """
 
 import dataclasses

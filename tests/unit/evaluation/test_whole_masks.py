@@ -1,8 +1,11 @@
 """Tests of pixel metrics of whole evaluations, against a computation at the center of each pixel.
 
-Evaluations are random: polygons of three classes, one of them the model's background, that nest,
-touch, cross tiles and windows, have holes and extend over the scene's edge; crowds; nodata pixels;
-and predictions of one class for each pixel, one class without labels.
+The evaluations are random:
+
+- polygons of three classes, one of them the model's background
+- polygons that nest, touch, cross tiles and windows, have holes or extend over the scene's edge
+- crowds, and nodata pixels
+- predictions, one class for each pixel; one of the classes has no labels
 """
 
 import dataclasses

@@ -132,9 +132,9 @@ def test_a_network_that_mixes_tiles_is_found_out(make):
 
 @pytest.mark.parametrize(("gpu", "tolerance"), [(True, 1e-2), (False, 1e-3)])
 def test_what_a_gpu_computes_in_half_precision_may_differ_more(make, monkeypatch, gpu, tolerance):
-    """Check the tolerance for a tile alone and in a batch.
+    """Check the tolerance, which also applies between a tile alone and the same tile in a batch.
 
-    The two differ by 0.4 % here, as the other kernels of a batch would make them.
+    These outputs differ by 0.4 % here, as a batch's other kernels would make them.
     """
     monkeypatch.setattr(module, "runs_on_gpu", lambda: gpu)
     mixed = 1 + np.array([0.004], np.float32)

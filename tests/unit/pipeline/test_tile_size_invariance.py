@@ -29,7 +29,7 @@ SHIPS = Path(__file__).resolve().parents[2] / "small_models" / "ships"
 RADIUS = 34
 """Radius of the network's receptive field in px."""
 AGREE = 96
-"""An overlap of which half is more than the radius, the network's grid of 8 px and a ship."""
+"""Overlap in px: its half exceeds the radius plus the network's stride of 8 px and a ship."""
 BORDER = 48
 WIDTH, HEIGHT = 1042, 699
 

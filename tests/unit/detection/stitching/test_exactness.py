@@ -64,9 +64,12 @@ def scenes_of_boxes(draw) -> tuple[Grid, np.ndarray, np.ndarray]:
 def confusable_boxes(grid: Grid, others: np.ndarray, last: np.ndarray) -> bool:
     """Return whether the last object is indistinguishable from another one of its class.
 
-    There are three such cases. A tile would treat the two as one. Two tiles see the same part of
-    both: if two objects cross a seam at one position, nothing says which ends belong together.
-    Tiles abut, and so share only a line, and cross-sections on it agree by half.
+    There are three cases:
+
+    - A tile would treat the two objects as one.
+    - Two tiles see the same part of both. If two objects cross a seam at one position, nothing
+      shows which ends belong together.
+    - Tiles abut, so that they share only a line, and both cross-sections on it agree by half.
     """
     if (iou(others, np.repeat(last, len(others), axis=0)) > ALIKE).any():
         return True

@@ -24,7 +24,7 @@ def test_only_those_that_choose_each_other_are_paired():
 
     chosen = is_mutual_best(tile, a, b, np.array([0.6, 0.9, 0.8, 0.7]))
 
-    # Alone, 1 would have 0 and 2 would have 3, but 0 has 2 and 3 has 1.
+    # The best match of 1 is 0 and that of 2 is 3, but that of 0 is 2 and that of 3 is 1.
     assert chosen.tolist() == [False, True, True, False]
 
 

@@ -287,7 +287,7 @@ def test_without_overlap_objects_are_joined_if_they_agree_by_half():
     ],
 )
 def test_what_a_tile_outside_may_have_a_say_in_is_left_open(box, open_):
-    """Check boxes near an outside tile: two views of one side may differ by twice the 2 px."""
+    """Check boxes near an outside tile: two views of a side may differ by 2 x 2 px."""
     grid = Grid(width=160, height=160, size=64, overlap=16)
     seen = dataclasses.replace(
         detections([box], tile=4), flags=np.array([Flag.AMBIGUOUS], np.uint8)

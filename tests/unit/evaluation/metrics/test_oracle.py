@@ -1,4 +1,12 @@
-"""Tests of COCO's metrics, from label files as swath reads them, against faster-coco-eval."""
+"""Tests of COCO's metrics, from label files as swath reads them, against faster-coco-eval.
+
+The cases are random:
+
+- several images, some of them empty
+- classes, some without labels or without detections
+- stated areas that differ from the boxes' areas, also exactly at the borders of sizes
+- crowds, and scores with ties
+"""
 
 import numpy as np
 import pytest

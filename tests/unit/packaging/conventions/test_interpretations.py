@@ -129,6 +129,6 @@ def run(kind, count, folder, seed):
 def test_an_export_is_read_right_or_asked_about(kind, tmp_path):
     found = run(kind, DRAWS, tmp_path, SEED)
 
-    print(kind, dict(found))  # noqa: T201 (shown with -rP)
+    print(kind, dict(found))  # noqa: T201 (pytest shows it with -rP)
     assert found["right"]
     assert found["refused"] <= DRAWS / 3

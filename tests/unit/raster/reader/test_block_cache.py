@@ -137,7 +137,7 @@ def test_large_rows_are_not_fetched_ahead(monkeypatch):
 
 
 def test_what_is_fetched_ahead_has_a_bound_as_it_comes():
-    """Check rows of 40 MiB: the cache prefetches two rows beyond the row to decode."""
+    """Check rows of 40 MiB: the cache prefetches two rows beyond the rows to decode."""
     source = Counting(scene(1000, 100), 50, 50, row_bytes=40 << 20)
     grid = Grid(100, 1000, 100, 0)
 

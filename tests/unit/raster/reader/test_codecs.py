@@ -25,7 +25,7 @@ FLOATS = ["float32", "float64"]
 
 @pytest.fixture
 def make_tiles(make_scene):
-    """Return a function that writes smooth noise in blocks of 32 x 48 px, beyond the scene too."""
+    """Return a function that writes smooth noise. Blocks of 32 x 48 px exceed the scene."""
 
     def make(dtype="uint8", count=3, **profile):
         rng = np.random.default_rng(5)

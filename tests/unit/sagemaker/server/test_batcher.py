@@ -56,7 +56,7 @@ def submit(function, *arguments):
     def call():
         try:
             future.set_result(function(*arguments))
-        except BaseException as error:  # noqa: BLE001 (it is the test's to see)
+        except BaseException as error:  # noqa: BLE001 (the test checks it)
             future.set_exception(error)
 
     threading.Thread(target=call, daemon=True).start()
