@@ -1,4 +1,4 @@
-"""Tests of the public API: `import swath` exports it, and it does the same as the commands."""
+"""Tests of the public API: the names of `import swath`, and results equal to the commands'."""
 
 import importlib
 import inspect

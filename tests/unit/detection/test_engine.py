@@ -91,7 +91,7 @@ def reader(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def tile_by_tile(monkeypatch):
-    """Yield results after every tile."""
+    """Make the engine yield its results after every tile."""
     monkeypatch.setattr(module, "MIN_TILES_PER_YIELD", 1)
 
 

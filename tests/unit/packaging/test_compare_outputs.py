@@ -94,7 +94,7 @@ def test_pixels_and_tiles_agree_by_their_class():
 
 
 def test_what_neither_reports_is_no_agreement():
-    """Check one class alone: it is the best class everywhere, so only the threshold counts."""
+    """Check one class alone: it always wins, and only scores above the threshold count."""
     single = model_of("semantic-segmentation", {"scores": [-1, 1, SIZE, SIZE]}, classes=("a",))
     one, other = np.zeros((2, 1, SIZE, SIZE), np.float32)
     assert agreement((one,), (other,), single).total == 0

@@ -43,7 +43,7 @@ BOXES = ("x_min", "y_min", "x_max", "y_max")
 
 @pytest.fixture(autouse=True)
 def tile_by_tile(monkeypatch):
-    """Yield results after every tile, so that a shard can stop after each."""
+    """Make the engine yield after every tile, so that a shard can stop after each."""
     monkeypatch.setattr(engine, "MIN_TILES_PER_YIELD", 1)
 
 

@@ -43,7 +43,7 @@ PLACE = {"crs": "EPSG:4326", "transform": Affine(PIXEL, 0, 10, 0, -PIXEL, 50)}
 
 @pytest.fixture(autouse=True)
 def tile_by_tile(monkeypatch):
-    """Yield results after every tile, so that a shard can stop after each."""
+    """Make the engine yield after every tile, so that a shard can stop after each."""
     monkeypatch.setattr(engine, "MIN_TILES_PER_YIELD", 1)
 
 

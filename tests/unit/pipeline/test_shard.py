@@ -24,7 +24,7 @@ from tests.helpers.runs import receipt_of
 
 @pytest.fixture(autouse=True)
 def tile_by_tile(monkeypatch):
-    """Yield results after every tile, so that a shard can stop after each."""
+    """Make the engine yield after every tile, so that a shard can stop after each."""
     monkeypatch.setattr(engine, "MIN_TILES_PER_YIELD", 1)
 
 

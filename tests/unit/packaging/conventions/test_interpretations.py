@@ -1,4 +1,4 @@
-"""Property tests of exports of all kinds: each is read correctly, or `init` asks for options.
+"""Tests of random exports of all kinds: each is read correctly, or `init` asks for options.
 
 If `init` asks, the options that it names lead to the correct result.
 """
@@ -23,7 +23,7 @@ from tests.helpers.fuzzing import draws
 from tests.helpers.known_exports import KINDS, SIZE, draw, onnx_of
 
 DRAWS = draws(10, fuzz=250)
-"""Random exports of each kind."""
+"""Number of random exports of each kind."""
 SEED = int(os.environ.get("SWATH_EXPORTS_SEED", "0"))
 
 

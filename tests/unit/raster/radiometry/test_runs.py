@@ -53,7 +53,7 @@ def known(make_scene, tmp_path):
 
 @pytest.fixture
 def blind(monkeypatch):
-    """Replace the model by one that detects nothing, and yield results after every tile."""
+    """Replace the model by one that detects nothing, and make the engine yield after every tile."""
     monkeypatch.setattr(engine, "MIN_TILES_PER_YIELD", 1)
     monkeypatch.setattr(shard_module, "load_model", lambda _: Blind())
     shard_module._load_once.cache_clear()

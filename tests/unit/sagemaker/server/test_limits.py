@@ -51,7 +51,7 @@ def test_the_first_in_line_is_not_overtaken():
         gates["large"].wait(TIMEOUT_SECONDS)
         while not budget._turns:
             pass
-        pool.submit(hold, "small", 1)  # its memory would be free
+        pool.submit(hold, "small", 1)  # its memory is free, but "large" comes first
         gates["small"].wait(TIMEOUT_SECONDS)
         while len(budget._turns) < 2:
             pass
