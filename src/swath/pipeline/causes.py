@@ -1,9 +1,9 @@
 """Determine the true cause of a failed run: the error of the shard that failed first.
 
 For a Distributed Map, Step Functions reports only that its failure threshold was exceeded; for an
-array job, Batch reports only that a child failed. The shard's own error is with its child execution
-or child job. Batch keeps only a job's exit code, so a failing job writes its error to the work
-bucket.
+array job, Batch reports only that a child failed. The shard's own error is recorded in its child
+execution or child job. Batch keeps only a job's exit code, so a failing job also writes its error
+to the work bucket.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _CLIENT_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 5})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clients:
-    """Clients of the services that know a shard's own error."""
+    """Clients of the services that record a shard's own error."""
 
     sfn: SFNClient
     batch: BatchClient
@@ -95,8 +95,8 @@ def _map_cause(sfn: SFNClient, detail: Mapping[str, Any]) -> tuple[str, str]:
     # A retried Map has one map run for each attempt; the latest one counts.
     map_runs = [map_run for page in pages for map_run in page["mapRuns"]]
     latest = max(map_runs, key=lambda map_run: map_run["startDate"], default=None)
-    since = (detail.get("redriveDate") or 0) / 1000
-    failed = _failed_children(sfn, latest["mapRunArn"], since) if latest else iter(())
+    redriven_at = (detail.get("redriveDate") or 0) / 1000
+    failed = _failed_children(sfn, latest["mapRunArn"], redriven_at) if latest else iter(())
     first = min(failed, key=lambda child: child["stopDate"], default=None)
     if first is None:
         # ListExecutions is eventually consistent.
@@ -107,18 +107,18 @@ def _map_cause(sfn: SFNClient, detail: Mapping[str, Any]) -> tuple[str, str]:
     return error, _with_shard(json.loads(child.get("input") or "{}").get("index"), cause)
 
 
-def _failed_children(sfn: SFNClient, map_run: str, since: float) -> Iterator[Any]:
-    """Yield the child executions that failed since `since`: the last redrive, in s since 1970."""
+def _failed_children(sfn: SFNClient, map_run: str, redriven_at: float) -> Iterator[Any]:
+    """Yield the child executions that failed since the last redrive, given in s since 1970."""
     pages = sfn.get_paginator("list_executions")
     for status in ("FAILED", "TIMED_OUT"):
         for page in pages.paginate(mapRunArn=map_run, statusFilter=status):
             for child in page["executions"]:
-                if child["stopDate"].timestamp() >= since:
+                if child["stopDate"].timestamp() >= redriven_at:
                     yield child
 
 
 def _parse_job(cause: str | None) -> dict[str, Any]:
-    """Return Batch's description of a job, with lower-case keys; empty if the cause is not one."""
+    """Return the description of a job in a cause, with lower-case keys; empty if there is none."""
     parsed = parse_cause(cause or "")
     return parsed if isinstance(parsed.get("jobid"), str) else {}
 
@@ -127,13 +127,13 @@ def _job_cause(
     batch: BatchClient, job: dict[str, Any], work_uri: str, error: str | None
 ) -> tuple[str, str]:
     """Return the error and cause of a job; for an array job, of the child that failed first."""
-    name, index = str(job.get("jobname")), 0
+    run_id, index = str(job.get("jobname")), 0
     if nested_object(job, "arrayproperties").get("size"):
         described = _first_failed_child(batch, job["jobid"])
         index = int(described["arrayProperties"]["index"])
         job = parse_cause(json.dumps(described, default=str))
     container = nested_object(job, "container")
-    failure = _read_job_failure(RunPaths(work_uri, name), job["jobid"], container.get("exitcode"))
+    failure = _read_job_failure(RunPaths(work_uri, run_id), job["jobid"], container.get("exitcode"))
     if failure is None:
         return job_error_name(job) or error or "States.TaskFailed", _with_shard(
             index, format_cause(json.dumps(job))
@@ -145,7 +145,7 @@ def _job_cause(
 
 
 def _first_failed_child(batch: BatchClient, array: str) -> Any:
-    """Return the description of the child job of an array that failed first."""
+    """Return the description of the first child job of an array to fail."""
     pages = batch.get_paginator("list_jobs").paginate(arrayJobId=array, jobStatus="FAILED")
     failed = (child for page in pages for child in page["jobSummaryList"])
     first = min(failed, key=lambda child: child.get("stoppedAt", 0), default=None)
@@ -157,8 +157,8 @@ def _first_failed_child(batch: BatchClient, array: str) -> Any:
 def _read_job_failure(paths: RunPaths, job: str, exit_code: int | None) -> JobFailure | None:
     """Return the error that a job's last attempt wrote; None if the attempt wrote none.
 
-    An earlier attempt may have written the file. The error is the last attempt's only if both have
-    the same exit code.
+    An earlier attempt may have written the file. So the error counts only if it has the exit code
+    of the last attempt.
     """
     uri = paths.job_failure(job)
     try:

@@ -21,7 +21,7 @@ ExecutionState = Literal["missing", "valid", "stale"]
 """State of an execution with respect to a request.
 
 `missing`: there is no such execution. `valid`: the execution is running for the request, or has
-loaded its run. `stale`: it has ended without loading its run, or was for another request.
+loaded its detections. `stale`: it has ended without loading them, or was for another request.
 """
 
 _RUNNING_STATUSES = {"RUNNING", "PENDING_REDRIVE"}
@@ -38,7 +38,7 @@ class Executions:
 
     @classmethod
     def from_arn(cls, arn: str, sfn: SFNClient | None) -> Self:
-        """Return the executions of the state machine `arn`; if `sfn` is None, make a client."""
+        """Return the executions of the state machine `arn`; by default with a new client."""
         return cls(arn, sfn or boto3.client("stepfunctions"))
 
     def start(self, name: str, request: RunRequest) -> bool:
@@ -54,7 +54,7 @@ class Executions:
         return True
 
     def drop_version(self, name: str) -> SceneVersion | None:
-        """Return the drop of an execution's request; None if its input is not a request."""
+        """Return the drop that an execution is for; None if its input is not a request."""
         request = _parse_request(self._describe(name))
         return SceneVersion.from_request(request) if request else None
 
@@ -69,17 +69,17 @@ class Executions:
     def state(
         self, name: str, request: RunRequest, *, ended_at: datetime | None = None
     ) -> ExecutionState:
-        """Return the state of an execution with respect to its noted request.
+        """Return the state of an execution with respect to the request in the note.
 
         Args:
             name: Name of the execution.
-            request: Request in the note. An execution with another request is older than the note,
-                which was lost and rewritten: another run may have replaced its rows since.
+            request: Request in the note. If the execution has another one, the note was lost and
+                written again. Another run may have replaced the execution's rows since.
             ended_at: Time at which the execution ended, from an event; None without an event.
 
         Raises:
             TransientError: Step Functions still describes the execution as running, though it has
-                ended and was not redriven since.
+                ended and has not been redriven since then.
         """
         try:
             execution = self._describe(name)

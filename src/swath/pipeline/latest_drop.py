@@ -15,16 +15,16 @@ from swath.errors import PayloadError
 from swath.messages import Payload, RunRequest, SceneRef
 from swath.messages.versions import SceneVersion, normalize_sequencer
 
-# An execution's name may have 80 characters: 36 for the run's id, one for a hyphen, 43 are left.
+# An execution's name may have 80 characters: 36 for the run's id, 1 for a hyphen, 43 for the drop.
 # https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
 _VALID_NAME_PART = re.compile("[0-9A-Za-z]{1,43}")
 
 
 class LatestDrop(Payload, frozen=True, kw_only=True):
-    """Latest drop of one scene for one model, with the run that serves it."""
+    """Latest drop of one scene for one model, and the latest run of the same bytes."""
 
     request: RunRequest
-    """Request of that run, which may have been for an earlier drop of the same bytes."""
+    """Request of the run, which may have been made for an earlier drop of the same bytes."""
     execution: str
     """Name of the run's execution."""
     sequencer: str
@@ -34,7 +34,7 @@ class LatestDrop(Payload, frozen=True, kw_only=True):
 
     @classmethod
     def from_request(cls, request: RunRequest, execution: str) -> Self:
-        """Create the note that an execution will be started for a request's drop."""
+        """Return the note of a request's drop, before an execution is started for it."""
         return cls(
             request=request,
             execution=execution,
@@ -53,11 +53,11 @@ class LatestDrop(Payload, frozen=True, kw_only=True):
         return not self.version.is_same_drop(SceneVersion.from_request(self.request))
 
     def with_later_drop(self, scene: SceneRef) -> Self:
-        """Return the note after the same bytes were dropped again and wait for the run's end."""
+        """Return the note with a later drop of the same bytes, which waits for the run's end."""
         return msgspec.structs.replace(self, sequencer=scene.sequencer, dropped_at=scene.dropped_at)
 
     def for_waiting_drop(self) -> Self:
-        """Return the note that an execution will be started for the waiting drop."""
+        """Return the note of the waiting drop, before an execution is started for it."""
         request = msgspec.structs.replace(
             self.request, scene=self._scene, requested_at=datetime.now(UTC).isoformat()
         )
@@ -94,13 +94,13 @@ class LatestDrop(Payload, frozen=True, kw_only=True):
     def write(self, uri: str, etag: str | None) -> bool:
         """Write the note if the stored one still has the ETag; return whether it was written.
 
-        An ETag of None means that there was no note.
+        With an ETag of None, the note is written only if there is none yet.
         """
         return storage.write_if_unchanged(uri, msgspec.json.encode(self), etag) is not None
 
 
 def unique_execution_name(request: RunRequest) -> str:
-    """Return the name of the execution that only this drop may start."""
+    """Return an execution name that only this drop's execution can have."""
     drop = normalize_sequencer(request.scene.sequencer)
     if not drop:
         drop = str(int(SceneVersion.from_request(request).dropped_at.timestamp()))

@@ -1,4 +1,4 @@
-"""Run all steps of a run one after the other in one process, without any cloud."""
+"""Carry out all steps of a run, one after the other, in one process and without any cloud."""
 
 from __future__ import annotations
 
@@ -112,12 +112,12 @@ def run_local(
     files: dict[str, Path] = {}
 
     def report_failure(error: Exception) -> None:
-        # `files` may hold detections already: a run that failed only to load keeps them.
+        # `files` may have detections already: if only the load failed, the run keeps them.
         is_expected = isinstance(error, SwathError)
         cause = str(error) if is_expected else f"{type(error).__name__}: {error}"
         kind = type(error).__name__
         failed = _build_report(request, watch, status="failed", error=kind, cause=cause)
-        # A full disk may have no room for the summary either; the error itself is what to show.
+        # If the disk is full, writing the summary fails too; the first error is the one to raise.
         with nullcontext() if is_expected else suppress(OSError):
             move_outputs(out, {**files, SUMMARY: _write_report(failed, work)})
 
@@ -154,7 +154,7 @@ def run_local(
 
 
 def new_request(scene: str, model: str, options: RunOptions) -> RunRequest:
-    """Return a request to run the model over the scene, as both are at their addresses now.
+    """Return a request to run the current model package over the current scene.
 
     Args:
         scene: Path or S3 URI of the scene.
@@ -256,7 +256,7 @@ def _load_into_database(database: str, request: RunRequest, merged: MergeSummary
             request,
             merged,
             backend=Backend.LOCAL,
-            # No event reports changes of a local file, so its ETag is compared instead.
+            # No event reports changes to a local file, so its ETag is compared again.
             check=lambda: check_scene_unchanged(request.scene),
         )
 

@@ -2,8 +2,8 @@
 
 If the model package asks for a mask, the parts of the mask are merged too.
 
-Detections are streamed, one row group at a time. Only those that touch a shard's edge are all held
-in memory.
+Detections are streamed, one row group at a time. Those at seams between shards must be stitched,
+so they are held in memory together.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ DetectionBatches = Iterator[Detections]
 def merge_run(plan_uri: str) -> MergeSummary:
     """Merge the detections of a run's shards, and write them as GeoParquet.
 
-    Only the run's own files are read. The scene and the model package may be gone by now; each
-    shard has checked that it read those of the plan.
+    Only the run's own files are read. The scene and the model package may be gone by now. Each
+    shard has already checked that its scene and package are those of the plan.
 
     Args:
         plan_uri: Address of the plan.
@@ -53,14 +53,14 @@ def merge_run(plan_uri: str) -> MergeSummary:
     Raises:
         RunIncompleteError: A shard wrote no receipt, or its files do not match its receipt; tiles
             are unaccounted for, or more tiles failed than the run tolerates. The error names the
-            first ones.
-        PayloadError: The plan was written by another version of swath.
+            first shards or tiles concerned.
+        PayloadError: The plan is missing or damaged, or another version of swath wrote it.
     """
     run = RunStore.open(plan_uri)
     receipts = run.read_receipts()
     tiles = _check_tile_counts(run.plan, receipts)
     with storage.writing(run.paths.detections, content_type=geoparquet.MEDIA_TYPE) as path:
-        detections, unplaced = _write_detections(run, receipts, path)
+        detections, without_position = _write_detections(run, receipts, path)
         mask_uri = _write_mask(run, receipts) if run.plan.output_spec.mask else ""
     return MergeSummary(
         uri=run.paths.detections,
@@ -72,19 +72,19 @@ def merge_run(plan_uri: str) -> MergeSummary:
         warnings=gather_warnings(
             *(receipt.warnings for receipt in receipts),
             _band_warnings(run, receipts),
-            no_position_warning(run.plan.scene.uri, unplaced),
+            no_position_warning(run.plan.scene.uri, without_position),
         ),
     )
 
 
 def read_merged_detections(plan_uri: str) -> DetectionBatches:
-    """Yield the merged detections of a run whose shards are done, in px of its scene.
+    """Yield the merged detections of a run whose shards are done, in pixel coordinates.
 
     The detections and their order are those that `merge_run` writes.
 
     Raises:
-        RunIncompleteError: A shard wrote no receipt.
-        PayloadError: The plan was written by another version of swath.
+        RunIncompleteError: A shard wrote no receipt, or its files do not match its receipt.
+        PayloadError: The plan is missing or damaged, or another version of swath wrote it.
     """
     run = RunStore.open(plan_uri)
     yield from _iter_merged(run, run.read_receipts())
@@ -94,7 +94,7 @@ def _check_tile_counts(plan: Plan, receipts: Sequence[Receipt]) -> TileCounts:
     """Return the numbers of tiles that succeeded, failed and were skipped.
 
     Raises:
-        RunIncompleteError: A tile is missing, or more tiles failed than the run tolerates.
+        RunIncompleteError: Tiles are unaccounted for, or more failed than the run tolerates.
     """
     tiles = sum((receipt.tiles for receipt in receipts), start=plan.empty_tile_counts)
     if not tiles.is_complete or tiles.planned != plan.grid.count:
@@ -141,7 +141,7 @@ def _write_detections(run: RunStore, receipts: Sequence[Receipt], path: Path) ->
 
 
 def _iter_merged(run: RunStore, receipts: Sequence[Receipt]) -> DetectionBatches:
-    """Yield all detections of a run, by shard, then by tile, then by descending score."""
+    """Yield all detections of a run, sorted by shard, then by tile, then by descending score."""
     stitched = _stitch_shards(run, receipts)
     shards = run.plan.shard_numbers(stitched.tile)
     by_shard = np.argsort(shards, kind="stable")
@@ -154,12 +154,12 @@ def _iter_merged(run: RunStore, receipts: Sequence[Receipt]) -> DetectionBatches
             yield from read_in_order(next(files), stitched_here)
         else:
             yield stitched_here
-    # These are centered in a tile without a valid pixel, which belongs to no shard.
+    # The rest are centered in tiles without a valid pixel, outside all shards.
     yield stitched.take(shards < 0)
 
 
 def _stitch_shards(run: RunStore, receipts: Sequence[Receipt]) -> Detections:
-    """Stitch the detections across shards; return them by tile, then by descending score."""
+    """Stitch detections across shards; return them sorted by tile, then by descending score."""
     with_seams = [receipt for receipt in receipts if receipt.seams]
     seams = run.read_each(
         with_seams,
@@ -171,7 +171,7 @@ def _stitch_shards(run: RunStore, receipts: Sequence[Receipt]) -> Detections:
 
 
 def _write_mask(run: RunStore, receipts: Sequence[Receipt]) -> str:
-    """Merge the mask parts of all shards with a succeeded tile; return the mask's address."""
+    """Merge the mask parts of all shards with a tile that succeeded; return the mask's address."""
     plan, uri = run.plan, run.paths.mask
     inferred = [receipt for receipt in receipts if receipt.tiles.succeeded]
     windows = [extent(plan.grid, plan.tiles(receipt.index)) for receipt in inferred]
@@ -196,7 +196,7 @@ def _band_warnings(run: RunStore, receipts: Sequence[Receipt]) -> list[str]:
         samples = Samples.concatenate(parts, bands)
     except (FileNotFoundError, ValueError) as error:
         return [
-            f"the bands were not compared with the model's: a file of samples is damaged: {error}"
+            f"the bands were not compared with the model's: pixel samples cannot be read ({error})"
         ]
     stride = SampleGrid.for_scene(plan.width, plan.height).stride
     return compare(samples, plan.expected, plan.bands, stride=stride, scene=plan.scene.uri)

@@ -1,9 +1,9 @@
 """Publish a run's results in the results bucket, with a STAC Item that describes them.
 
-Detections are GeoParquet. A segmentation's mask is a COG, if the model package asks for one.
+Detections are GeoParquet. If the model package asks for a mask, the mask is a COG.
 
 The files are stored under the run's id, so a later run of the scene never overwrites an earlier
-run's files. The database knows which run is current.
+run's files. The database records which run is current.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ _INVALID_IN_NAMES = re.compile("[^0-9A-Za-z_-]+")
 def publish_run(
     request: RunRequest, merge: MergeSummary, results_uri: str, *, backend: str
 ) -> PublishSummary:
-    """Copy a run's results into the results bucket and describe them by a STAC Item; idempotent.
+    """Copy a run's results into the results bucket and describe them in a STAC Item.
 
-    S3 copies the files server-side. Only the footer of the detections' file is read, and nothing of
-    a mask.
+    The function is idempotent. S3 copies the files server-side; swath reads only the footer of the
+    GeoParquet file.
 
     The item is written last, so if it exists, all results exist. The scene is not read: by now it
-    may have been replaced, which is the next run's concern.
+    may have been replaced, and the new scene has a run of its own.
 
     Args:
         request: Request of the run.

@@ -30,9 +30,9 @@ class RunReport(Payload, frozen=True, kw_only=True):
     warnings: list[str] = []  # noqa: RUF012 (msgspec copies it)
     """Warnings, one sentence each, from `MergeSummary`."""
     error: str | None = None
-    """Class of the error, or its service's name for it; None unless the run failed."""
+    """Class of the error, or the name that AWS reports; None unless the run failed."""
     cause: str | None = None
-    """Cause of the failure in one line, which names the failed shard, if any; None otherwise."""
+    """Cause of the failure in one line, naming any failed shard; None unless the run failed."""
     ended_at: str | None = None
     """Time at which the run ended, ISO 8601 UTC; only for a run that failed in the cloud."""
     seconds: dict[str, float] = {}  # noqa: RUF012 (msgspec copies it)
@@ -67,8 +67,8 @@ def write_failure_report(detail: Mapping[str, Any], results_uri: str) -> bool:
     A run that was published, or that has a summary of a later failure, keeps its summary.
 
     Args:
-        detail: Field `detail` of Step Functions' event about the execution, with its true error and
-            cause.
+        detail: Field `detail` of Step Functions' event about the execution, with the true error and
+            cause that `swath.pipeline.causes` returns.
         results_uri: Bucket or folder of results.
 
     Returns:
@@ -87,7 +87,7 @@ def write_failure_report(detail: Mapping[str, Any], results_uri: str) -> bool:
         return False
     if storage.exists(storage.join(folder, ITEM_FILE)):
         return False
-    # Another process that has written the summary meanwhile reports a later event.
+    # If another process has written the summary meanwhile, that summary is kept.
     return storage.write_if_unchanged(uri, report.to_text().encode(), etag) is not None
 
 

@@ -1,8 +1,8 @@
 """Run one shard: turn tiles of a scene into detections in a Parquet file, and write a receipt.
 
-The shard stitches the detections that no other shard can have detected too. The others, which touch
-the shard's edge, go into a file of their own for the merge. Memory grows with the model's batch and
-with the number of detections on seams within the shard, never with the scene.
+Detections at seams within the shard are stitched here. Detections that may continue in another
+shard go into a separate file, which the merge stitches. Memory use grows with the model's batch
+size and with the number of detections at seams, but not with the size of the scene.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from swath.pipeline.shard_attempt import open_attempt
 DEFAULT_CHECKPOINT_SECONDS = 180.0
 """Time in s between two checkpoints of a shard.
 
-A Spot host may vanish without a signal to its containers. A shard then loses three minutes of work
-at most. A checkpoint takes a second or two.
+A Spot host may be reclaimed before its containers get a signal. A shard then loses at most three
+minutes of work. A checkpoint takes a second or two.
 """
 
 ModelLoader = Callable[[ModelRef], tuple[ModelDescription, Model]]
@@ -53,9 +53,9 @@ def run_shard(
 ) -> Receipt:
     """Run the model over one shard of a plan, and write the shard's files and receipt.
 
-    A shard is done if its receipt reports no failed tile and the files of the receipt exist. The
-    function then returns that receipt. A shard with failed tiles is run again, since the network
-    may have caused the failures.
+    If a receipt without failed tiles exists, and the files that it lists are intact, the function
+    only returns that receipt. A shard with failed tiles is run again, since the network may have
+    caused the failures.
 
     Args:
         plan_uri: Address of the plan.
@@ -63,16 +63,16 @@ def run_shard(
         stop: Function called after each batch. Once it returns True, the shard writes a checkpoint
             and ends.
         load: Function that loads the plan's model.
-        checkpoint_seconds: Time in s between checkpoints, which serve a process that is killed.
-        progress: Callback after each batch but the last, with the number of the shard's tiles that
-            are done.
+        checkpoint_seconds: Time in s between checkpoints, from which the next attempt resumes.
+        progress: Callback after each batch but the last. Its argument is the number of the shard's
+            tiles that are done.
 
     Returns:
         The receipt of the shard.
 
     Raises:
         NoGpuError: A GPU is present or required, and cannot be used.
-        SceneError: The scene cannot be opened. A single bad tile does not raise.
+        SceneError: The scene cannot be opened. A single unreadable tile raises no error.
         SceneChangedError: The scene is no longer the one that was planned.
         PackageError: The model package cannot be used, or is no longer the one of the plan.
         ShardInterruptedError: `stop` returned True before the last tile.
@@ -97,10 +97,10 @@ def run_shard(
 
 
 def write_failed_receipt(plan_uri: str, index: int, error: InputError) -> Receipt:
-    """Write the receipt of a shard that cannot be run at all; it counts every tile as failed.
+    """Write a receipt that counts every tile of a shard as failed, since the shard cannot be run.
 
-    The merge can then report the error. If the job or function failed instead, the run would have
-    only an exit code or a number of failures, without the reason.
+    The merge then reports the error. If the job or the Lambda function failed instead, Step
+    Functions would report only an exit code or a number of failures.
 
     Args:
         plan_uri: Address of the plan.

@@ -35,11 +35,10 @@ class ShardAttempt:
         run: Objects of the run.
         index: Number of the shard.
         inference: Inference of the shard's tiles.
-        progress: Detections of the tiles so far.
+        progress: Detections of the tiles that are done.
         mask: The shard's part of the mask; None if the model package asks for no mask.
-        began: Time at which the attempt began in s, by `time.monotonic`.
-        first_tile: Number of the first tile of the attempt, or a number before it: 0 at the start
-            of the shard.
+        started_at: Time at which the attempt started, in s, by `time.monotonic`.
+        first_tile: Tile number at which the attempt starts; 0 unless it resumes from a checkpoint.
     """
 
     run: RunStore
@@ -69,7 +68,8 @@ class ShardAttempt:
 
         Args:
             stop: Function called after each batch; the attempt ends once it returns True.
-            report: Callback after each batch but the last, with the number of tiles that are done.
+            report: Callback after each batch but the last. Its argument is the number of tiles that
+                are done.
             checkpoint_seconds: Minimum time in s from one checkpoint to the next.
 
         Returns:
@@ -97,7 +97,7 @@ class ShardAttempt:
         logger.info("shard %d: checkpoint before tile %d", self.index, self.next_tile)
 
     def finish(self) -> None:
-        """Stitch within the shard, and write all files of the shard except its receipt.
+        """Stitch the detections within the shard, and write all its files except the receipt.
 
         Raises:
             SceneChangedError: The scene was replaced or deleted while it was read.
@@ -117,10 +117,10 @@ class ShardAttempt:
             self._record_digest(paths.samples(index), _write_samples(paths.samples(index), samples))
 
     def receipt(self, *, seconds: float) -> Receipt:
-        """Return the receipt of the finished shard, after all its files are written.
+        """Return the receipt of the shard; call this only after `finish`.
 
         Args:
-            seconds: Duration of the attempt in s, loading of the model included.
+            seconds: Duration of the attempt in s, including loading the model.
         """
         plan, inference = self.run.plan, self.inference
         pixels = plan.count_pixels(self.index, from_tile=self.first_tile)
@@ -150,8 +150,8 @@ def open_attempt(
 ) -> Iterator[ShardAttempt]:
     """Start an attempt at a shard, or resume an interrupted one.
 
-    The shard's detections and its part of the mask appear at their addresses when the block ends
-    without an error.
+    The shard's detections and its part of the mask are written to their addresses when the block
+    ends without an error.
 
     Args:
         run: Objects of the run.
@@ -228,7 +228,7 @@ def _write_seams(uri: str, seams: Detections) -> str:
 
 
 def _write_samples(uri: str, samples: Samples) -> str:
-    """Write the pixel samples of the scene; return the file's SHA-256."""
+    """Write the pixel samples of the shard; return the file's SHA-256."""
     data = samples.to_bytes()
     storage.write_bytes(uri, data)
     return hashlib.sha256(data).hexdigest()

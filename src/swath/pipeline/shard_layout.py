@@ -1,6 +1,7 @@
-"""Divide a grid of tiles into rectangles, which are the shards of a run: arithmetic only.
+"""Divide a grid of tiles into rectangles, the candidates for the shards of a run.
 
-Tiles and rectangles are both numbered in raster order, from 0.
+A rectangle without a valid pixel becomes no shard. Tiles and rectangles are both numbered in raster
+order, from 0.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ class ShardLayout:
         Args:
             grid: Grid of the tiles.
             max_tiles: Desired maximum number of tiles in a rectangle.
-            max_rectangles: Maximum number of rectangles; they grow if `max_tiles` would give more.
-            max_columns: Maximum width of a rectangle in tiles, since a reader holds rows in memory.
+            max_rectangles: Maximum number of rectangles, which overrides the other two.
+            max_columns: Desired maximum width of a rectangle in tiles: readers hold rows in memory.
             whole_rows: Whether rectangles are as wide as `max_tiles` and `max_columns` permit. In a
                 scene that is stored in rows, reading a part of a row costs as much as the whole
                 row.
@@ -58,8 +59,8 @@ class ShardLayout:
         """
         if max_tiles < 1 or max_rectangles < 1 or max_columns < 1:
             raise ValueError(
-                f"{max_tiles} tiles and {max_columns} columns in a rectangle, {max_rectangles} "
-                "rectangles; each maximum must be at least 1"
+                f"max_tiles is {max_tiles}, max_columns {max_columns} and max_rectangles "
+                f"{max_rectangles}; each must be at least 1"
             )
         max_tiles = max(max_tiles, -(-grid.count // max_rectangles))
         while (
@@ -86,13 +87,13 @@ class ShardLayout:
         return (len(self.columns) - 1) * (len(self.rows) - 1)
 
     def tiles(self, number: int) -> Ints:
-        """Return the numbers of a rectangle's tiles: int64, shape (n,), increasing.
+        """Return the numbers of a rectangle's tiles: int64, shape (n,), sorted.
 
         Raises:
             IndexError: There is no rectangle of this number.
         """
         if not 0 <= number < self.count:
-            raise IndexError(f"rectangle {number} of {self.count}")
+            raise IndexError(f"there is no rectangle {number}; the layout has {self.count}")
         row, column = divmod(number, len(self.columns) - 1)
         columns = np.arange(self.columns[column], self.columns[column + 1])
         rows = np.arange(self.rows[row], self.rows[row + 1])

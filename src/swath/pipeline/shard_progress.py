@@ -26,7 +26,7 @@ class SavedProgress(Payload, frozen=True, kw_only=True):
     """Progress of an interrupted shard, stored in the metadata of its file of detections."""
 
     next_tile: int
-    """Number before which all tiles are accounted for."""
+    """Number of the next tile; all tiles before it are accounted for."""
     tiles: TileCounts
     failures: list[TileFailure]
     samples: str = ""
@@ -86,7 +86,7 @@ class ShardProgress:
         """Infer the remaining tiles; yield after each batch except the last.
 
         Args:
-            tiles: Numbers of the shard's tiles, increasing.
+            tiles: Sorted numbers of the shard's tiles.
         """
         remaining = [tile for tile in tiles if tile >= self.inference.next_tile]
         for detections in self.inference.run(remaining):
@@ -113,9 +113,9 @@ class ShardProgress:
         return storage.digest(self.path)
 
     def reopen(self) -> None:
-        """Create a new file with all detections of the closed one, to which nothing can be added.
+        """Replace the closed file by an open one with the same detections.
 
-        A Parquet file ends with its footer, so a closed file cannot grow.
+        A Parquet file ends with its footer, so nothing can be appended to the closed one.
         """
         closed = self.path.with_name(f"{self.path.name}.ended")
         self.path.rename(closed)
@@ -127,10 +127,10 @@ class ShardProgress:
             closed.unlink()
 
     def finish(self, inside: TilePredicate) -> Detections:
-        """Stitch within the shard, write the final detections and close the file.
+        """Stitch the detections within the shard, write the final ones and close the file.
 
         Args:
-            inside: Function from numbers of tiles to whether each tile belongs to the shard.
+            inside: Predicate for arrays of tile numbers: whether each tile belongs to the shard.
 
         Returns:
             The detections that the merge must stitch with those of other shards.

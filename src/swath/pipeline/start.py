@@ -173,7 +173,7 @@ def start_run(
 def start_waiting_drop(
     detail: Any, *, settings: StartRunSettings, sfn: SFNClient | None = None
 ) -> StartSummary:
-    """Start an execution for a waiting drop if another one ended without loading its detections.
+    """Start an execution for the waiting drop, unless the ended one loaded its run's detections.
 
     Args:
         detail: Field `detail` of Step Functions' event about an ended execution. If someone started
@@ -211,7 +211,7 @@ def start_waiting_drop(
 def ignore_reason(drop: Drop) -> str | None:
     """Return why an object is not a scene, judged by its key and size; None if it may be one.
 
-    An object with an unusual name or size may be one: if its run fails, the cause is recorded.
+    An object with an unusual name or size may be a scene: if its run fails, the cause is recorded.
     """
     if drop.key.endswith("/") and drop.size == 0:
         return "a folder marker"
@@ -251,7 +251,7 @@ def _run_options(settings: StartRunSettings) -> RunOptions:
 def _decide_on_drop(
     stored: LatestDrop | None, request: RunRequest, executions: Executions
 ) -> tuple[LatestDrop, StartOutcome | None]:
-    """Return the note after a drop, and the outcome, which is None if an execution must start."""
+    """Return the note after a drop, and the outcome; it is None if an execution must start."""
     if stored is None:
         return LatestDrop.from_request(request, request.run_id), None
     drop = SceneVersion.from_request(request)
@@ -270,7 +270,7 @@ def _decide_on_drop(
 def _decide_on_latest_drop(
     stored: LatestDrop, executions: Executions, end: ExecutionEnd | None = None
 ) -> tuple[LatestDrop, StartOutcome | None]:
-    """Return the new note of the latest drop, and the outcome; None if an execution must start.
+    """Return the note of the latest drop, and the outcome; it is None if an execution must start.
 
     Args:
         stored: Note of the latest drop. The drop's handler may have died before it started a run.

@@ -80,5 +80,5 @@ def test_shards_of_nothing_are_refused(size, limit, widest):
 
 
 def test_no_such_rectangle():
-    with pytest.raises(IndexError, match="rectangle 1 of 1"):
+    with pytest.raises(IndexError, match="no rectangle 1; the layout has 1"):
         ShardLayout((0, 3), (0, 3)).tiles(1)
