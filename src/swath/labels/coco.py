@@ -48,14 +48,14 @@ def read_coco(text: bytes, *, source: str, images: str) -> tuple[list[SceneLabel
 
     Args:
         text: Content of the file, in UTF-8.
-        source: Name of the file in messages.
-        images: Folder that the file names of the images are relative to, or one scene.
+        source: Name of the file, for messages.
+        images: Folder that the images' file names are relative to, or the address of one scene.
 
     Returns:
         The scenes in the order of the file, and the names of the classes in the order of their ids.
 
     Raises:
-        LabelsError: The file contradicts itself or the scenes. The message gives the position.
+        LabelsError: The file is invalid or does not fit the scenes. The message names the entry.
         SceneError: swath cannot read a scene.
     """
     form = "COCO has images, annotations and categories"
@@ -79,21 +79,22 @@ def read_coco(text: bytes, *, source: str, images: str) -> tuple[list[SceneLabel
 
 
 def _check_ids(content: _File, source: str) -> None:
-    given: dict[str, list[Hashable]] = {
+    """Raise an error for an id or a name that occurs twice, and sort the categories by id."""
+    values_by_field: dict[str, list[Hashable]] = {
         "image id": [image.id for image in content.images],
         "file_name": [image.file_name for image in content.images],
         "annotation id": [annotation.id for annotation in content.annotations],
         "category id": [category.id for category in content.categories],
         "category name": [category.name for category in content.categories],
     }
-    for field, values in given.items():
-        twice = _repeated(values)
-        if twice is not None:
-            raise LabelsError(f"{source}: the {field} {twice!r} occurs twice; make each unique")
+    for field, values in values_by_field.items():
+        repeated = _first_repeated(values)
+        if repeated is not None:
+            raise LabelsError(f"{source}: the {field} {repeated!r} occurs twice; make each unique")
     content.categories.sort(key=lambda category: (isinstance(category.id, str), category.id))
 
 
-def _repeated(values: Iterable[Hashable]) -> Hashable | None:
+def _first_repeated(values: Iterable[Hashable]) -> Hashable | None:
     seen: set[Hashable] = set()
     for value in values:
         if value in seen:
@@ -117,8 +118,8 @@ def _read_scene_headers(images: Sequence[_Image], source: str, folder: str) -> l
         stated_size = (image.width or header.width, image.height or header.height)
         if stated_size != (header.width, header.height):
             raise LabelsError(
-                f"{source}: image {image.id!r} has {stated_size[0]} x {stated_size[1]} px, but "
-                f"{header.uri} {header.width} x {header.height}; give the scene that was labeled"
+                f"{source}: image {image.id!r} is {stated_size[0]} x {stated_size[1]} px, but "
+                f"{header.uri} is {header.width} x {header.height} px; give the labeled scene"
             )
     return headers
 
@@ -131,22 +132,23 @@ def _refuse_repeated_scene(images: Sequence[_Image], uris: Sequence[str], source
         if other is not image:
             raise LabelsError(
                 f"{source}: images {other.id!r} ({other.file_name}) and {image.id!r} "
-                f"({image.file_name}) refer to one scene, {uri}; merge them into one image, with "
-                "the annotations of both"
+                f"({image.file_name}) refer to the same scene, {uri}; merge them into one image, "
+                "with the annotations of both"
             )
 
 
 def _scene_uri(image: _Image, folder: str) -> str:
     name = PurePosixPath(image.file_name)
     if PurePosixPath(folder).name == name.name:
-        return folder  # it is the address of one scene
+        return folder  # `folder` is the address of one scene
     # PurePosixPath drops `./` and `//`, and keeps `..`.
     return storage.join(folder, str(name))
 
 
 def _missing_scene(image: _Image, uri: str, source: str) -> str:
     return (
-        f"{source}: image {image.id!r} is {image.file_name}, and there is no scene at {uri}; "
+        f"{source}: image {image.id!r} has the file_name {image.file_name}, but there is no scene "
+        f"at {uri}; "
         "give the folder that the file names are relative to, or add the scene"
     )
 
@@ -162,12 +164,12 @@ def _read_label(
     where = f"{source}: annotation {annotation.id!r}"
     if annotation.image_id not in scenes:
         raise LabelsError(
-            f"{where} is of image {annotation.image_id!r}, which is not in the file; add the "
+            f"{where} has the image_id {annotation.image_id!r}, which is not in the file; add the "
             "image, or remove the annotation"
         )
     if annotation.category_id not in names:
         raise LabelsError(
-            f"{where} is of the unknown class {annotation.category_id!r}; add it to the "
+            f"{where} has the unknown category_id {annotation.category_id!r}; add it to the "
             "categories, or give the annotation one of "
             + ", ".join(f"{number!r} ({name})" for number, name in names.items())
         )

@@ -31,14 +31,14 @@ _MIN_POLYGON_VALUES = 6
 _BBOX_VALUES = 4
 """Number of values in a bbox."""
 _BBOX_MODE_XYWH = 1
-"""Number of the `bbox_mode` "x, y, width, height" in detectron2."""
+"""Value of detectron2's `bbox_mode` for boxes of x, y, width and height."""
 _MIN_SAME_IOU = 0.95
-"""Minimum IoU at which two outlines are the same one with different rounding."""
+"""Minimum IoU of two outlines that differ only by rounding."""
 _MIN_BBOX_IOU = 0.5
 """Minimum IoU of a bbox and the bounds of its outline."""
 _MAX_ROUNDING_PX = 2.0
-"""Maximum difference in px between a bbox and the bounds of its outline that needs no check of
-their IoU."""
+"""Maximum difference in px between a bbox and the bounds of its outline that counts as rounding.
+The IoU is checked only above it."""
 
 
 class RunLengthMask(msgspec.Struct):
@@ -51,7 +51,7 @@ class RunLengthMask(msgspec.Struct):
 
 
 class Annotation(msgspec.Struct):
-    """Object of a COCO file."""
+    """Annotation of a COCO file: one object, or a crowd."""
 
     id: int | str
     image_id: int | str
@@ -71,7 +71,7 @@ class Annotation(msgspec.Struct):
 
     @property
     def cvat_rotation(self) -> Any:
-        """CVAT's angle as the file gives it; None if there is none."""
+        """CVAT's angle in degrees, not yet checked; None if the file gives none."""
         return self.attributes.get("rotation") if isinstance(self.attributes, dict) else None
 
 
@@ -89,8 +89,8 @@ class Shape:
 
 def is_rotated(annotation: Annotation) -> bool:
     """Return whether CVAT rotated the box of an annotation."""
-    turn = _number(annotation.cvat_rotation)
-    return turn is not None and turn % 360 != 0
+    angle = _number(annotation.cvat_rotation)
+    return angle is not None and angle % 360 != 0
 
 
 def read_shape(annotation: Annotation, scene: SceneInfo, where: str, *, oriented: bool) -> Shape:
@@ -99,9 +99,9 @@ def read_shape(annotation: Annotation, scene: SceneInfo, where: str, *, oriented
     Args:
         annotation: Annotation of the object.
         scene: Scene of the object.
-        where: Name of the annotation in messages.
-        oriented: Whether the file has rotated boxes. A box with the angle 0 then gets an outline,
-            too.
+        where: Name of the annotation, for messages.
+        oriented: Whether any box of the file is rotated. If so, a box with the angle 0 gets an
+            outline, too.
 
     Raises:
         LabelsError: The annotation contradicts itself, or COCO does not define one of its values.
@@ -120,16 +120,16 @@ def read_shape(annotation: Annotation, scene: SceneInfo, where: str, *, oriented
             raise LabelsError(f"{where} has neither a bbox nor a segmentation; give it one of them")
         box = _bounds(outline)
     elif outline is not None:
-        _check_agree(box, _bounds(outline), where)
+        _check_bbox_fits(box, _bounds(outline), where)
     return Shape(box, outline, _area(annotation, where))
 
 
 def _check_numbers(annotation: Annotation, where: str) -> None:
-    drawn = annotation.segmentation if isinstance(annotation.segmentation, list) else ()
-    for number in chain(annotation.bbox or (), *drawn):
+    polygons = annotation.segmentation if isinstance(annotation.segmentation, list) else ()
+    for number in chain(annotation.bbox or (), *polygons):
         if abs(number) > MAX_COORDINATE_PX:
             raise LabelsError(
-                f"{where} has the number {number:g}, which is not a position in px; correct it"
+                f"{where} has the number {number:g}, which is too large to be in px; correct it"
             )
 
 
@@ -138,13 +138,13 @@ def _box(annotation: Annotation, where: str) -> Bounds | None:
         return None
     if len(annotation.bbox) != _BBOX_VALUES:
         raise LabelsError(
-            f"{where} has a bbox of {len(annotation.bbox)} numbers; COCO's is x, y, width and "
-            "height. Write the corners of an oriented box as its segmentation"
+            f"{where} has a bbox of {len(annotation.bbox)} numbers; COCO's bbox is x, y, width "
+            "and height. Write the corners of a rotated box as the segmentation"
         )
     if annotation.bbox_mode not in {None, _BBOX_MODE_XYWH}:
         raise LabelsError(
             f"{where} has the bbox_mode {annotation.bbox_mode!r}; COCO's bbox is x, y, width and "
-            "height. Convert it, and remove bbox_mode"
+            "height. Convert the bbox, and remove bbox_mode"
         )
     x, y, width, height = annotation.bbox
     box = (x, y, x + width, y + height)
@@ -156,7 +156,7 @@ def _box(annotation: Annotation, where: str) -> Bounds | None:
 
 
 def _check_angles(annotation: Annotation, outline: Any, where: str) -> None:
-    """Raise an error for an invalid CVAT angle, or for another angle if there is no outline."""
+    """Raise an error for an invalid CVAT angle, or another tool's angle without an outline."""
     if annotation.cvat_rotation is not None and _number(annotation.cvat_rotation) is None:
         raise LabelsError(
             f"{where} has the attributes.rotation {annotation.cvat_rotation!r}, which is not an "
@@ -166,8 +166,8 @@ def _check_angles(annotation: Annotation, outline: Any, where: str) -> None:
         value = getattr(annotation, name)
         if outline is None and value is not None and _number(value) != 0:
             raise LabelsError(
-                f"{where} has a bbox and the {name} {value!r}, a rotation that COCO does not "
-                "define; write the corners of the oriented box as its segmentation"
+                f"{where} has a bbox and the {name} {value!r}, which COCO does not define; "
+                "write the corners of the rotated box as the segmentation"
             )
 
 
@@ -177,8 +177,8 @@ def _rotate_box(annotation: Annotation, box: Bounds, outline: Any, where: str) -
     Args:
         annotation: Annotation with the angle in degrees.
         box: Box before its rotation.
-        outline: Outline of the annotation, or None.
-        where: Name of the annotation in messages.
+        outline: Outline of the segmentation, rotated or not; None if there is no segmentation.
+        where: Name of the annotation, for messages.
     """
     upright = shapely.box(*box)
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
@@ -195,43 +195,51 @@ def _rotate_box(annotation: Annotation, box: Bounds, outline: Any, where: str) -
     if max(_iou(outline, upright), _iou(outline, rotated)) >= _MIN_SAME_IOU:
         return rotated
     if _iou(shapely.box(*outline.bounds), upright) >= _MIN_SAME_IOU:
-        return outline  # the box is the bounding box of an outline that was rotated already
+        return outline  # the outline is already rotated; the box is its bounding box
     raise LabelsError(
-        f"{where} has the rotation {annotation.cvat_rotation} and a segmentation that equals its "
-        "bbox neither before nor after the rotation; remove attributes.rotation, or correct bbox"
+        f"{where} has the rotation {annotation.cvat_rotation}, but its segmentation matches "
+        "neither the bbox nor the rotated bbox; remove attributes.rotation, or correct the bbox"
     )
 
 
-def _check_agree(box: Bounds, bounds: Bounds, where: str) -> None:
-    apart = np.abs(np.subtract(box, bounds)).max()
-    if apart > _MAX_ROUNDING_PX and _iou(shapely.box(*box), shapely.box(*bounds)) < _MIN_BBOX_IOU:
+def _check_bbox_fits(box: Bounds, bounds: Bounds, where: str) -> None:
+    difference = np.abs(np.subtract(box, bounds)).max()
+    if (
+        difference > _MAX_ROUNDING_PX
+        and _iou(shapely.box(*box), shapely.box(*bounds)) < _MIN_BBOX_IOU
+    ):
         raise LabelsError(
             f"{where} has a bbox from {_format_point(box[:2])} to {_format_point(box[2:])} and a "
             f"segmentation from {_format_point(bounds[:2])} to {_format_point(bounds[2:])}; they "
-            "must show one object: "
+            "must enclose the same object. "
             "COCO's bbox is x, y, width and height. Correct or remove one of them"
         )
 
 
 def _area(annotation: Annotation, where: str) -> float | None:
-    """Return the stated area in px², or None; many tools write 0 for an unknown area."""
+    """Return the stated area in px²; None if it is missing or 0.
+
+    Many tools write 0 for an unknown area.
+    """
     if annotation.area is not None and annotation.area < 0:
-        raise LabelsError(f"{where} has the area {annotation.area:g}; correct or remove it")
+        raise LabelsError(
+            f"{where} has the negative area {annotation.area:g}; correct or remove it"
+        )
     return annotation.area or None
 
 
 def _outline(annotation: Annotation, scene: SceneInfo, where: str) -> Any:
-    drawn = annotation.segmentation
-    if not drawn:
+    segmentation = annotation.segmentation
+    if not segmentation:
         return None
-    if isinstance(drawn, RunLengthMask):
-        return _runs_to_outline(drawn, scene, where)
-    if any(len(ring) < _MIN_POLYGON_VALUES or len(ring) % 2 for ring in drawn):
+    if isinstance(segmentation, RunLengthMask):
+        return _runs_to_outline(segmentation, scene, where)
+    if any(len(ring) < _MIN_POLYGON_VALUES or len(ring) % 2 for ring in segmentation):
         raise LabelsError(
-            f"{where} has a polygon of {min(map(len, drawn))} numbers; three points are needed, "
-            "and two numbers a point"
+            f"{where} has a polygon of fewer than three points, or of an odd number of values; "
+            "write x and y of at least three points"
         )
-    rings = [shapely.Polygon(np.reshape(ring, (-1, 2))) for ring in drawn]
+    rings = [shapely.Polygon(np.reshape(ring, (-1, 2))) for ring in segmentation]
     shape = to_valid_polygons(shapely.union_all([to_valid_polygons(ring) for ring in rings]))
     if shape.is_empty:
         raise LabelsError(f"{where} has an outline without area; correct or remove it")
@@ -241,8 +249,8 @@ def _outline(annotation: Annotation, scene: SceneInfo, where: str) -> Any:
 def _runs_to_outline(runs: RunLengthMask, scene: SceneInfo, where: str) -> Any:
     if runs.size != (scene.height, scene.width):
         raise LabelsError(
-            f"{where} has a mask of {runs.size[0]} x {runs.size[1]} (rows x columns), and its "
-            f"scene {scene.height} x {scene.width}; make them the same"
+            f"{where} has a mask of {runs.size[0]} x {runs.size[1]} (rows x columns), but its "
+            f"scene is {scene.height} x {scene.width}; make them the same size"
         )
     try:
         shape = polygonize_mask(rle.decode(runs.counts, runs.size))
@@ -264,7 +272,7 @@ def _iou(one: Any, other: Any) -> float:
 
 
 def _number(value: Any) -> float | None:
-    """Return a finite number from a number or its text; None for any other value."""
+    """Convert a number, or the text of one, to a finite float; return None for any other value."""
     if isinstance(value, bool):
         return None
     try:

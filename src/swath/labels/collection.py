@@ -32,10 +32,10 @@ class LabeledScene:
     outlines: NDArray[Any] | None
     """(objects,): shapely Polygons and MultiPolygons in scene px; None if there are only boxes."""
     crowd: NDArray[np.bool_]
-    """(objects,): True for a crowd, an area whose detections count as neither hits nor errors."""
+    """(objects,): True for a crowd, in which detections count as neither hits nor false alarms."""
     areas: NDArray[np.float64] | None = None
-    """(objects,): areas in px² that the labels state; None to use the areas of the outlines, or of
-    the boxes without outlines."""
+    """(objects,): areas in px²; None to use the areas of the outlines, or of the boxes if there are
+    no outlines."""
     sha256: str = ""
     """SHA-256, hex, of the scene's bytes; empty if it was not computed."""
 
@@ -62,8 +62,8 @@ class Collection:
     scenes: tuple[LabeledScene, ...]
     classes: tuple[str, ...]
     digest: str
-    """SHA-256, hex, of the labels and the scenes' bytes, by which a package names its training
-    data."""
+    """SHA-256, hex, of the labels and the scenes' bytes. A model package identifies its training
+    data by it."""
 
     @classmethod
     def from_scenes(cls, scenes: Iterable[LabeledScene], classes: Iterable[str]) -> Collection:
@@ -83,9 +83,9 @@ class Collection:
             names: Names or addresses of the scenes to keep.
 
         Raises:
-            LabelsError: No scene has a name, or several scenes have it.
+            LabelsError: A name belongs to no scene, or to several.
         """
-        wanted = {self._class_index(name) for name in names}
+        wanted = {self._scene_index(name) for name in names}
         chosen = (scene for index, scene in enumerate(self.scenes) if index in wanted)
         return Collection.from_scenes(chosen, self.classes)
 
@@ -96,13 +96,13 @@ class Collection:
             names: Names or addresses of the scenes to leave out.
 
         Raises:
-            LabelsError: No scene has a name, or several scenes have it.
+            LabelsError: A name belongs to no scene, or to several.
         """
-        unwanted = {self._class_index(name) for name in names}
+        unwanted = {self._scene_index(name) for name in names}
         chosen = (scene for index, scene in enumerate(self.scenes) if index not in unwanted)
         return Collection.from_scenes(chosen, self.classes)
 
-    def _class_index(self, name: str) -> int:
+    def _scene_index(self, name: str) -> int:
         indices = [index for index, scene in enumerate(self.scenes) if scene.uri == name]
         indices = indices or [
             index for index, scene in enumerate(self.scenes) if scene.name == name
@@ -130,8 +130,8 @@ def _digest(scenes: Iterable[LabeledScene], classes: Sequence[str]) -> str:
 
 
 def _digest_scene(scene: LabeledScene) -> bytes:
-    known = repr((scene.name, scene.sha256, scene.width, scene.height, len(scene.boxes)))
-    digest = hashlib.sha256(known.encode())
+    header = repr((scene.name, scene.sha256, scene.width, scene.height, len(scene.boxes)))
+    digest = hashlib.sha256(header.encode())
     digest.update(np.ascontiguousarray(scene.boxes, "<f8").tobytes())
     digest.update(np.ascontiguousarray(scene.classes, "<i8").tobytes())
     digest.update(np.ascontiguousarray(scene.crowd, np.bool_).tobytes())

@@ -22,19 +22,19 @@ _NAME = re.compile(
     r"|[A-Za-z]\w*:\w+|CRS84|WGS84|\+.*|[A-Za-z]\w*\[.*\]",
     re.DOTALL | re.ASCII,
 )
-"""CRS names that GDAL parses without opening a file or an address of that name."""
+"""CRS names that GDAL parses without opening a file or a URL."""
 _REMEDY = (
     'write {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32631"}} with the '
-    "system of the coordinates, or remove the member if they are longitude and latitude"
+    "CRS of the coordinates, or remove the member if these are longitude and latitude"
 )
 
 
 def read_crs_member(member: Any, source: str) -> CRS:
-    """Return the CRS that a `crs` member names; without one, longitude and latitude.
+    """Return the CRS that a `crs` member names, or longitude and latitude if there is no member.
 
     Args:
         member: Decoded member; None if the file has none.
-        source: Name of the file in messages.
+        source: Name of the file, for messages.
 
     Raises:
         LabelsError: The member names no CRS, an unknown one, or one that is neither geographic nor
@@ -46,18 +46,16 @@ def read_crs_member(member: Any, source: str) -> CRS:
     name = properties.get("name") if isinstance(properties, dict) else None
     if isinstance(name, bool) or not isinstance(name, int | str):
         given = msgspec.json.encode(member).decode()
-        raise LabelsError(
-            f"{source}: the crs member {given[:200]} names no reference system; {_REMEDY}"
-        )
+        raise LabelsError(f"{source}: the crs member {given[:200]} names no CRS; {_REMEDY}")
     if isinstance(name, str) and not _NAME.fullmatch(name.strip()):
         raise _unknown_crs(name, source)
     try:
-        with Env():  # without it, GDAL prints PROJ's reason on standard error
+        with Env():  # without Env, GDAL prints PROJ's errors on standard error
             crs = CRS.from_user_input(name)
-        on_map = crs.is_geographic or crs.is_projected
+        is_map_crs = crs.is_geographic or crs.is_projected
     except (CRSError, CPLE_BaseError, ValueError, OverflowError, AttributeError):
         raise _unknown_crs(name, source) from None
-    if not on_map:
+    if not is_map_crs:
         raise LabelsError(
             f"{source}: the crs member names {name!r}, which is neither geographic nor "
             f"projected; {_REMEDY}"
@@ -71,7 +69,7 @@ def refuse_own_crs(geometry: bytes, own: Any, name: str) -> None:
     Args:
         geometry: JSON of the feature's geometry.
         own: `crs` member of the feature; None if it has none.
-        name: Name of the feature in messages.
+        name: Name of the feature, for messages.
 
     Raises:
         LabelsError: The feature or its geometry has a `crs` member.
@@ -81,13 +79,12 @@ def refuse_own_crs(geometry: bytes, own: Any, name: str) -> None:
         own = decoded.get("crs") if isinstance(decoded, dict) else None
     if own is not None:
         raise LabelsError(
-            f"{name} has a crs member of its own; name one system for all, in a crs member of "
-            "the FeatureCollection"
+            f"{name} has a crs member of its own; name one CRS for all features, in a crs "
+            "member of the FeatureCollection"
         )
 
 
 def _unknown_crs(name: int | str, source: str) -> LabelsError:
     return LabelsError(
-        f"{source}: the crs member names {name!r}, which is not a known coordinate "
-        f"reference system; {_REMEDY}"
+        f"{source}: the crs member names {name!r}, which is not a known CRS; {_REMEDY}"
     )

@@ -16,7 +16,7 @@ from swath.raster.scene_info import SceneInfo
 
 _SCENE_SUFFIXES = (".tif", ".tiff", ".jp2", ".j2k", ".ntf", ".nitf")
 _MAX_CONCURRENT_FILES = 8
-"""Number of files that are read concurrently, since S3's latency takes longer than the transfer."""
+"""Maximum number of files that are read concurrently. On S3, most of the time is latency."""
 _CHUNK_BYTES = 1 << 20
 
 _Result = TypeVar("_Result")
@@ -28,7 +28,7 @@ def stem(uri: str) -> str:
 
 
 def list_files(folder: str, suffixes: Sequence[str]) -> list[str]:
-    """Return the files directly in a folder that have one of some suffixes, sorted by name.
+    """Return the files directly in a folder that end in any of the suffixes, sorted by name.
 
     Hidden files are left out, since macOS writes `._a.tif` next to `a.tif` on foreign file systems.
 
@@ -80,11 +80,11 @@ def list_scenes(images: str) -> list[str]:
 
 
 def read_headers(uris: Sequence[str]) -> list[SceneInfo]:
-    """Return the headers of scenes, in the order of their addresses.
+    """Return the headers of scenes, in the order of `uris`.
 
     Raises:
         SceneError: A scene is missing, or swath cannot read it.
-        LabelsError: The scenes have different numbers of bands, and not all bands have names.
+        LabelsError: The scenes have different numbers of bands, and some bands have no name.
     """
     headers = map_concurrently(_header, uris)
     first = headers[0] if headers else None
@@ -92,14 +92,14 @@ def read_headers(uris: Sequence[str]) -> list[SceneInfo]:
         named = all(header.band_names) and first and all(first.band_names)
         if first and header.count != first.count and not named:
             raise LabelsError(
-                f"{header.uri} has {header.count} bands and {first.uri} {first.count}; give scenes "
-                "of the same bands, or name the bands of each (gdal_edit.py can)"
+                f"{header.uri} has {header.count} bands, but {first.uri} has {first.count}; give "
+                "scenes with the same bands, or set the description of each band to its name"
             )
     return headers
 
 
 def hash_files(uris: Sequence[str]) -> list[str]:
-    """Return the SHA-256, hex, of each file, in the order of their addresses."""
+    """Return the SHA-256, hex, of each file, in the order of `uris`."""
     return map_concurrently(_digest, uris)
 
 

@@ -1,4 +1,4 @@
-"""Define the names of the label formats in options and settings."""
+"""Define the names of the label formats that options and settings accept."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Read labels in GeoJSON format: polygons in map coordinates, for one or several scenes.
 
 RFC 7946 allows longitude and latitude only. The `crs` member of the format's first version (2008),
-which GDAL writes for other systems, is read as well.
+which GDAL writes for other CRSs, is read as well.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Features:
     """Features of a GeoJSON file."""
 
     source: str
-    """Name of the file in messages."""
+    """Name of the file, for messages."""
     crs: CRS
     """CRS of the features."""
     shapes: NDArray[Any]
@@ -64,7 +64,7 @@ class Features:
     classes: list[str]
     """Class of each feature."""
     names: list[str]
-    """Name of each feature in messages."""
+    """Name of each feature, for messages."""
 
 
 def read_features(text: bytes, *, source: str, default_class: str | None) -> Features:
@@ -72,7 +72,7 @@ def read_features(text: bytes, *, source: str, default_class: str | None) -> Fea
 
     Args:
         text: Content of the file, in UTF-8.
-        source: Name of the file in messages.
+        source: Name of the file, for messages.
         default_class: Class of features without a class property; None if each must have one.
 
     Raises:
@@ -122,7 +122,7 @@ def read_geojson(
         point_size: Side in px of the square that replaces a point; None to refuse points.
 
     Raises:
-        LabelsError: The labels contradict themselves or the scenes. The message gives the position.
+        LabelsError: The labels are invalid or do not fit the scenes. The message names the feature.
         SceneError: swath cannot read a scene.
     """
     headers = read_headers(scenes)
@@ -148,15 +148,15 @@ def _labels_in_scene(
         features.shapes, features.crs, location.crs, location.wide_extent
     )
     _refuse_unrepresentable(features, shapes_on_map.shapes, location.scene)
-    numbers, shifts = location.intersecting(shapes_on_map, shapely.STRtree(shapes_on_map.shapes))
-    # Labels outside the scene are kept, so that the later error can state their box.
-    outside = np.setdiff1d(np.arange(len(shapes_on_map.shapes)), numbers)
-    numbers = np.append(numbers, outside)
+    indices, shifts = location.intersecting(shapes_on_map, shapely.STRtree(shapes_on_map.shapes))
+    # Labels outside the scene are kept, so that a later error can state their boxes.
+    outside = np.setdiff1d(np.arange(len(shapes_on_map.shapes)), indices)
+    indices = np.append(indices, outside)
     shifts = np.append(shifts, shapes_on_map.nearest_shifts(outside, location.extent))
-    order = np.argsort(numbers, kind="stable")
-    numbers, shifts = numbers[order], shifts[order]
-    pixels = location.pixels(shapes_on_map.shifted(numbers, shifts))
-    return _labels(features, numbers.tolist(), pixels, point_size)
+    order = np.argsort(indices, kind="stable")
+    indices, shifts = indices[order], shifts[order]
+    pixels = location.pixels(shapes_on_map.shifted(indices, shifts))
+    return _labels(features, indices.tolist(), pixels, point_size)
 
 
 def _labels_by_scene(
@@ -164,62 +164,65 @@ def _labels_by_scene(
 ) -> list[SceneLabels]:
     """Return the labels of one file by scene; a label belongs to every scene that it overlaps."""
     locations = [SceneLocation.from_scene(header) for header in headers]
-    shared_maps: dict[tuple[str, tuple[float, float]], list[int]] = defaultdict(list)
-    for number, location in enumerate(locations):
-        shared_maps[location.crs.to_wkt(), location.wide_extent].append(number)
+    scenes_by_map: dict[tuple[str, tuple[float, float]], list[int]] = defaultdict(list)
+    for scene_index, location in enumerate(locations):
+        scenes_by_map[location.crs.to_wkt(), location.wide_extent].append(scene_index)
     labels_by_scene: list[list[Label]] = [[] for _ in headers]
-    lost = np.ones(len(features.shapes), np.bool_)
-    for (_, extent), numbers in shared_maps.items():
-        moved = reproject_to_map(features.shapes, features.crs, locations[numbers[0]].crs, extent)
-        # A shape that the projection cannot represent lies in none of its scenes. The tree skips
-        # None.
-        representable = moved.shapes.copy()
+    outside = np.ones(len(features.shapes), np.bool_)
+    for (_, extent), scene_indices in scenes_by_map.items():
+        shapes_on_map = reproject_to_map(
+            features.shapes, features.crs, locations[scene_indices[0]].crs, extent
+        )
+        # A shape that the CRS cannot represent lies in no scene of that CRS. The tree skips None.
+        representable = shapes_on_map.shapes.copy()
         representable[~_is_finite(representable)] = None
         tree = shapely.STRtree(representable)
-        for number in numbers:
-            near, shifts = locations[number].intersecting(moved, tree)
-            lost[near] = False
-            pixels = locations[number].pixels(moved.shifted(near, shifts))
-            labels = _labels(features, near.tolist(), pixels, point_size)
-            labels_by_scene[number] = [label for label in labels if _is_in(label, headers[number])]
-    _refuse_outside(features, np.flatnonzero(lost), headers)
+        for scene_index in scene_indices:
+            indices, shifts = locations[scene_index].intersecting(shapes_on_map, tree)
+            outside[indices] = False
+            pixels = locations[scene_index].pixels(shapes_on_map.shifted(indices, shifts))
+            labels = _labels(features, indices.tolist(), pixels, point_size)
+            labels_by_scene[scene_index] = [
+                label for label in labels if _is_in(label, headers[scene_index])
+            ]
+    _refuse_outside(features, np.flatnonzero(outside), headers)
     return [
         SceneLabels(header, labels) for header, labels in zip(headers, labels_by_scene, strict=True)
     ]
 
 
 def _is_finite(shapes: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return which shapes have finite corners only; a projection maps other points to infinity."""
+    """Return which shapes have only finite corners; reprojection makes other corners infinite."""
     corners, owner = shapely.get_coordinates(shapes, return_index=True)
-    placed = np.ones(len(shapes), np.bool_)
-    placed[owner[~np.isfinite(corners).all(axis=1)]] = False
-    return placed
+    finite = np.ones(len(shapes), np.bool_)
+    finite[owner[~np.isfinite(corners).all(axis=1)]] = False
+    return finite
 
 
 def _refuse_unrepresentable(features: Features, shapes: NDArray[Any], scene: SceneInfo) -> None:
     lost = np.flatnonzero(~_is_finite(shapes))
     if len(lost):
         raise LabelsError(
-            f"{features.names[lost[0]]} and {len(lost) - 1} others have no position in the "
-            f"projection of {scene.uri}; {_first_corner(features, lost[0])}. Correct them, or "
-            "remove them"
+            f"{features.names[lost[0]]} has no position in the projection of {scene.uri} "
+            f"(features without one: {len(lost)}); {_first_corner(features, lost[0])}. Correct or "
+            "remove these features"
         )
 
 
 def _labels(
-    features: Features, numbers: Iterable[int], pixels: NDArray[Any], point_size: float | None
+    features: Features, indices: Iterable[int], pixels: NDArray[Any], point_size: float | None
 ) -> Iterable[Label]:
-    for number, placed in zip(numbers, pixels, strict=True):
-        name = features.names[number]
-        if not (np.abs(shapely.get_coordinates(placed)) <= MAX_COORDINATE_PX).all():
+    for index, shape_in_px in zip(indices, pixels, strict=True):
+        name = features.names[index]
+        if not (np.abs(shapely.get_coordinates(shape_in_px)) <= MAX_COORDINATE_PX).all():
             raise LabelsError(
                 f"{name} has a corner more than {MAX_COORDINATE_PX:g} px from the scene; "
-                f"{_first_corner(features, number)}. Correct or remove it"
+                f"{_first_corner(features, index)}. Correct or remove it"
             )
         shape = (
-            _point_to_square(placed, name, point_size)
-            if placed.geom_type in _POINT_TYPES
-            else placed
+            _point_to_square(shape_in_px, name, point_size)
+            if shape_in_px.geom_type in _POINT_TYPES
+            else shape_in_px
         )
         outline = to_valid_polygons(shape)
         if outline.is_empty:
@@ -227,7 +230,7 @@ def _labels(
         x_min, y_min, x_max, y_max = outline.bounds
         yield Label(
             source=name,
-            class_name=features.classes[number],
+            class_name=features.classes[index],
             box=(x_min, y_min, x_max, y_max),
             outline=outline,
         )
@@ -236,8 +239,8 @@ def _labels(
 def _point_to_square(point: Any, name: str, size: float | None) -> Any:
     if size is None:
         raise LabelsError(
-            f"{name} has a Point, but an object has an extent; draw polygons, or state the side in "
-            "px of the square around a point (point_size)"
+            f"{name} has a Point, but a label needs an area; draw polygons, or set point_size, the "
+            "side in px of a square around each point"
         )
     x, y = point.x, point.y
     return shapely.box(x - size / 2, y - size / 2, x + size / 2, y + size / 2)
@@ -253,9 +256,9 @@ def _refuse_outside(
 ) -> None:
     if len(lost):
         raise LabelsError(
-            f"{features.names[lost[0]]} and {len(lost) - 1} others lie in none of the scenes "
-            f"({len(headers)}); {_first_corner(features, lost[0])}. Give the scenes that were "
-            "labeled, or remove the features outside them (ogr2ogr -clipsrc can)"
+            f"{features.names[lost[0]]} lies outside all scenes (features outside: {len(lost)}, "
+            f"scenes: {len(headers)}); {_first_corner(features, lost[0])}. Give the labeled "
+            "scenes, or remove these features (ogr2ogr -clipsrc can)"
         )
 
 
@@ -307,7 +310,5 @@ def _class_name(value: Any, key: str, name: str) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # 3 and 3.0 are one class, as in a numeric column with missing values
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise LabelsError(
-            f"{name} has the {key} {value!r}; a class must be a text or a whole number"
-        )
+        raise LabelsError(f"{name} has the {key} {value!r}; a class must be text or a whole number")
     return str(value)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     Numbers = NDArray[np.int64]
 
 _PX_DECIMALS = 6
-"""Number of decimals that positions in px are rounded to. The error of a reprojection there and
-back is smaller."""
+"""Number of decimals to which positions in px are rounded. Reprojecting a position there and back
+has a smaller error."""
 _MARGIN_SHARE = 0.25
 """Margin around a scene with ground control points, as a share of its extent. Farther out, the
 points do not define positions."""
@@ -44,11 +44,11 @@ class SceneLocation:
 
     @classmethod
     def from_scene(cls, scene: SceneInfo) -> SceneLocation:
-        """Return the footprint of a scene from its header.
+        """Return the location of a scene from its header.
 
         Raises:
             LabelsError: The header does not locate the scene.
-            SceneError: The scene's ground control points cannot be used, in a run either.
+            SceneError: The scene's ground control points are unusable. A run raises the same error.
         """
         if scene.crs is None or (scene.transform is None and not scene.gcps):
             raise LabelsError(
@@ -58,12 +58,14 @@ class SceneLocation:
         if scene.transform is None:
             return cls(scene, LON_LAT, InverseGeoreference(scene, Georeferencer.from_info(scene)))
         if scene.transform.determinant == 0:
-            raise LabelsError(f"{scene.uri} has a geotransform without area; georeference it again")
+            raise LabelsError(
+                f"{scene.uri} has a geotransform whose pixels have no area; georeference it again"
+            )
         return cls(scene, scene.crs, ~scene.transform)
 
     @property
     def shape(self) -> Any:
-        """Polygon of shapely around the scene, in `crs`."""
+        """Shapely Polygon around the scene, in `crs`."""
         if isinstance(self._inverse, InverseGeoreference):
             west, south, east, north = self._inverse.extent
             margins = _MARGIN_SHARE * (east - west), _MARGIN_SHARE * (north - south)
@@ -85,7 +87,7 @@ class SceneLocation:
     def wide_extent(self) -> tuple[float, float]:
         """`extent` of a scene wider than half the Earth; (0, 0) for all others.
 
-        Scenes with the same `crs` and `wide_extent` can share their labels' positions on the map.
+        Scenes with the same `crs` and `wide_extent` can share one reprojection of the labels.
         """
         west, east = self.extent
         width = world_width(self.crs)
@@ -99,25 +101,25 @@ class SceneLocation:
             tree: Spatial index of their shapes, without those that `crs` cannot represent.
 
         Returns:
-            (k,) indices of labels, ascending, and (k,) shifts of each label in widths of the map. A
-            label that the edge of a whole-Earth map cuts is at both ends, so it is returned twice.
+            (k,) indices of labels, ascending, and (k,) shifts along x that move each label into the
+            scene, in map widths. A label at both ends of a whole-Earth map is returned twice.
         """
         pairs = []
         for shift in labels.candidate_shifts(self.extent):
             moved = shapely.affinity.translate(self.shape, -shift * (labels.width or 0))
             near = tree.query(moved, predicate="intersects")
             pairs.append(np.stack([near, np.full(len(near), shift)]))
-        numbers, shifts = np.concatenate(pairs, axis=1) if pairs else np.zeros((2, 0), np.int64)
-        ring = labels.wraps_around[numbers]
-        shifts[ring] = labels.nearest_shifts(numbers[ring], self.extent)
+        indices, shifts = np.concatenate(pairs, axis=1) if pairs else np.zeros((2, 0), np.int64)
+        wraps = labels.wraps_around[indices]
+        shifts[wraps] = labels.nearest_shifts(indices[wraps], self.extent)
         # With ground control points, the position in px does not depend on the shift.
-        single = isinstance(self._inverse, InverseGeoreference)
-        keys = numbers[None] if single else np.stack([numbers, shifts])
+        ignores_shifts = isinstance(self._inverse, InverseGeoreference)
+        keys = indices[None] if ignores_shifts else np.stack([indices, shifts])
         order = np.unique(keys, axis=1, return_index=True)[1]
-        return numbers[order], shifts[order]
+        return indices[order], shifts[order]
 
     def pixels(self, shapes: NDArray[Any]) -> NDArray[Any]:
-        """Return shapes in `crs` as shapes in scene px.
+        """Convert shapes from `crs` to scene px.
 
         Args:
             shapes: (n,) shapely geometries.

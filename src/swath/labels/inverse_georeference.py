@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from swath.raster.georeference import Georeferencer
     from swath.raster.scene_info import SceneInfo
 
-_GRID_ROWS = 33
-"""Number of rows and columns in the grid of start positions. Newton's method starts from the
-nearest one."""
+_GRID_SIZE = 33
+"""Number of rows, and of columns, in the grid of start positions. Newton's method starts from the
+nearest position."""
 _DERIVATIVE_STEP_PX = 0.5
-"""Distance in px to either side at which derivatives are computed."""
+"""Distance in px from a position to each of the two points of a central difference."""
 _MAX_STEPS = 30
 """Maximum number of steps of Newton's method."""
 _MAX_LAST_STEP_PX = 1e-4
@@ -34,7 +34,7 @@ class InverseGeoreference:
 
     def __init__(self, scene: SceneInfo, georeferencer: Georeferencer) -> None:
         self._scene, self._georeferencer = scene, georeferencer
-        across, down = np.meshgrid(*np.linspace(0, [scene.width, scene.height], _GRID_ROWS).T)
+        across, down = np.meshgrid(*np.linspace(0, [scene.width, scene.height], _GRID_SIZE).T)
         lon, lat = georeferencer.to_lonlat(across.ravel(), down.ravel())
         on_earth = np.isfinite(lon)
         self._start = np.stack([across.ravel(), down.ravel()], axis=1)[on_earth]
@@ -58,7 +58,7 @@ class InverseGeoreference:
             (n, 2) x and y in scene px.
 
         Raises:
-            LabelsError: Newton's method does not converge to a pixel of a position.
+            LabelsError: Newton's method does not converge for a position.
         """
         positions = self._nearest(lon_lat)
         remaining = np.arange(len(positions))
@@ -72,9 +72,9 @@ class InverseGeoreference:
                 return positions
         lon, lat = lon_lat[remaining[0]]
         raise LabelsError(
-            f"{self._scene.uri} has ground control points that give no pixel for the label's "
-            f"corner at ({lon:g}, {lat:g}) and {len(remaining) - 1} others; clip the labels to the "
-            "scene (ogr2ogr -clipsrc can), or orthorectify it with gdalwarp"
+            f"{self._scene.uri} has ground control points that give no pixel for the corner "
+            f"({lon:g}, {lat:g}) of a label (such corners: {len(remaining)}); clip the labels to "
+            "the scene (ogr2ogr -clipsrc can), or orthorectify the scene with gdalwarp"
         )
 
     def _nearest(self, lon_lat: Floats) -> Floats:
@@ -83,7 +83,7 @@ class InverseGeoreference:
         return np.asarray(self._start[tree.nearest(shapely.points(lon, lon_lat[:, 1]))])
 
     def _newton(self, positions: Floats, wanted: Floats) -> Floats:
-        """Return a step (n, 2) of Newton's method in px.
+        """Return the next step of Newton's method for each position: (n, 2) x and y in px.
 
         Args:
             positions: (n, 2) current x and y in scene px.

@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     Range = tuple[float, float]
 
 _WIDTH_TOLERANCE = 1e-6
-"""Tolerance as a share of the map's width. A shape whose width differs by less from the map's goes
-all around the Earth."""
+"""Tolerance as a share of the map's width. A shape goes all around the Earth if its width differs
+by less from the map's."""
 _GAP_TOLERANCE = 1e-12
 """Tolerance as a share of the map's width. Two ends of a shape that are closer than this meet."""
 
 
 @dataclass(frozen=True, slots=True)
 class MapShapes:
-    """Shapes on a map, each in one piece even if the map or the label file was cut."""
+    """Shapes on a map, each in one piece, even if the map's edge or the label file cuts it."""
 
     shapes: NDArray[Any]
-    """(n,): shapely geometries in the map's CRS; those that it cannot represent have infinite
-    corners."""
+    """(n,): shapely geometries in the map's CRS; shapes that the CRS cannot represent have
+    infinite corners."""
     wraps_around: NDArray[np.bool_]
-    """(n,): True for shapes that go all around the Earth; these cover three widths of the map."""
+    """(n,): True for shapes that go all around the Earth; they are repeated to three map widths."""
     width: float | None
     """Width in CRS units after which the map repeats; None if it does not repeat."""
 
@@ -94,8 +94,8 @@ def reproject_to_map(shapes: NDArray[Any], source: CRS, target: CRS, extent: Ran
         shapes: (n,) shapely Polygons, MultiPolygons and Points.
         source: CRS of the shapes.
         target: CRS of the map.
-        extent: Minimum and maximum x of the scene in `target`, if it is wider than half the Earth,
-            else (0, 0).
+        extent: Minimum and maximum x, in `target`, of a scene that is wider than half the Earth;
+            (0, 0) for other scenes.
     """
     width = world_width(target)
     wraps_around = np.zeros(len(shapes), np.bool_)
@@ -138,34 +138,34 @@ def _in_one_piece(
         source: CRS of the labels.
         extent: Minimum and maximum x of the scene in the map's CRS.
     """
-    of_source = world_width(source)
-    ahead = np.diff(written) * (width / of_source) if of_source else np.zeros(len(x) - 1)
-    inside = np.diff(part) == 0
-    ahead[~inside] = 0
-    literal = _unwrap(x, part, ahead, width)
-    long = np.zeros(part[-1] + 1, np.bool_)
-    long[part[1:][np.abs(ahead) > width / 2 * (1 + _WIDTH_TOLERANCE)]] = True
-    if long.any():
-        west, east = _bounds(literal, np.searchsorted(part, np.arange(len(long))))
+    source_width = world_width(source)
+    expected = np.diff(written) * (width / source_width) if source_width else np.zeros(len(x) - 1)
+    is_edge = np.diff(part) == 0
+    expected[~is_edge] = 0
+    as_written = _unwrap(x, part, expected, width)
+    has_long_edge = np.zeros(part[-1] + 1, np.bool_)
+    has_long_edge[part[1:][np.abs(expected) > width / 2 * (1 + _WIDTH_TOLERANCE)]] = True
+    if has_long_edge.any():
+        west, east = _bounds(as_written, np.searchsorted(part, np.arange(len(has_long_edge))))
         margin = width * _WIDTH_TOLERANCE
-        long &= ~((west >= extent[0] - margin) & (east <= extent[1] + margin))
-        short = _unwrap(x, part, np.zeros(len(ahead)), width)
-        literal = np.where(long[part], short, literal)
-    return literal
+        has_long_edge &= ~((west >= extent[0] - margin) & (east <= extent[1] + margin))
+        short = _unwrap(x, part, np.zeros(len(expected)), width)
+        as_written = np.where(has_long_edge[part], short, as_written)
+    return as_written
 
 
-def _unwrap(x: Floats, part: NDArray[np.int64], ahead: Floats, width: float) -> Floats:
-    """Return x (n,), shifted by widths so that adjacent corners differ by about `ahead`.
+def _unwrap(x: Floats, part: NDArray[np.int64], expected: Floats, width: float) -> Floats:
+    """Return x (n,), shifted by map widths so that adjacent corners differ by about `ahead`.
 
     Args:
         x: (n,) x of the corners in the map's CRS.
         part: (n,) index of each corner's polygon.
-        ahead: (n - 1,) expected differences of x between adjacent corners.
+        expected: (n - 1,) expected differences of x between adjacent corners.
         width: Width of the map in CRS units.
     """
     shifts = np.zeros(len(x))
     with np.errstate(invalid="ignore"):
-        shifts[1:] = np.nan_to_num(np.round((ahead - np.diff(x)) / width))
+        shifts[1:] = np.nan_to_num(np.round((expected - np.diff(x)) / width))
     shifts[1:][np.diff(part) != 0] = 0
     shifts = np.cumsum(shifts)
     return np.asarray(x + width * (shifts - shifts[np.searchsorted(part, part)]))
@@ -174,7 +174,7 @@ def _unwrap(x: Floats, part: NDArray[np.int64], ahead: Floats, width: float) -> 
 def _part_shifts(
     x: Floats, starts: NDArray[np.int64], owner: NDArray[np.int64], width: float, extent: Range
 ) -> Floats:
-    """Return the shift of each polygon, in widths, to be near the first polygon of its shape.
+    """Return the shift, in map widths, that moves each polygon near the first one of its shape.
 
     Args:
         x: (corners,) x of the corners in the map's CRS.
@@ -190,12 +190,12 @@ def _part_shifts(
         shifts = np.nan_to_num(np.round((middle[first] - middle) / width))
     if not shifts.any():
         return shifts
-    # The polygons of a shape are not shifted if all of them already lie inside the scene, unless
-    # they span the whole map, where the map was cut.
+    # Polygons are not shifted if all polygons of their shape already lie inside the scene. The
+    # exception is a shape that spans the whole map, since the map's edges cut it.
     whole_west, whole_east = (edge[owner] for edge in _shape_bounds(west, east, owner))
     cut = whole_east - whole_west >= width * (1 - _WIDTH_TOLERANCE)
-    there = (whole_west >= extent[0]) & (whole_east <= extent[1])
-    return np.where(there & ~cut, 0, shifts)
+    in_scene = (whole_west >= extent[0]) & (whole_east <= extent[1])
+    return np.where(in_scene & ~cut, 0, shifts)
 
 
 def _shape_bounds(west: Floats, east: Floats, owner: NDArray[np.int64]) -> tuple[Floats, Floats]:
@@ -209,6 +209,9 @@ def _bounds(x: Floats, starts: NDArray[np.int64]) -> tuple[Floats, Floats]:
 
 
 def _repeat_thrice(shape: Any, width: float) -> Any:
-    """Return the union of three copies of a shape that goes around the Earth, so it has no ends."""
+    """Return three joined copies of a shape that goes around the Earth.
+
+    The copies move its ends out of any scene that is at most two map widths wide.
+    """
     copies = [shapely.affinity.translate(shape, k * width) for k in (-1, 0, 1)]
     return shapely.union_all(copies, grid_size=width * _GAP_TOLERANCE)

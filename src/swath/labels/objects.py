@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 MIN_VISIBLE_SHARE = 0.3
 """Minimum visible share of an object's area. An object with less becomes a crowd."""
 MAX_COORDINATE_PX = 1e9
-"""Maximum absolute coordinate in px. Larger ones are no positions in a scene, and geometry would
-overflow."""
+"""Maximum absolute coordinate in px. Larger ones are not positions in a scene, and geometry
+operations would overflow."""
 _MIN_CLIPPED_PX = 1.0
 """Minimum width and height in px of a clipped object; thinner ones are dropped."""
 
@@ -30,12 +30,12 @@ class Objects:
     classes: NDArray[np.int64]
     """(n,): index of the class."""
     crowd: NDArray[np.bool_]
-    """(n,): True for a crowd, whose detections count as neither hits nor errors."""
+    """(n,): True for a crowd, in which detections count as neither hits nor false alarms."""
     outlines: NDArray[Any] | None
     """(n,): shapely Polygons and MultiPolygons in px; None if there are only boxes."""
     areas: NDArray[np.float64] | None = None
-    """(n,): areas in px² that the labels state; None to use the areas of the outlines, or of the
-    boxes without outlines."""
+    """(n,): areas in px²; None to use the areas of the outlines, or of the boxes if there are no
+    outlines."""
 
     def clip(
         self,
@@ -50,8 +50,8 @@ class Objects:
 
         Args:
             frame: Window in px: x_min, y_min, x_max, y_max.
-            min_visible_share: Minimum visible share of the area of the outline, or of the box
-                without outlines.
+            min_visible_share: Minimum visible share of an object's area, by its outline, or by its
+                box if there are no outlines.
         """
         near = (self.boxes[:, 2:] > frame[:2]).all(axis=1) & (self.boxes[:, :2] < frame[2:]).all(
             axis=1
@@ -134,5 +134,7 @@ def _clip_partial(
     areas = None if whole.areas is None else whole.areas.copy()
     if areas is not None:
         areas[cut] *= share
-    left = Objects(boxes=boxes, classes=whole.classes, crowd=crowd, outlines=outlines, areas=areas)
-    return left.take(np.flatnonzero(retained))
+    clipped = Objects(
+        boxes=boxes, classes=whole.classes, crowd=crowd, outlines=outlines, areas=areas
+    )
+    return clipped.take(np.flatnonzero(retained))

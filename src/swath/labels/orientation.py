@@ -1,4 +1,4 @@
-"""Refuse scenes that some annotation tools rotate, since positions in px would not agree.
+"""Refuse scenes that some annotation tools rotate: their labels in px would not fit the pixels.
 
 GDAL, and so swath, ignores the TIFF tag Orientation. Many annotation tools apply it.
 """
@@ -33,9 +33,10 @@ def refuse_rotated(uris: Sequence[str]) -> None:
     for uri, orientation in zip(images, map_concurrently(_orientation, images), strict=True):
         if orientation != _UPRIGHT:
             raise LabelsError(
-                f"{uri} has the TIFF tag Orientation {orientation}, by which some tools turn it "
-                "before it is labeled and swath does not; store its pixels upright (ImageMagick's "
-                "-auto-orient can) and label it so, or remove the tag (tiffset -u 274 can)"
+                f"{uri} has the TIFF tag Orientation {orientation}, which some annotation "
+                "tools apply and swath ignores; store the pixels upright (ImageMagick's "
+                "-auto-orient can) and label the scene again, or remove the tag (tiffset -u 274 "
+                "can)"
             )
 
 

@@ -75,9 +75,9 @@ def read_collection(
     else:
         files = _label_files(source, scenes, form)
         scene_labels = read_geojson(files, scenes, default_class=default, point_size=point_size)
-    named = class_list(scene_labels)
-    check_renamed(required, named, source)
-    return _collect(*rename_classes(scene_labels, named, names), classes, source)
+    known = class_list(scene_labels)
+    check_renamed(required, known, source)
+    return _collect(*rename_classes(scene_labels, known, names), classes, source)
 
 
 def _collect(
@@ -90,24 +90,24 @@ def _collect(
     classes = known if wanted is None else wanted
     outlined = all(label.outline is not None for scene in scene_labels for label in scene.labels)
     check_class_names(classes, source)
-    sums = hash_files([scene.scene.uri for scene in scene_labels])
-    _refuse_same_bytes(scene_labels, sums)
+    digests = hash_files([scene.scene.uri for scene in scene_labels])
+    _refuse_same_bytes(scene_labels, digests)
     return Collection.from_scenes(
         (
             labeled_scene(scene, classes, sha256=sha256, outlined=outlined)
-            for scene, sha256 in zip(scene_labels, sums, strict=True)
+            for scene, sha256 in zip(scene_labels, digests, strict=True)
         ),
         classes,
     )
 
 
-def _refuse_same_bytes(scene_labels: Sequence[SceneLabels], sums: Sequence[str]) -> None:
+def _refuse_same_bytes(scene_labels: Sequence[SceneLabels], digests: Sequence[str]) -> None:
     """Raise an error if two scenes have the same bytes.
 
     The scene's objects would count twice, and it could be in both the training and the test data.
     """
     first: dict[str, str] = {}
-    for scene, sha256 in zip(scene_labels, sums, strict=True):
+    for scene, sha256 in zip(scene_labels, digests, strict=True):
         uri = scene.scene.uri
         other = first.setdefault(sha256, uri)
         if other != uri:
@@ -123,17 +123,17 @@ def _locate_labels(images: str) -> str:
     Raises:
         LabelsError: The folder has no labels, or more than one set of labels.
     """
-    files, maps = list_files(images, [".json"]), list_files(images, [".geojson"])
-    if len(files) == 1 and not maps:
-        return files[0]
-    if maps and not files:
+    json_files, geojson_files = list_files(images, [".json"]), list_files(images, [".geojson"])
+    if len(json_files) == 1 and not geojson_files:
+        return json_files[0]
+    if geojson_files and not json_files:
         return images
     source = spacenet.locate_labels(images)
-    if source and not files and not maps:
+    if source and not json_files and not geojson_files:
         return source
-    has = ", ".join([*files, *maps][:5]) or "none"
+    has = ", ".join([*json_files, *geojson_files][:5]) or "none"
     raise LabelsError(
-        f"{images} should contain the labels of its scenes, but has {has}; give their address"
+        f"{images} should contain one set of labels, but has {has}; give the address of the labels"
     )
 
 
@@ -145,10 +145,10 @@ def _detect_format(source: str, images: str) -> LabelFormat:
             read_text(source), _Members, source=source, form="labels are COCO or GeoJSON"
         )
         return "coco" if bytes(members.images) else "geojson"
-    scenes = {stem(uri) for uri in list_scenes(images)}
-    named = [stem(uri) for uri in _list_label_files(source)]
-    chips = all(map(tile_id, named)) and not scenes.intersection(named)
-    return "spacenet" if chips else "geojson"
+    scene_stems = {stem(uri) for uri in list_scenes(images)}
+    label_stems = [stem(uri) for uri in _list_label_files(source)]
+    are_chips = all(map(tile_id, label_stems)) and not scene_stems.intersection(label_stems)
+    return "spacenet" if are_chips else "geojson"
 
 
 def _label_files(source: str, scenes: Sequence[str], form: LabelFormat) -> dict[str, str] | str:
@@ -164,14 +164,14 @@ def _list_label_files(folder: str) -> list[str]:
     files = list_files(folder, [".geojson"]) or list_files(folder, [".json"])
     if not files:
         raise LabelsError(
-            f"there are no labels in {folder}: it should be a COCO or GeoJSON file, a summary of "
-            "SpaceNet (CSV), or a folder of GeoJSON files"
+            f"there are no labels in {folder}: give a COCO or GeoJSON file, a SpaceNet "
+            "summary (CSV), or a folder of GeoJSON files"
         )
     return files
 
 
 def _default_class(classes: Sequence[str] | None, usual: str) -> str | None:
-    """Return the class of an object that states none, or None if it must state one."""
+    """Return the class of objects without a stated class; None if each object must state one."""
     if classes is None:
         return usual
     return classes[0] if len(classes) == 1 else None

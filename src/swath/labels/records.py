@@ -26,17 +26,17 @@ class Label:
     """Object from a label file."""
 
     source: str
-    """Name of the object in messages: the file and the position in it."""
+    """Name of the object, for messages: the file, and the object's id, number or line in it."""
     class_name: str
     box: tuple[float, float, float, float]
     """x_min, y_min, x_max, y_max in scene px."""
     outline: Any = None
     """shapely Polygon or MultiPolygon in scene px; None if there is only a box."""
     crowd: bool = False
-    """Whether the object is a crowd, whose detections count as neither hits nor errors."""
+    """Whether the object is a crowd, in which detections count as neither hits nor false alarms."""
     area: float | None = None
-    """Area in px² that the file states; None to use that of the outline, or of the box without
-    outline."""
+    """Area in px² that the file states; None to use that of the outline, or of the box if there
+    is no outline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def check_class_names(classes: Sequence[str], source: str) -> None:
 
     Args:
         classes: Names of the classes.
-        source: Name of the label file in messages.
+        source: Name of the label file, for messages.
 
     Raises:
         LabelsError: A name is empty, too long or has a control character, or two names look the
@@ -131,24 +131,25 @@ def _check(
     scene = scene_labels.scene
     known = np.array([label.class_name in class_indices for label in scene_labels.labels], np.bool_)
     finite, sides = np.isfinite(boxes), boxes[:, 2:] - boxes[:, :2]
-    extended = np.asarray(finite.all(axis=1) & (sides > 0).all(axis=1))
-    after = boxes[:, :2] >= np.add([scene.width, scene.height], _EDGE_TOLERANCE_PX)
-    outside = np.any(after | (boxes[:, 2:] <= -_EDGE_TOLERANCE_PX), axis=1)
-    for number in np.flatnonzero(~known | ~extended | outside)[:1].tolist():
+    has_area = np.asarray(finite.all(axis=1) & (sides > 0).all(axis=1))
+    beyond = boxes[:, :2] >= np.add([scene.width, scene.height], _EDGE_TOLERANCE_PX)
+    outside = np.any(beyond | (boxes[:, 2:] <= -_EDGE_TOLERANCE_PX), axis=1)
+    for number in np.flatnonzero(~known | ~has_area | outside)[:1].tolist():
         label = scene_labels.labels[number]
         if not known[number]:
             raise LabelsError(
-                f"{label.source} is of the class {label.class_name!r}; the classes are "
-                f"{', '.join(class_indices)}. Add it to them, or leave the object out of the labels"
+                f"{label.source} has the class {label.class_name!r}, but the classes are "
+                f"{', '.join(class_indices)}. Add the class, or remove the object from the labels"
             )
         start = f"{label.source} has the box {_format_box(boxes[number])}"
         if not finite[number].all():
-            raise LabelsError(f"{start}, which are not all numbers; correct or remove it")
-        if not extended[number]:
+            raise LabelsError(f"{start}, whose values are not all finite; correct or remove it")
+        if not has_area[number]:
             raise LabelsError(f"{start}, which has no area; correct or remove it")
         raise LabelsError(
-            f"{start}, which lies outside its scene, {scene.uri} of {scene.width} x {scene.height} "
-            "px; check that the labels are of this scene and in its coordinates, or remove it"
+            f"{start}, which lies outside its scene, {scene.uri} ({scene.width} x {scene.height} "
+            "px); check that the labels belong to this scene and use its coordinates, or "
+            "remove the box"
         )
 
 

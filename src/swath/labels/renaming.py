@@ -1,4 +1,4 @@
-"""Rename the classes of labels, such as to the names of the evaluated model."""
+"""Rename the classes of labels, for example to the names that an evaluated model uses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def parse_class_map(texts: Sequence[str]) -> dict[str, str]:
-    """Parse assignments such as `vessel=ship` into the new name of each class of the labels.
+    """Parse assignments such as `vessel=ship` into a mapping from old to new class names.
 
     Raises:
         InputError: A text is not an assignment, or a class has two new names.
@@ -63,7 +63,7 @@ def check_renamed(names: Mapping[str, str], classes: Sequence[str], source: str)
     Args:
         names: New names by old name.
         classes: Names of the labels' classes.
-        source: Name of the label file in messages.
+        source: Name of the label file, for messages.
 
     Raises:
         LabelsError: The labels lack a class. The message lists the labels' classes.
@@ -71,6 +71,6 @@ def check_renamed(names: Mapping[str, str], classes: Sequence[str], source: str)
     for old in names:
         if old not in classes:
             raise LabelsError(
-                f"--map renames the class {old!r}, and {source} has "
+                f"--map renames the class {old!r}, but {source} has "
                 f"{', '.join(map(repr, classes)) or 'no class'}; name one of its classes"
             )

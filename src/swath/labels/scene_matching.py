@@ -13,7 +13,9 @@ _NUMBER = re.compile(r"\d+|(img|tile|chip)\d*", re.IGNORECASE)
 
 
 def tile_id(name: str) -> str:
-    """Return the tile id of a chip: the numbers at the end of its name; empty if there are none.
+    """Return the tile id at the end of a chip's name; empty if there is none.
+
+    The id consists of numbers and of the words img, tile and chip, joined by `_`.
 
     For example, the id of
     `SN6_Train_AOI_11_Rotterdam_SAR-Intensity_20190822070610_20190822070846_tile_3721` is
@@ -41,18 +43,18 @@ def index_by_tile_id(scenes: Sequence[str]) -> Mapping[str, str]:
     """
     matches: dict[str, str] = {}
     for uri in scenes:
-        name = tile_id(stem(uri))
-        if not name:
+        tile = tile_id(stem(uri))
+        if not tile:
             raise LabelsError(
-                f"{uri} does not end in the number of a tile, as chips of SpaceNet do; "
+                f"{uri} does not end in a tile number, as SpaceNet chips do; "
                 "name each chip after its tile, such as …_tile_3721.tif"
             )
-        if name in matches:
+        if tile in matches:
             raise LabelsError(
-                f"{matches[name]} and {uri} are both of the tile {name}; give one kind of image, "
-                "of one area, at a time"
+                f"{matches[tile]} and {uri} both belong to the tile {tile}; give the images of one "
+                "kind and one area at a time"
             )
-        matches[name] = uri
+        matches[tile] = uri
     return matches
 
 
@@ -87,18 +89,18 @@ def match_label_files(labels: Sequence[str], scenes: Sequence[str]) -> Mapping[s
 
 def _matching_scene(file: str, same: Sequence[str], scenes: Sequence[str]) -> str:
     candidates = same
-    name = tile_id(stem(file))
-    if not candidates and name:
-        candidates = [uri for uri in scenes if tile_id(stem(uri)) == name]
+    tile = tile_id(stem(file))
+    if not candidates and tile:
+        candidates = [uri for uri in scenes if tile_id(stem(uri)) == tile]
     elif not candidates:
         shared = Counter({uri: _count_shared_parts(stem(file), stem(uri)) for uri in scenes})
         most = max(shared.values())
         candidates = [uri for uri, count in shared.items() if count == most > 0]
     if len(candidates) == 1:
         return candidates[0]
-    of = f"{len(candidates)} scenes, such as {candidates[0]}" if candidates else "no scene"
+    matched = f"{len(candidates)} scenes, such as {candidates[0]}" if candidates else "no scene"
     raise LabelsError(
-        f"{file} has a name that matches {of}; name it after its scene, "
+        f"{file} has a name that matches {matched}; name it after its scene, "
         "or remove it if the scene is missing"
     )
 

@@ -26,7 +26,7 @@ from swath.labels.scene_matching import index_by_tile_id, tile_id
 from swath.labels.text import read_text
 
 BUILDING = "building"
-"""Class of footprints that state none."""
+"""Class of footprints that do not state a class."""
 _IMAGE_COLUMN = "ImageId"
 _POLYGON_COLUMN = "PolygonWKT_Pix"
 _BUILDING_ID_COLUMNS = ("TileBuildingId", "BuildingId")
@@ -115,8 +115,8 @@ def _rows(source: str) -> list[tuple[int, dict[str, str]]]:
     missing = {_IMAGE_COLUMN, _POLYGON_COLUMN} - set(reader.fieldnames or ())
     if missing:
         raise LabelsError(
-            f"{source} has no column {' and no column '.join(sorted(missing))}; the summary of "
-            f"SpaceNet has {_IMAGE_COLUMN} and {_POLYGON_COLUMN}"
+            f"{source} has no column {' and no column '.join(sorted(missing))}; a SpaceNet "
+            f"summary has {_IMAGE_COLUMN} and {_POLYGON_COLUMN}"
         )
     try:
         return [(reader.line_num, row) for row in reader]
@@ -138,7 +138,7 @@ def _outline(text: str, name: str) -> Any:
         return None
     if not (np.abs(shapely.get_coordinates(shape)) <= MAX_COORDINATE_PX).all():  # refuses NaN, too
         raise LabelsError(
-            f"{name} has {text[:60]!r}, which are not all positions in px; correct or remove it"
+            f"{name} has {text[:60]!r} with coordinates that are not in px; correct or remove it"
         )
     outline = to_valid_polygons(shapely.force_2d(shape))
     if outline.is_empty:
@@ -157,6 +157,6 @@ def _refuse_repeated_building(
 
 def _missing_chip(name: str, tile: str, scenes: Sequence[str]) -> str:
     return (
-        f"{name} is of the tile {tile}, but none of the {len(scenes)} chips next to "
-        f"{scenes[0]} is; add the chip, or remove its labels"
+        f"{name} belongs to the tile {tile}, but none of the {len(scenes)} chips next to "
+        f"{scenes[0]} does; add the chip, or remove its labels"
     )

@@ -1,4 +1,4 @@
-"""Read label files in any encoding of Unicode, and decode JSON without repeated members."""
+"""Read label files in UTF-8, UTF-16 or UTF-32, and refuse JSON that repeats a member."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def read_text(uri: str) -> bytes:
 
 
 def decode_json(text: bytes, kind: type[_T], *, source: str, form: str) -> _T:
-    """Decode JSON into a type.
+    """Decode JSON into an object of a type.
 
     Args:
         text: JSON in UTF-8.
         kind: Type to decode into.
-        source: Name of the file in messages.
+        source: Name of the file, for messages.
         form: Description of the expected JSON, with which an error message ends.
 
     Raises:
@@ -64,7 +64,7 @@ def refuse_repeated_members(text: bytes, source: str) -> None:
 
     Args:
         text: JSON in UTF-8.
-        source: Name of the file in messages.
+        source: Name of the file, for messages.
 
     Raises:
         LabelsError: An object has a member twice (the message names it), or the text is not JSON.
@@ -83,6 +83,6 @@ def refuse_repeated_members(text: bytes, source: str) -> None:
     try:
         json.loads(text, object_pairs_hook=check)
     except RecursionError:
-        raise LabelsError(f"{source}: JSON is nested too deeply to be labels") from None
+        raise LabelsError(f"{source}: JSON is nested too deeply for labels") from None
     except ValueError as error:
         raise LabelsError(f"{source}: {error}; write it as JSON, RFC 8259") from None

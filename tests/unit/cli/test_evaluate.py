@@ -70,7 +70,7 @@ def test_a_scene_under_two_names_is_not_measured_twice(run, labels):
     result = run()
 
     assert result.exit_code == EXIT_INPUT
-    assert "images 1 (scene.tif) and 2 (./scene.tif) refer to one scene" in result.stderr
+    assert "images 1 (scene.tif) and 2 (./scene.tif) refer to the same scene" in result.stderr
 
 
 @pytest.mark.parametrize("number", ["nan", "inf", "-inf", "NaN"])

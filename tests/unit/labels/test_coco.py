@@ -140,14 +140,14 @@ def test_the_scene_itself_may_be_given_for_its_folder(scene, tmp_path):
         ([(1, 1, (100, 5, 4, 4))], r"annotation 1 .*\(100, 5, 104, 9\).*outside.*60 x 40 px"),
         ([(1, 1, (5, 5, 0, 4))], r"annotation 1 .*\(5, 5, 5, 9\), which has no area; correct"),
         ([(1, 1, (5, 5, -3, 4))], r"which has no area"),
-        ([(1, 9, (5, 5, 4, 4))], r"annotation 1 is of the unknown class 9; .* 1 \(ship\)"),
-        ([(8, 1, (5, 5, 4, 4))], r"annotation 1 is of image 8, which is not in the file"),
+        ([(1, 9, (5, 5, 4, 4))], r"annotation 1 has the unknown category_id 9; .* 1 \(ship\)"),
+        ([(8, 1, (5, 5, 4, 4))], r"annotation 1 has the image_id 8, which is not in the file"),
         ([(1, 1, {})], "neither a bbox nor a segmentation; give it one"),
-        ([(1, 1, {"segmentation": [[1, 2, 3, 4]]})], "a polygon of 4 numbers; three points"),
+        ([(1, 1, {"segmentation": [[1, 2, 3, 4]]})], "a polygon of fewer than three points"),
         ([(1, 1, {"segmentation": [[1, 1, 2, 2, 3, 3]]})], "an outline without area"),
         (
             [(1, 1, {"segmentation": {"size": [60, 40], "counts": [2400]}})],
-            "a mask of 60 x 40 .* its scene 40 x 60",
+            "a mask of 60 x 40 .* its scene is 40 x 60",
         ),
         (
             [(1, 1, {"segmentation": {"size": [40, 60], "counts": [3, 4]}})],
@@ -163,7 +163,7 @@ def test_a_label_that_cannot_be_is_refused_with_its_place(read, annotations, mes
 
 
 def test_a_class_that_was_not_asked_for_is_refused(read):
-    with pytest.raises(LabelsError, match=r"'buoy'; the classes are ship\. Add it"):
+    with pytest.raises(LabelsError, match=r"'buoy', but the classes are ship\. Add the class"):
         read([(1, 2, (1, 1, 2, 2))], categories=("ship", "buoy"), classes=["ship"])
 
 
@@ -182,7 +182,9 @@ def test_two_images_of_one_file_are_refused(read):
 
 
 def test_a_missing_scene_is_named(read):
-    with pytest.raises(LabelsError, match=r"image 2 is away\.tif, and there is no scene at .*away"):
+    with pytest.raises(
+        LabelsError, match=r"image 2 has the file_name away\.tif, but there is no scene at .*away"
+    ):
         read(images=[("port.tif", 60, 40), ("away.tif", 60, 40)])
 
 
@@ -194,14 +196,14 @@ def test_a_scene_that_is_none_is_the_scenes_fault(read, tmp_path):
 
 
 def test_labels_of_a_scene_of_another_size_are_refused(read):
-    with pytest.raises(LabelsError, match=r"image 1 has 61 x 40 px, but .*port\.tif 60 x 40"):
+    with pytest.raises(LabelsError, match=r"image 1 is 61 x 40 px, but .*port\.tif is 60 x 40"):
         read(images=[("port.tif", 61, 40)])
 
 
 def test_scenes_of_other_bands_are_refused(read, make_scene):
     make_scene(np.zeros((3, 40, 60), np.uint8), name="color.tif")
 
-    with pytest.raises(LabelsError, match=r"color\.tif has 3 bands and .*port\.tif 1; give"):
+    with pytest.raises(LabelsError, match=r"color\.tif has 3 bands, but .*port\.tif has 1; give"):
         read(images=[("port.tif", 60, 40), ("color.tif", 60, 40)])
 
 

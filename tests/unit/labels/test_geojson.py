@@ -143,7 +143,10 @@ def test_points_become_squares_of_a_size_that_is_asked_for(read, make_scene):
     [
         (shapely.LineString([(15, 45), (15.1, 45)]), "feature 1 has a LineString; a label is"),
         (shapely.Polygon(), "feature 1 has an empty geometry"),
-        (shapely.box(1, 2, 3, 4), r"feature 1 and 0 others lie in none of the scenes \(1\)"),
+        (
+            shapely.box(1, 2, 3, 4),
+            r"feature 1 lies outside all scenes \(features outside: 1, scenes: 1\)",
+        ),
         (
             shapely.box(5e5, 4.99e6, 5.001e5, 5e6),
             r"\(500100, 4.99e\+06\), which is not a longitude and latitude: the file lacks a crs",
@@ -314,6 +317,6 @@ def test_a_stray_label_in_a_scenes_own_file_is_named(make_scene, tmp_path):
     content = geojson([*on_the_map([SQUARE]), stray, stray])
     write_json(tmp_path / "own" / "a.geojson", content)
 
-    message = r"feature 2 and 1 others have no position in the projection of .*a\.tif; it"
+    message = r"feature 2 has no position in the projection of .*a\.tif \(.*: 2\); it"
     with pytest.raises(LabelsError, match=message):
         read_collection(str(tmp_path / "own"), scene)

@@ -35,7 +35,9 @@ def labels_of(path, *names):
 def test_two_names_of_one_file_are_refused(port, other):
     (port / "b").mkdir()
 
-    with pytest.raises(LabelsError, match=r"images 1 \(port.tif\) and 2 .* refer to one scene"):
+    with pytest.raises(
+        LabelsError, match=r"images 1 \(port.tif\) and 2 .* refer to the same scene"
+    ):
         read_collection(labels_of(port, "port.tif", other), str(port))
 
 

@@ -49,7 +49,9 @@ def test_what_is_missing_on_s3_is_named(port, http_bucket):
 def test_a_folder_whose_labels_cannot_be_told_is_refused(port):
     (port / "more.json").write_text("{}")
 
-    with pytest.raises(LabelsError, match=r"but has .*labels\.json, .*more\.json; give their"):
+    with pytest.raises(
+        LabelsError, match=r"but has .*labels\.json, .*more\.json; give the address"
+    ):
         read_collection(None, str(port))
 
 

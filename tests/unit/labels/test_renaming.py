@@ -68,7 +68,7 @@ def test_another_name_is_another_collection(labels):
 
 
 def test_a_class_that_the_labels_lack_is_refused_with_those_that_there_are(labels):
-    says = r"renames the class 'ferry', and .*labels\.json has 'vessel', 'boat', 'buoy'"
+    says = r"renames the class 'ferry', but .*labels\.json has 'vessel', 'boat', 'buoy'"
     with pytest.raises(LabelsError, match=says):
         read(labels, {"ferry": "ship"})
 

@@ -56,7 +56,7 @@ def test_a_mask_has_so_many_pixels_and_no_more(monkeypatch):
     monkeypatch.setattr(rle, "MAX_MASK_PIXELS", 6)
     assert rle.decode([6], (2, 3)).shape == (2, 3)
 
-    with pytest.raises(ValueError, match="2 x 4 px are more than the 6 of one mask"):
+    with pytest.raises(ValueError, match="2 x 4 px exceed the maximum of 6"):
         rle.decode([8], (2, 4))
 
 

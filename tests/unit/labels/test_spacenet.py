@@ -96,8 +96,14 @@ def test_the_class_of_footprints_can_be_named(area):
     ("rows", "message"),
     [
         (HEAD + FIRST + FIRST, r"line 3 repeats the building 1 of the tile .*tile_1"),
-        (HEAD + FIRST.replace("tile_1", "tile_3"), r"line 2 is of the tile .*tile_3, but none"),
-        (HEAD + "x_tile_1,1,POINT (1 2),\n", r"line 2 is of the tile tile_1, but none of the 2"),
+        (
+            HEAD + FIRST.replace("tile_1", "tile_3"),
+            r"line 2 belongs to the tile .*tile_3, but none",
+        ),
+        (
+            HEAD + "x_tile_1,1,POINT (1 2),\n",
+            r"line 2 belongs to the tile tile_1, but none of the 2",
+        ),
         (
             HEAD + f"{STAMP}_tile_1,1,POINT (1 2),\n",
             r"line 2 has the invalid polygon 'POINT \(1 2\)'; write POLYGON",
@@ -110,7 +116,7 @@ def test_the_class_of_footprints_can_be_named(area):
             HEAD + f'{STAMP}_tile_1,1,"POLYGON ((75 6, 95 6, 95 26, 75 6))",\n',
             r"line 2 has the box \(75, 6, 95, 26\), which lies outside its scene",
         ),
-        ("ImageId,PolygonWKT_Geo\n", "has no column PolygonWKT_Pix; the summary of SpaceNet"),
+        ("ImageId,PolygonWKT_Geo\n", "has no column PolygonWKT_Pix; a SpaceNet summary"),
     ],
 )
 def test_a_summary_that_cannot_be_is_refused_with_its_line(area, rows, message):
@@ -123,7 +129,9 @@ def test_a_summary_that_cannot_be_is_refused_with_its_line(area, rows, message):
 def test_footprints_of_no_chip_are_refused(area):
     add_footprints(area, 3, (5, 6, 15, 26))
 
-    with pytest.raises(LabelsError, match=r"tile_3\.geojson is of the tile .*tile_3, but none of"):
+    with pytest.raises(
+        LabelsError, match=r"tile_3\.geojson belongs to the tile .*tile_3, but none of"
+    ):
         read_collection(str(area / "geojson_buildings"), chips(area))
 
 
@@ -132,7 +140,7 @@ def test_two_kinds_of_chips_are_refused(area, make_scene):
     name = f"SAR-Intensity/SN6_Train_AOI_11_Rotterdam_PS-RGB_{STAMP}_tile_1.tif"
     make_scene(np.zeros((4, 40, 60), np.float32), name=name)
 
-    with pytest.raises(LabelsError, match=r"are both of the tile .*tile_1; give one kind"):
+    with pytest.raises(LabelsError, match=r"both belong to the tile .*tile_1; give the images"):
         read_collection(str(area / "geojson_buildings"), chips(area), form="spacenet")
 
 
@@ -140,5 +148,5 @@ def test_chips_without_a_number_are_refused(area, make_scene):
     add_footprints(area, 1)
     make_scene(np.zeros((4, 40, 60), np.float32), name="SAR-Intensity/overview.tif")
 
-    with pytest.raises(LabelsError, match=r"overview\.tif does not end in the number of a tile"):
+    with pytest.raises(LabelsError, match=r"overview\.tif does not end in a tile number"):
         read_collection(str(area / "geojson_buildings"), chips(area), form="spacenet")
