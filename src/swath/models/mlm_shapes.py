@@ -67,11 +67,11 @@ def _expected(role: Role, shapes: Mapping[Role, list[int]], spec: OutputSpec) ->
             tuple((_ANY, width) for width in widths),
             f"{classes} classes" + ", and no object" * no_object,
         ),
-        "scores": _AllowedShapes(((_ANY,),), "one a box"),
-        "labels": _AllowedShapes(labels, "one a pixel"),
-        "masks": _AllowedShapes(((_ANY, 1, _ANY, _ANY), (_ANY, _ANY, _ANY)), "one a box"),
+        "scores": _AllowedShapes(((_ANY,),), "one per box"),
+        "labels": _AllowedShapes(labels, "one per pixel"),
+        "masks": _AllowedShapes(((_ANY, 1, _ANY, _ANY), (_ANY, _ANY, _ANY)), "one per box"),
         "prototypes": _AllowedShapes(((_ANY, _ANY, _ANY),), "(prototypes, rows, cols)"),
-        "count": _AllowedShapes(((), (1,)), "how many rows are objects"),
+        "count": _AllowedShapes(((), (1,)), "the number of rows that are objects"),
     }
     if role == "labels" and spec.head == "torchvision":
         return expected["scores"]
@@ -81,8 +81,8 @@ def _expected(role: Role, shapes: Mapping[Role, list[int]], spec: OutputSpec) ->
 def _scores(spec: OutputSpec) -> _AllowedShapes:
     classes = len(spec.classes)
     if spec.task == "classification":
-        return _AllowedShapes(((classes,),), f"{classes} scores a tile")
-    return _AllowedShapes(((classes, _ANY, _ANY),), f"{classes} scores a pixel")
+        return _AllowedShapes(((classes,),), f"{classes} scores per tile")
+    return _AllowedShapes(((classes, _ANY, _ANY),), f"{classes} scores per pixel")
 
 
 def _rows(shapes: Mapping[Role, list[int]], spec: OutputSpec) -> _AllowedShapes:
@@ -96,7 +96,7 @@ def _rows(shapes: Mapping[Role, list[int]], spec: OutputSpec) -> _AllowedShapes:
         case "prototypes":
             prototypes = dict(enumerate(reversed(shapes["prototypes"]))).get(2, _ANY)
             channels = _ANY if prototypes == _ANY else columns + classes + prototypes
-            rest = f", {classes} scores and a share of each prototype"
+            rest = f", {classes} scores and a coefficient for each prototype"
         case _:
             channels, rest = columns + classes, f" and {classes} scores"
     last = spec.output_layout == "channels_last"

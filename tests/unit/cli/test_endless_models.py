@@ -11,7 +11,7 @@ import torch
 
 from tests.helpers.packages import endless, write_package
 
-SAID = "in 5 s: it may hold a loop that never ends"
+SAID = "in 5 s: the network may contain an infinite loop"
 
 
 class Endless(torch.nn.Module):

@@ -75,9 +75,9 @@ def test_shapes_that_the_heads_read(task, shapes, options, batched):
         (INSTANCES, [[-1, 4], [-1], [-1], [-1, 3, 16, 16]], TORCHVISION, "for masks"),
         (INSTANCES, [[-1, 37, -1], [-1, 32, 8, 8]], PROTOTYPES, "['batch', 38, any]"),
         (INSTANCES, [[-1, 38, -1], [-1, 32]], PROTOTYPES, "(prototypes, rows, cols)"),
-        (SEGMENTATION, [[-1, 3, 16, 16]], {}, "2 scores a pixel"),
+        (SEGMENTATION, [[-1, 3, 16, 16]], {}, "2 scores per pixel"),
         (SEGMENTATION, [[-1, 2, 16, 16]], LABELS, "['batch', any, any] or ['batch', 1, any, any]"),
-        (CLASSIFICATION, [[-1, 3]], {}, "2 scores a tile"),
+        (CLASSIFICATION, [[-1, 3]], {}, "2 scores per tile"),
     ],
 )
 def test_shapes_that_they_do_not_read_are_refused(task, shapes, options, named):

@@ -124,14 +124,14 @@ def static_batch_size(
     if len(inputs) != 1 or len(inputs[0][1]) != 1 + len(expected):
         raise PackageError(
             f"{path} takes inputs {[(name, list(shape)) for name, shape in inputs]}; "
-            "swath feeds one, (batch, bands, height, width)"
+            "swath feeds one input, (batch, bands, height, width)"
         )
     batch, *shape = inputs[0][1]
     for actual, required in zip(shape, expected, strict=True):
         if isinstance(actual, int) and actual != required:
             raise PackageError(
-                f"{path} takes tiles of {shape} (bands, height, width); "
-                f"mlm.json says {list(expected)}: correct the one that is wrong"
+                f"{path} takes tiles of {shape} (bands, height, width), but mlm.json describes "
+                f"{list(expected)}: correct mlm.json, or export the network again"
             )
     return batch if isinstance(batch, int) else None
 
@@ -140,9 +140,9 @@ def weights_load_error(path: Path, error: Exception) -> PackageError:
     """Return the error for weights that a library cannot load, with the reason and the remedy."""
     reason = " ".join(_LIBRARY_PREFIX.sub("", str(error)).split())[:_MAX_REASON_CHARACTERS]
     remedy = (
-        "export the network with the format's own operators only (a newer opset may have them)"
+        "export the network with the format's own operators only, perhaps of a newer opset"
         if _MISSING_OPERATOR.search(reason)
-        else "copy the file again, or export the network anew"
+        else "copy the file again, or export the network again"
     )
     return PackageError(f"{path} cannot be run: {reason.rstrip('.')}; {remedy}")
 
@@ -170,8 +170,8 @@ def check_float32(path: Path, dtype: str) -> None:
     """
     if dtype not in {"tensor(float)", "f32", "torch.float32"}:
         raise PackageError(
-            f"{path} takes {dtype} tiles; swath feeds float32: export it with a float32 input. For "
-            "fewer bits inside, use `swath model optimize` or the package's `precision`"
+            f"{path} takes {dtype} tiles; swath feeds float32: export it with a float32 input. To "
+            "compute in lower precision, use `swath model optimize` or the package's `precision`"
         )
 
 

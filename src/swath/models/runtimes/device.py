@@ -126,7 +126,7 @@ def refuse_cpu(reason: str) -> None:
         SettingsError: `SWATH_DEVICE` is not `auto`, `cpu` or `cuda`.
     """
     if _requested_device() == "cuda":
-        raise NoGpuError(f"{_VARIABLE} is cuda, but {reason}; set {_VARIABLE}=cpu for the CPU")
+        raise NoGpuError(f"{_VARIABLE} is cuda, but {reason}; set {_VARIABLE}=cpu to use the CPU")
 
 
 def describe(device_type: str) -> Device:

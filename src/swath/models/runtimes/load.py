@@ -123,9 +123,9 @@ def load_model(
         raise first_refusal
     offered = ", ".join(weights.path.name for weights in package.weights)
     raise PackageError(
-        f"the package {package.description.name} has {offered}; none can be run here as asked "
-        f"(runtime {runtime or 'any'}, format {format or 'any'}). "
-        "onnxruntime and openvino run .onnx, torch runs .pt and .pt2: install the one that fits"
+        f"the package {package.description.name} has {offered}; no installed library runs "
+        f"these weights (runtime: {runtime or 'any'}, format: {format or 'any'}). "
+        "onnxruntime and openvino run .onnx, and torch runs .pt and .pt2: install one of these"
     )
 
 
@@ -163,7 +163,8 @@ def _automatic_choices(package: ModelPackage, *, gpu: bool) -> _Choices:
     if offered & {weights_format for _, weights_format in usable}:
         return usable
     device.refuse_cpu(
-        f"no library here runs {', '.join(sorted(offered))} of {package.description.name} on a GPU"
+        f"no installed library runs {', '.join(sorted(offered))} of {package.description.name} "
+        "on a GPU"
     )
     return _ON_CPU
 

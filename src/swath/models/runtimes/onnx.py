@@ -93,7 +93,7 @@ def _providers(description: ModelDescription, runtime: Runtime) -> list[Provider
         if _TENSORRT not in available:
             raise PackageError(
                 "this build of ONNX Runtime has no TensorRT; install onnxruntime-gpu and TensorRT, "
-                "or ask for another runtime"
+                "or choose another runtime"
             )
         option = _TENSORRT_PRECISION.get(description.precision)
         chosen.insert(0, (_TENSORRT, {option: "1"} if option else {}))
@@ -117,7 +117,7 @@ def _open(path: Path, providers: list[Provider]) -> onnxruntime.InferenceSession
     if on_gpu and session.get_providers()[0] == _CPU:
         raise NoGpuError(
             f"ONNX Runtime {onnxruntime.__version__} could not use the GPU for {path.name}: the "
-            f"driver is {device.driver_version() or 'not known'}. Set SWATH_DEVICE=cpu to compute "
+            f"driver is {device.driver_version() or 'unknown'}. Set SWATH_DEVICE=cpu to compute "
             "on the CPU"
         )
     return session

@@ -70,8 +70,9 @@ class TimeLimit:
             ModelTimeoutError: The block exceeded the limit and was stopped.
         """
         text = (
-            f"{self.path} has not {action} in {self.seconds:g} s: it may hold a loop that never "
-            f"ends; export it anew, or set {variable_name('model_seconds')} to wait longer"
+            f"{self.path} has not {action} in {self.seconds:g} s: the network may contain an "
+            f"infinite loop; export it again, or set {variable_name('model_seconds')} to wait "
+            "longer"
         )
         watched = _WatchedCall(time.monotonic() + self.seconds, text, stop)
         _watchdog.add(watched)

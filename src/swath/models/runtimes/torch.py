@@ -149,7 +149,9 @@ def _flatten_tensors(output: Any) -> Iterator[torch.Tensor]:
         for item in output:
             yield from _flatten_tensors(item)
     else:
-        raise ModelOutputError(f"the model returned a {type(output).__name__}, which is no tensor")
+        raise ModelOutputError(
+            f"the model returned a {type(output).__name__}, which is not a tensor"
+        )
 
 
 def _pinned_like(like: torch.Tensor) -> torch.Tensor:

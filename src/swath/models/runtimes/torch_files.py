@@ -72,7 +72,7 @@ def read_pt2(path: Path) -> torch.export.ExportedProgram:
         disallowed = [name for name in archive.namelist() if not _ALLOWED_PARTS.fullmatch(name)]
     if disallowed:
         raise PackageError(
-            f"{path} holds {disallowed[0]}; swath loads only weights and graphs, no pickled "
+            f"{path} contains {disallowed[0]}; swath loads weights and graphs, but no pickled "
             "objects and no compiled code: save it with torch.export.save of torch 2.8 or later"
         )
 

@@ -38,14 +38,14 @@ def with_weights(package, path, format_):
 
 @pytest.mark.parametrize("wanted", [{"runtime": "torch"}, {"format": "pt2"}])
 def test_weights_that_are_not_offered_cannot_be_asked_for(loaded, wanted):
-    with pytest.raises(PackageError, match=r"bright has model\.onnx; none can be run here"):
+    with pytest.raises(PackageError, match=r"bright has model\.onnx; no installed library runs"):
         load_model(loaded, **wanted)
 
 
 def test_without_the_library_the_message_names_it(loaded, monkeypatch):
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda _: None)
 
-    with pytest.raises(PackageError, match=r"openvino run \.onnx, torch runs \.pt and \.pt2"):
+    with pytest.raises(PackageError, match=r"openvino run \.onnx, and torch runs \.pt and \.pt2"):
         load_model(loaded)
 
 
@@ -62,7 +62,9 @@ def test_an_onnx_model_of_another_tile_size_is_refused(tmp_path):
 
     package = load_package(write_package(tmp_path / "odd", change))
 
-    with pytest.raises(PackageError, match=r"takes tiles of \[1, 16, 16\].*says \[1, 32, 32\]"):
+    with pytest.raises(
+        PackageError, match=r"takes tiles of \[1, 16, 16\].*describes \[1, 32, 32\]"
+    ):
         load_model(package)
 
 
@@ -232,7 +234,7 @@ def test_a_library_without_cuda_is_used_on_a_gpu_host_only_where_that_is_allowed
     assert load_model(package).engine.device == "cpu"
 
     monkeypatch.setenv("SWATH_DEVICE", "cuda")
-    with pytest.raises(NoGpuError, match="no library here runs onnx of bright on a GPU"):
+    with pytest.raises(NoGpuError, match="no installed library runs onnx of bright on a GPU"):
         load_model(package)
     with pytest.raises(NoGpuError):
         load_model(package, format="onnx")
@@ -287,7 +289,7 @@ def test_a_pickle_is_not_opened(loaded, tmp_path, format_):
 def test_a_pt2_archive_that_holds_code_is_refused(loaded, data, tmp_path, name):
     path = repack(data / "models" / SHIPS["pt2"], tmp_path / "model.pt2", add={name: b"code"})
 
-    with pytest.raises(PackageError, match=f"holds .*/{name}"):
+    with pytest.raises(PackageError, match=f"contains .*/{name}"):
         load_model(with_weights(loaded, path, "pt2"))
 
 

@@ -100,7 +100,7 @@ def test_out_of_memory_has_its_name(make):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"bands": 2}, r"takes tiles of \[2, 16, 16\].*says \[3, 16, 16\]"),
+        ({"bands": 2}, r"takes tiles of \[2, 16, 16\].*describes \[3, 16, 16\]"),
         ({"size": 8}, r"takes tiles of \[3, 8, 8\]"),
     ],
 )

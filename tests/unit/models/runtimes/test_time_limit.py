@@ -33,8 +33,8 @@ def test_onnx_runtime_gives_up(stuck, capfd):
         model([np.zeros((1, TILE, TILE), np.uint8)])
 
     assert str(caught.value).endswith(
-        "endless/model.onnx has not answered in 0.1 s: it may hold a loop that never ends; "
-        "export it anew, or set SWATH_MODEL_SECONDS to wait longer"
+        "endless/model.onnx has not answered in 0.1 s: the network may contain an infinite loop; "
+        "export it again, or set SWATH_MODEL_SECONDS to wait longer"
     )
     assert capfd.readouterr().err == ""
 

@@ -197,7 +197,7 @@ def test_nested_outputs_come_as_their_tensors_in_order(package):
 
 
 def test_what_is_no_tensor_is_refused(package):
-    with pytest.raises(ModelOutputError, match="returned a str, which is no tensor"):
+    with pytest.raises(ModelOutputError, match="returned a str, which is not a tensor"):
         model_of(lambda _: "nothing", package)(networks.tiles(1))
 
 

@@ -174,7 +174,7 @@ def test_an_archive_with_more_than_weights_is_refused(exported, tmp_path, part):
     with zipfile.ZipFile(odd, "a") as archive:
         archive.writestr(part, b"\x80\x02.")
 
-    with pytest.raises(PackageError, match=rf"odd\.pt2 holds {part}; .*no pickled objects"):
+    with pytest.raises(PackageError, match=rf"odd\.pt2 contains {part}; .*no pickled objects"):
         read_pt2(odd)
 
 
