@@ -71,7 +71,7 @@ def init(
         ),
     )
     _print_trials(result.report)
-    for line in result.assumed:
+    for line in result.assumptions:
         print_line(f"assumed: {line}")
     print_line(f"{out}: written; show it with `swath model show {out}`")
 

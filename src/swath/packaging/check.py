@@ -116,7 +116,7 @@ def check_package(
         tolerance = _tolerance(package)
     scenes = [
         (uri, list(sample_tiles.from_scenes([uri], description, count=count)))
-        for uri, count in sample_tiles.shared_out(images, tiles)
+        for uri, count in sample_tiles.split_tile_count(images, tiles)
     ]
     empty_tiles = [
         sample_tiles.black(description),

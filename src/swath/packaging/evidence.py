@@ -91,7 +91,7 @@ def _unit_contradiction(box: NDArray[np.float64], units: BoxUnits, size: int) ->
     if units == "normalized" and largest > _MAX_NORMALIZED_COORDINATE:
         return f"boxes reach {largest:.4g}, beyond the range of normalized boxes"
     if units == "px" and largest <= _MAX_NORMALIZED_COORDINATE:
-        return f"boxes reach {largest:.3g}, too little for px of a tile of {size} px"
+        return f"boxes reach {largest:.3g}, too little for boxes in px of a tile of {size} px"
     if units == "px" and len(box) >= _MIN_SPREAD_ROWS and np.abs(box[:, :2]).max() < size / 4:
         return f"no box lies beyond a quarter of the tile of {size} px"
     return None
@@ -112,7 +112,8 @@ def _assess_corners(box: NDArray[np.float64], scale: float) -> Assessment:
     ordered = np.mean((box[:, 2:4] >= box[:, :2] - slack).all(axis=1))
     if ordered < _MIN_PLAUSIBLE_SHARE:
         return Assessment(
-            f"{1 - ordered:.0%} of the boxes end before they begin", is_uncertain=True
+            f"{1 - ordered:.0%} of the boxes have their second corner before the first",
+            is_uncertain=True,
         )
     # Sides are as large as centers everywhere only if all boxes are as large as the tile.
     spread = (box[:, :2].max(axis=0) > 0.3 * scale).all()
@@ -145,9 +146,9 @@ def assess_scores(scores: NDArray[np.float64], activation: Activation) -> Assess
     if activation == "none":
         if is_probability(scores):
             return PLAUSIBLE
-        return Assessment(f"scores go from {scores.min():.4g} to {scores.max():.4g}")
+        return Assessment(f"scores range from {scores.min():.4g} to {scores.max():.4g}")
     if is_probability(scores):
-        return Assessment("scores lie in 0 to 1 already")
+        return Assessment("scores are already between 0 and 1")
     # Logits may be whole by chance, but then some are usually negative.
     counts = is_whole(scores) and scores.min() >= 0
     return Assessment("scores are whole numbers") if counts else PLAUSIBLE
@@ -169,14 +170,16 @@ def assess_labels(
         # Rows without any score cannot be a list of objects.
         return Assessment("no row has a score") if len(score) >= MIN_CONCLUSIVE_ROWS else PLAUSIBLE
     if len(labels) < len(score) / 2:
-        return Assessment(f"{1 - len(labels) / len(score):.0%} of the rows score 0 exactly")
+        return Assessment(
+            f"{1 - len(labels) / len(score):.0%} of the rows have a score of exactly 0"
+        )
     if not is_whole(labels):
-        return Assessment("class numbers are not whole")
+        return Assessment("class numbers are not whole numbers")
     # If classes count from 1, 0 is a background class that some networks list too.
     lowest = 0 if first and labels.max() == count else first
     if labels.min() < lowest or labels.max() >= first + count:
         return Assessment(
-            f"classes go from {labels.min():g} to {labels.max():g}, "
+            f"class numbers range from {labels.min():g} to {labels.max():g}, "
             f"not from {first} to {first + count - 1}"
         )
     between = score[(score > 0) & (score < 1)]

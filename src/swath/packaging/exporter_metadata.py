@@ -70,5 +70,5 @@ def read_config_files(path: Path) -> dict[str, Any]:
             try:
                 entries[name] = json.loads(file.read_bytes())
             except ValueError as error:
-                raise PackageError(f"{file} is no JSON: {error}") from None
+                raise PackageError(f"{file} is not JSON: {error}") from None
     return entries

@@ -71,7 +71,7 @@ class InitResult:
 
     spec: PackageSpec
     report: CheckReport
-    assumed: tuple[str, ...]
+    assumptions: tuple[str, ...]
     """Assumptions from the library's conventions that the file does not state."""
 
 
@@ -88,11 +88,11 @@ def init_package(weights: Sequence[Path], out: Path, options: InitOptions) -> In
         PackageError: The weights do not fit the library's convention, or their outputs disagree.
     """
     if out.exists():
-        raise InputError(f"{out} exists already; remove it, or choose another folder")
+        raise InputError(f"{out} already exists; remove it, or choose another folder")
     _check_hyperparameters(options.hyperparameters)
     exported = inspect_network(weights[0], bands=len(options.bands), size=options.tile_size)
-    given = options.hyperparameters
-    inferred = _CONVENTIONS[options.library](exported, options.classes, given)
+    hyperparameters = options.hyperparameters
+    inferred = _CONVENTIONS[options.library](exported, options.classes, hyperparameters)
     with work_folder(out.parent) as work:
         folder = work / "package"
         folder.mkdir()
@@ -105,17 +105,19 @@ def init_package(weights: Sequence[Path], out: Path, options: InitOptions) -> In
         if not report.passed:
             raise PackageError(f"{out} was not created: {'; '.join(report.failures)}")
         folder.rename(out)
-    return InitResult(spec=spec, report=report, assumed=_assumed(inferred, options))
+    return InitResult(
+        spec=spec, report=report, assumptions=_remaining_assumptions(inferred, options)
+    )
 
 
-def _check_hyperparameters(given: Mapping[str, Any]) -> None:
+def _check_hyperparameters(hyperparameters: Mapping[str, Any]) -> None:
     """Refuse hyperparameters that swath does not read, since they would have no effect.
 
     Raises:
         InputError: A hyperparameter is unknown.
     """
     known = Hyperparameters.__struct_fields__
-    for name in given:
+    for name in hyperparameters:
         if name not in known:
             close_matches = difflib.get_close_matches(name, known, n=1) or [
                 k for k in known if name in k
@@ -123,9 +125,9 @@ def _check_hyperparameters(given: Mapping[str, Any]) -> None:
             hint = (
                 f"did you mean {close_matches[0]}?"
                 if close_matches
-                else f"there are {', '.join(known)}"
+                else f"choose one of {', '.join(known)}"
             )
-            raise InputError(f"there is no hyperparameter {name!r}: {hint}")
+            raise InputError(f"the hyperparameter {name!r} does not exist: {hint}")
 
 
 def _spec(
@@ -162,11 +164,11 @@ def _spec(
     )
 
 
-def _assumed(inferred: InferredOutputs, options: InitOptions) -> tuple[str, ...]:
+def _remaining_assumptions(inferred: InferredOutputs, options: InitOptions) -> tuple[str, ...]:
     """Return the convention's assumptions that no option overrides."""
     return tuple(
         line
-        for line in inferred.assumed
+        for line in inferred.assumptions
         if not (options.scaling and line.startswith("pixels"))
         and not ("score_activation" in options.hyperparameters and "score_activation" in line)
     )
@@ -183,7 +185,9 @@ def _copy_weights(path: Path, folder: Path) -> str:
     weights_format = detect_weights_format(path)
     target = folder / f"model{SUFFIX_BY_FORMAT[weights_format]}"
     if target.exists():
-        raise InputError(f"{path} is the second file of its format; a package has one of each")
+        raise InputError(
+            f"{path} is the second file of its format; a package has one file of each format"
+        )
     if weights_format == "onnx" and importlib.util.find_spec("onnx") is not None:
         _copy_onnx(path, target)
     else:

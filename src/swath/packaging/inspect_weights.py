@@ -94,7 +94,7 @@ def detect_weights_format(path: Path) -> WeightsFormat:
         PackageError: The file is missing, or swath cannot run it; the message names the remedy.
     """
     if not path.is_file():
-        raise PackageError(f"there are no weights at {path}; check the path")
+        raise PackageError(f"the weights {path} do not exist; check the path")
     weights_format = detect_format(path)
     if weights_format in SUFFIX_BY_FORMAT:
         return weights_format
@@ -102,7 +102,7 @@ def detect_weights_format(path: Path) -> WeightsFormat:
     expected = by_suffix.get(path.suffix, "torchscript")
     check_weights_file(path, expected)
     raise PackageError(
-        f"{path} is no ONNX model, no TorchScript and no exported program (.pt2): export the "
+        f"{path} is not an ONNX model, TorchScript or an exported program (.pt2): export the "
         "network with torch.onnx.export, torch.jit.save or torch.export.save"
     )
 
@@ -149,31 +149,33 @@ def _input_shape(path: Path, opened: _OpenedNetwork, bands: int) -> tuple[int | 
             "is `return self.detector([tiles[0]])[0]`, for one tile a call"
         )
     if shape[1] not in {None, bands}:
-        raise PackageError(f"{path} takes {shape[1]} bands; {bands} are named: correct --bands")
+        raise PackageError(
+            f"{path} takes {shape[1]} bands, but --bands names {bands}: correct --bands"
+        )
     return shape
 
 
 def _tile_size(
     path: Path,
-    given: tuple[int | None, ...],
+    fixed_size: tuple[int | None, ...],
     size: int | None,
     metadata: Mapping[str, str],
 ) -> int:
     """Return the tile size in px: from the file, else `size`, else the exporter's metadata."""
-    height, width = given
+    height, width = fixed_size
     if height != width:
         raise PackageError(
-            f"{path} takes tiles of {width} x {height} px; swath cuts square ones: "
-            "export the network for those"
+            f"{path} takes tiles of {width} x {height} px; swath cuts square tiles: "
+            "export the network for square tiles"
         )
     if height is not None and size not in {None, height}:
         raise PackageError(
-            f"{path} takes tiles of {height} px; {size} px cannot be chosen: leave --tile-size out"
+            f"{path} takes tiles of {height} px, not {size} px: leave --tile-size out"
         )
-    outputs = height or size or metadata_tile_size(metadata)
-    if outputs is None:
-        raise PackageError(f"{path} leaves the size of a tile open: choose one with --tile-size")
-    return outputs
+    tile_size = height or size or metadata_tile_size(metadata)
+    if tile_size is None:
+        raise PackageError(f"{path} has no fixed tile size: choose one with --tile-size")
+    return tile_size
 
 
 def _run(path: Path, opened: _OpenedNetwork, shape: tuple[int, ...]) -> tuple[ExportedOutput, ...]:
@@ -296,7 +298,7 @@ def _named_tensors(result: Any, name: str = "output") -> Iterator[tuple[str, Any
     elif hasattr(result, "numpy"):
         yield name, result
     else:
-        raise PackageError(f"the network returns a {type(result).__name__}, which is no tensor")
+        raise PackageError(f"the network returns a {type(result).__name__}, which is not a tensor")
 
 
 def _library(name: str, path: Path) -> Any:

@@ -83,11 +83,9 @@ def optimize_package(
             large.
     """
     if out.exists():
-        raise InputError(f"{out} exists already; remove it, or choose another folder")
+        raise InputError(f"{out} already exists; remove it, or choose another folder")
     if not scenes:
-        raise InputError(
-            "there is no scene to measure the loss on: give --scene, as often as needed"
-        )
+        raise InputError("no scene to measure the loss is given: give --scene, once for each scene")
     package = load_package(uri)
     source = _onnx_weights(package)
     with work_folder(out.parent) as work:

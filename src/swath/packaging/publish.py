@@ -29,7 +29,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
+class PublishResult:
     """Result of publishing a package."""
 
     name: str
@@ -66,7 +66,7 @@ class _PackageInUse:
     """Name, digest and date of the package, for messages."""
 
 
-def publish_package(uri: str | Path, to: Sequence[str], gate: Gate) -> Published:
+def publish_package(uri: str | Path, to: Sequence[str], gate: Gate) -> PublishResult:
     """Publish a package to folders and S3; check and compare it before writing anything.
 
     A folder receives `<name>/`, as `cdk deploy` expects it. An S3 prefix receives
@@ -88,31 +88,31 @@ def publish_package(uri: str | Path, to: Sequence[str], gate: Gate) -> Published
         raise PackageError(f"{uri} is not published: {'; '.join(report.failures)}")
     if not _NAME.fullmatch(report.name):
         raise PackageError(
-            f"the package is called {report.name!r}, which cannot be the name of a folder: use "
-            "letters, digits, '.', '_' and '-' for mlm:name"
+            f"mlm:name {report.name!r} cannot be the name of a folder: use only "
+            "letters, digits, '.', '_' and '-'"
         )
     destinations = [_destination(target, report.name) for target in to]
     with tempfile.TemporaryDirectory() as temporary:
         archive = Path(temporary, _ARCHIVE)
         digest = packing.pack(load_package(uri).folder, archive)
-        evaluation = _evaluation(uri, gate, digest)
-        in_use = [found for found in map(_in_use, destinations) if found]
+        evaluation = _candidate_evaluation(uri, gate, digest)
+        in_use = [package for package in map(_package_in_use, destinations) if package]
         gates = [
-            _check_gate(found, digest, evaluation, gate) for found in in_use if gate.is_required
+            _check_gate(current, digest, evaluation, gate) for current in in_use if gate.is_required
         ]
         for destination in destinations:
             _write(archive, destination)
             if evaluation:
                 storage.write_json(_evaluation_uri(destination), evaluation.to_json())
-    return Published(
+    return PublishResult(
         name=report.name,
         digest=digest,
         destinations=tuple(destinations),
         gates=tuple(gates),
         replaced=tuple(
-            f"{found.destination}: replaced {found.summary}"
-            for found in in_use
-            if found.digest != digest
+            f"{current.destination}: replaced {current.summary}"
+            for current in in_use
+            if current.digest != digest
         ),
     )
 
@@ -131,41 +131,41 @@ def _evaluation_uri(destination: str) -> str:
     return f"{destination}.{_EVALUATION}"
 
 
-def _evaluation(uri: str | Path, gate: Gate, digest: str) -> Evaluation | None:
+def _candidate_evaluation(uri: str | Path, gate: Gate, digest: str) -> Evaluation | None:
     """Return the new package's evaluation; None if none is given.
 
     Raises:
         InputError: The evaluation is missing or belongs to another package.
     """
     if gate.labels is not None:
-        return _evaluated(str(uri), gate.labels)
+        return _evaluate(str(uri), gate.labels)
     if gate.evaluation is None:
         return None
-    evaluation = _read(str(gate.evaluation))
+    evaluation = _read_evaluation(str(gate.evaluation))
     if evaluation is None:
-        raise InputError(f"there is no evaluation at {gate.evaluation}; check the path")
+        raise InputError(f"the evaluation {gate.evaluation} does not exist; check the path")
     if evaluation.package.digest != digest:
         raise InputError(
-            f"{gate.evaluation} is of {evaluation.package.name} "
-            f"{evaluation.package.digest[:_DIGEST_DIGITS]}, and the package {uri} is "
-            f"{digest[:_DIGEST_DIGITS]}: evaluate this one"
+            f"{gate.evaluation} evaluates {evaluation.package.name} "
+            f"{evaluation.package.digest[:_DIGEST_DIGITS]}, but the package {uri} has the digest "
+            f"{digest[:_DIGEST_DIGITS]}: give the evaluation of this package"
         )
     return evaluation
 
 
-def _in_use(destination: str) -> _PackageInUse | None:
+def _package_in_use(destination: str) -> _PackageInUse | None:
     """Return the package at a destination; None if there is none."""
     exists = (
         storage.exists(destination) if storage.is_s3(destination) else Path(destination).is_dir()
     )
     if not exists:
         return None
-    written = storage.modified(destination)
-    date = f"written {written:%Y-%m-%d %H:%M} UTC" if written else "of unknown date"
+    modified_at = storage.modified(destination)
+    date = f"written {modified_at:%Y-%m-%d %H:%M} UTC" if modified_at else "of unknown date"
     try:
         info = describe_package(destination)
     except PackageError as error:
-        return _PackageInUse(destination, None, f"what is no package ({error}), {date}")
+        return _PackageInUse(destination, None, f"content that is not a package ({error}), {date}")
     name, digest = info.description.name, info.digest
     return _PackageInUse(destination, digest, f"{name} {digest[:_DIGEST_DIGITS]}, {date}")
 
@@ -181,45 +181,45 @@ def _check_gate(
     """
     from swath.evaluation.gate import compare  # noqa: PLC0415 (it needs more than the rest)
 
-    measured = _measured(current, gate)
+    measured = _current_evaluation(current, gate)
     if (measured is None or candidate is None) and current.digest == digest:
-        return f"{current.destination}: holds this very package already"
+        return f"{current.destination}: already holds this package"
     if measured is None or candidate is None:
-        missing = "its own evaluation" if measured is None else "an evaluation of the new one"
+        missing = "its own evaluation" if measured is None else "an evaluation of the new package"
         raise InputError(
-            f"{current.destination} holds {current.summary}, and there is no comparison with the "
-            f"new package ({missing} is missing): give --val-labels and --val-scenes to measure "
-            "both, --evaluation of the new one if the one in use was published with its own, "
-            "or --no-gate to replace it unmeasured"
+            f"{current.destination} holds {current.summary}. It cannot be compared with the new "
+            f"package, because {missing} is missing: give --val-labels and --val-scenes to "
+            "evaluate both packages. If only the new package lacks an evaluation, give "
+            "--evaluation. To replace the package without a comparison, give --no-gate"
         )
     verdict = compare(candidate, measured, gate.tolerance)
     if not verdict.passed:
         raise PackageError(
-            f"not published: below the package in use at {current.destination}, {current.summary}: "
-            f"{verdict}"
+            f"the package is not published, because it is worse than the package in use at "
+            f"{current.destination} ({current.summary}): {verdict}"
         )
     return f"{current.destination}: {verdict}"
 
 
-def _measured(current: _PackageInUse, gate: Gate) -> Evaluation | None:
+def _current_evaluation(current: _PackageInUse, gate: Gate) -> Evaluation | None:
     """Return the evaluation of the package in use; None if it has none."""
     if current.digest is None:
         return None
     if gate.labels is not None:
-        return _evaluated(current.destination, gate.labels)
-    found = _read(_evaluation_uri(current.destination))
+        return _evaluate(current.destination, gate.labels)
+    evaluation = _read_evaluation(_evaluation_uri(current.destination))
     # A package published without a comparison leaves its predecessor's evaluation there.
-    return found if found and found.package.digest == current.digest else None
+    return evaluation if evaluation and evaluation.package.digest == current.digest else None
 
 
-def _evaluated(uri: str, labels: Collection) -> Evaluation:
+def _evaluate(uri: str, labels: Collection) -> Evaluation:
     from swath.evaluation.evaluate import evaluate  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory() as folder:
         return evaluate(uri, labels, Path(folder), report=False)
 
 
-def _read(uri: str) -> Evaluation | None:
+def _read_evaluation(uri: str) -> Evaluation | None:
     from swath.evaluation.results import Evaluation  # noqa: PLC0415
 
     try:
@@ -228,7 +228,7 @@ def _read(uri: str) -> Evaluation | None:
         return None
     except (ValueError, PayloadError) as error:
         raise InputError(
-            f"{uri} is no evaluation.json: {error}; make one by `swath evaluate`"
+            f"{uri} is not an evaluation.json: {error}; create one with `swath evaluate`"
         ) from None
 
 
@@ -238,12 +238,12 @@ def _write(archive: Path, destination: str) -> None:
         with storage.writing(destination, content_type="application/gzip") as target:
             shutil.copyfile(archive, target)
         return
-    with _replaced_folder(Path(destination)) as staged:
+    with _replace_folder(Path(destination)) as staged:
         packing.unpack(archive, staged)
 
 
 @contextmanager
-def _replaced_folder(target: Path) -> Iterator[Path]:
+def _replace_folder(target: Path) -> Iterator[Path]:
     """Yield a folder to fill, which replaces the target if the block ends without an error."""
     target.parent.mkdir(parents=True, exist_ok=True)
     # The hidden folder is on the target's disk, and listings of models skip it.

@@ -53,7 +53,7 @@ def to_float16(source: Path, target: Path) -> None:
         onnx.checker.check_model(smaller)
     except Exception as error:
         # The libraries' errors share no base class but Exception.
-        raise PackageError(f"{source} cannot be brought to float16: {error}") from error
+        raise PackageError(f"{source} cannot be converted to float16: {error}") from error
     onnx.save(smaller, target)
 
 
@@ -94,7 +94,7 @@ def to_int8(
                 weight_type=quantization.QuantType.QInt8,
             )
         except Exception as error:
-            raise PackageError(f"{source} cannot be brought to int8: {error}") from error
+            raise PackageError(f"{source} cannot be converted to int8: {error}") from error
 
 
 def _reader(

@@ -60,7 +60,7 @@ def from_scenes(
     from swath.raster.tiles import Grid  # noqa: PLC0415
 
     limits = finite_range(description.scaling)
-    for uri, requested in shared_out(uris, count):
+    for uri, requested in split_tile_count(uris, count):
         with open_scene(uri) as scene:
             bands = select_bands(scene.info, description.bands)
             convert = conversion(scene.info, bands, description.bands, description.units)
@@ -81,14 +81,14 @@ def from_scenes(
                     ).copy()
 
 
-def shared_out(uris: Sequence[str], count: int) -> Iterator[tuple[str, int]]:
+def split_tile_count(uris: Sequence[str], count: int) -> Iterator[tuple[str, int]]:
     """Yield each scene with the number of tiles to cut from it."""
     for number, uri in enumerate(uris):
         yield uri, count // len(uris) + (number < count % len(uris))
 
 
 def _spread(count: int, requested: int, offset: float) -> list[int]:
-    """Return up to `wanted` numbers from 0 to `count` - 1, evenly spread and increasing."""
+    """Return up to `requested` numbers from 0 to `count` - 1, evenly spread and increasing."""
     if requested == 0:
         return []
     positions = (np.arange(min(requested, count)) + offset) * count / min(requested, count)

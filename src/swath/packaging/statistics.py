@@ -102,5 +102,5 @@ def _parse_unit(text: str) -> Unit:
     except (TypeError, ValueError):
         unit = Unit(scale=0)
     if not unit.is_invertible:
-        raise InputError(f"{text!r} is no unit; write {_UNIT_FORM}, with a scale that is not 0")
+        raise InputError(f"{text!r} is not a unit; write {_UNIT_FORM}, with a scale that is not 0")
     return unit

@@ -84,7 +84,7 @@ def _input(description: ModelDescription) -> Iterator[tuple[str, str]]:
     if description.expected:
         yield "statistics", f"of {description.expected.scenes} scenes"
     yield "fill value", f"{description.fill_value:g}"
-    yield "batch on a GPU", f"{description.batch_size} tiles to begin with"
+    yield "batch on a GPU", f"{description.batch_size} tiles at first"
 
 
 def _output(

@@ -42,13 +42,13 @@ def parse_scaling(text: str) -> Scalings:
     except ValueError:
         pass
     if not Path(text).is_file():
-        raise InputError(f"the scaling {text!r} is not known; give {SCALING_CHOICES}")
+        raise InputError(f"the scaling {text!r} is unknown; give {SCALING_CHOICES}")
     try:
         scalings = msgspec.json.decode(Path(text).read_bytes(), type=list[Scaling | None])
     except msgspec.DecodeError as error:
         raise InputError(
-            f"{text} is no value_scaling of STAC MLM: {error}; it is a list of objects, as "
-            '[{"type": "min-max", "minimum": 0, "maximum": 255}]'
+            f"{text} is not a value_scaling of STAC MLM: {error}; it must be a list of objects, "
+            'such as [{"type": "min-max", "minimum": 0, "maximum": 255}]'
         ) from None
     return tuple(scalings)
 

@@ -191,7 +191,7 @@ def build_assets(folder: Path, weights: Sequence[str]) -> dict[str, dict[str, An
 
 def _asset(path: Path, name: str, weights_format: WeightsFormat) -> dict[str, Any]:
     if not path.is_file():
-        raise PackageError(f"there are no weights at {path}; check the path")
+        raise PackageError(f"the weights {path} do not exist; check the path")
     return {
         "href": name,
         **_ASSET_FIELDS[weights_format],

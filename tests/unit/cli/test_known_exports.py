@@ -139,8 +139,8 @@ def test_what_can_be_read_in_two_ways_is_asked_about(swath, detect, tmp_path):
     result = swath("model", "init", tmp_path / "m.onnx", *options, "--out", tmp_path / "x")
 
     assert result.exit_code == EXIT_INPUT
-    assert "can be read as a box by its center and sides in px" in result.stderr
-    assert "(--set box_format=cxcywh), or as a box by two corners in px" in result.stderr
+    assert "can be read as a box as center and size in px" in result.stderr
+    assert "(--set box_format=cxcywh), or as a box as two corners in px" in result.stderr
     assert not (tmp_path / "x").exists()
     found = detect(
         (tmp_path / "m.onnx").read_bytes(),

@@ -96,10 +96,13 @@ def test_a_checkpoint_is_told_with_the_command_to_run(model, tmp_path):
     ("more", "reason"),
     [
         (["--set", "head"], "write --set name=value"),
-        (["--scaling", "half"], "'half' is not known"),
-        (["--set", "score_treshold=0.4"], "'score_treshold': did you mean score_threshold?"),
-        (["--set", "iou=0.4"], "'iou': did you mean"),
-        (["--set", "zzz=0.4"], "'zzz': there are overlap, tile_size"),
+        (["--scaling", "half"], "'half' is unknown"),
+        (
+            ["--set", "score_treshold=0.4"],
+            "'score_treshold' does not exist: did you mean score_threshold?",
+        ),
+        (["--set", "iou=0.4"], "'iou' does not exist: did you mean"),
+        (["--set", "zzz=0.4"], "'zzz' does not exist: choose one of overlap, tile_size"),
     ],
 )
 def test_options_that_mean_nothing(model, tmp_path, more, reason):
@@ -129,7 +132,7 @@ def test_a_package_that_finds_less_on_labeled_scenes_is_not_published(
     refused = model("publish", worse, "--to", models, *data)
 
     assert refused.exit_code != 0
-    assert "not published: below the package in use" in refused.stderr
+    assert "not published, because it is worse than the package in use" in refused.stderr
     assert re.search(r"AP50 is 0\.\d+, 0\.\d+ below [01]\.\d+", refused.stderr)
     assert load_package(models / "squares").digest == digest
     again = model("publish", good, "--to", models, *data)
@@ -228,7 +231,7 @@ def test_what_is_no_unit_is_refused(model, tmp_path, lights, unit):
     result = model("statistics", folder, "--scene", lights[0], "--unit", unit)
 
     assert result.exit_code == EXIT_INPUT
-    assert f"{unit!r} is no unit; write NAME, NAME,SCALE or" in result.stderr
+    assert f"{unit!r} is not a unit; write NAME, NAME,SCALE or" in result.stderr
     assert (folder / "mlm.json").read_bytes() == before
 
 

@@ -309,10 +309,10 @@ def test_scaling_as_a_file(tmp_path):
     (tmp_path / "scaling.json").write_bytes(msgspec.json.encode(steps))
 
     assert parse_scaling(str(tmp_path / "scaling.json")) == tuple(steps)
-    with pytest.raises(InputError, match="'half' is not known; give none"):
+    with pytest.raises(InputError, match="'half' is unknown; give none"):
         parse_scaling("half")
     (tmp_path / "scaling.json").write_text('[{"type": "cube"}]')
-    with pytest.raises(InputError, match="no value_scaling"):
+    with pytest.raises(InputError, match="is not a value_scaling"):
         parse_scaling(str(tmp_path / "scaling.json"))
 
 
@@ -346,10 +346,10 @@ def test_numbers_beside_an_onnx_model_are_taken_into_it(init, tmp_path):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"bands": ("gray",)}, "takes 3 bands; 1 are named"),
+        ({"bands": ("gray",)}, "takes 3 bands, but --bands names 1"),
         ({"classes": None}, "name the classes"),
         ({"scaling": None}, "give --scaling"),
-        ({"tile_size": 32}, "takes tiles of 64 px; 32 px cannot be chosen"),
+        ({"tile_size": 32}, "takes tiles of 64 px, not 32 px"),
         ({"overlap": 64}, "cannot overlap"),
         ({"hyperparameters": {"head": "detr"}}, "the head detr reads 2"),
     ],
@@ -366,7 +366,7 @@ def test_what_does_not_fit_is_refused_and_nothing_is_left(init, tmp_path, change
 def test_a_folder_that_is_there_is_left_alone(init, tmp_path):
     (tmp_path / "made").mkdir()
 
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="already exists"):
         init(export(tmp_path / "m.onnx", {"rows": ["batch", 5, ROWS]}), "swath", classes=("a",))
 
 

@@ -133,7 +133,7 @@ def test_what_is_missing_is_told_before_any_work(tmp_path):
     )
     with pytest.raises(InputError, match="no scene to measure"):
         optimize_package(folder, tmp_path / "out", "int8", scenes=[], tolerance=0)
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="already exists"):
         optimize_package(folder, folder, "int8", scenes=["x.tif"], tolerance=0)
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _CHANNELS, _MAP = 4, 3
 _WORDS: dict[Activation, str] = {
     "none": "scores from 0 to 1",
-    "sigmoid": "logits for a sigmoid a class",
+    "sigmoid": "logits for one sigmoid per class",
     "softmax": "logits for a softmax over the classes",
 }
 
@@ -40,7 +40,7 @@ def interpret_segmentation(
     exported: ExportedNetwork,
     index: int,
     classes: Sequence[str] | None,
-    given: Mapping[str, Any],
+    hyperparameters: Mapping[str, Any],
     *,
     activation: Activation | None = None,
 ) -> InferredOutputs:
@@ -53,7 +53,7 @@ def interpret_segmentation(
         exported: Exported network.
         index: Index of the output.
         classes: Class names, in the order of the scores.
-        given: Hyperparameters that the user sets.
+        hyperparameters: Hyperparameters that the user sets.
         activation: Activation that the library's logits need; None: a sigmoid for one class, else a
             softmax.
 
@@ -62,24 +62,30 @@ def interpret_segmentation(
     """
     exported_output = exported.outputs[index]
     count = exported_output.shape[1] if len(exported_output.shape) == _CHANNELS else 0
-    known = f"{count} classes" if count > 1 else "classes"
-    names = require_classes(classes, f"{exported.path} segments into {known}")
+    class_text = f"{count} classes" if count > 1 else "classes"
+    names = require_classes(classes, f"{exported.path} segments into {class_text}")
     interpretations = [
         *_label_maps(exported, index, names),
         *(_scores(exported, index, names, activation) if count == len(names) else ()),
     ]
     if not interpretations:
         raise PackageError(
-            f"{exported.path} segments into {count} classes; {len(names)} are named: {list(names)}"
+            f"{exported.path} segments into {count} classes, but {len(names)} are "
+            f"named: {list(names)}"
             if count
             else f"{exported.path} returns {describe_shapes(exported)}; swath reads scores (batch, "
-            "classes, rows, cols), or numbers of classes (batch, rows, cols) that are whole"
+            "classes, rows, cols), or integer class numbers (batch, rows, cols)"
         )
-    return choose_interpretation(exported.path, describe_shapes(exported), interpretations, given)
+    return choose_interpretation(
+        exported.path, describe_shapes(exported), interpretations, hyperparameters
+    )
 
 
 def interpret_classification(
-    exported: ExportedNetwork, index: int, classes: Sequence[str] | None, given: Mapping[str, Any]
+    exported: ExportedNetwork,
+    index: int,
+    classes: Sequence[str] | None,
+    hyperparameters: Mapping[str, Any],
 ) -> InferredOutputs:
     """Interpret an output (batch, classes) as tile classification.
 
@@ -87,7 +93,7 @@ def interpret_classification(
         exported: Exported network.
         index: Index of the output.
         classes: Class names, in the order of the scores.
-        given: Hyperparameters that the user sets.
+        hyperparameters: Hyperparameters that the user sets.
 
     Raises:
         PackageError: Class names are missing, or the numbers cannot be scores.
@@ -98,12 +104,12 @@ def interpret_classification(
     )
     if len(names) != exported_output.shape[1]:
         raise PackageError(
-            f"{exported.path} distinguishes {exported_output.shape[1]} classes; {len(names)} are "
-            f"named: {list(names)}"
+            f"{exported.path} distinguishes {exported_output.shape[1]} classes, but {len(names)} "
+            f"are named: {list(names)}"
         )
     interpretations = _scores(exported, index, names, "softmax" if len(names) > 1 else None)
     return choose_interpretation(
-        exported.path, describe_shapes(exported), list(interpretations), given
+        exported.path, describe_shapes(exported), list(interpretations), hyperparameters
     )
 
 
@@ -116,11 +122,13 @@ def _scores(
     axes = ("batch", "class", "height", "width") if pixels else ("batch", "class")
     expected = usual or ("sigmoid" if len(names) == 1 else "softmax")
     background_name = next((name for name in names if name.lower() in BACKGROUND), None)
-    assumed = []
+    assumptions = []
     if expected == "softmax" and len(names) > 1 and not _are_scores(exported_output.values):
-        assumed.append("classes exclude one another (softmax); else --set score_activation=sigmoid")
+        assumptions.append(
+            "classes are mutually exclusive (softmax); otherwise --set score_activation=sigmoid"
+        )
     if background_name and len(names) > 1:
-        assumed.append(f"the class {background_name} is nothing, and not reported")
+        assumptions.append(f"the class {background_name} is the background, which is not reported")
     for activation in ("none", "sigmoid", "softmax"):
         if activation == "softmax" and len(names) == 1:
             continue
@@ -140,7 +148,7 @@ def _scores(
                     ),
                 },
                 classes=names,
-                assumed=tuple(assumed),
+                assumptions=tuple(assumptions),
             ),
             contradiction=_contradiction(exported_output.values, activation),
             is_declared=activation in {"none", expected},
@@ -155,20 +163,20 @@ def _contradiction(values: Sequence[NDArray[Any]], activation: Activation) -> st
     """Return the contradiction to an activation: noise yields no logits that all lie in 0 to 1."""
     inside = _are_scores(values)
     if not all(np.isfinite(value).all() for value in values):
-        return "the numbers are not all finite"
+        return "some numbers are not finite"
     if activation != "none":
         if inside:
             softmaxed = all(sums_to_one(value, axis=1) for value in values)
-            return "scores lie in 0 to 1 already" + " and sum to 1" * softmaxed
+            return "scores are already between 0 and 1" + " and sum to 1" * softmaxed
         # Logits may be whole by chance, but then some are usually negative.
         typed = any(value.dtype.kind in "iu" for value in values)
         natural = values[0].ndim == _CHANNELS and min(value.min() for value in values) >= 0
         whole = typed or (natural and all(is_whole(value) for value in values))
-        return "all numbers are whole: labels, or a mask of 8 bits" if whole else None
+        return "all numbers are whole, as in class numbers or an 8-bit mask" if whole else None
     if inside:
         return None
     low, high = min(value.min() for value in values), max(value.max() for value in values)
-    return f"scores go from {low:.4g} to {high:.4g}"
+    return f"scores range from {low:.4g} to {high:.4g}"
 
 
 def _label_maps(
@@ -189,12 +197,14 @@ def _label_maps(
     for first in (0, 1):
         contradiction = None
         if low < 0 or high >= first + len(classes):
-            contradiction = f"labels go from {low:g} to {high:g} for {len(classes)} classes"
+            contradiction = (
+                f"class numbers range from {low:g} to {high:g} for {len(classes)} classes"
+            )
         if background and first == 0:
-            contradiction = f"{names[0]} is the name of 0"
+            contradiction = f"class number 0 is {names[0]}"
         yield Interpretation(
-            description=f"numbers of classes a pixel, {first} for {classes[0]}"
-            + ", 0 for nothing" * first,
+            description=f"one class number per pixel, {first} for {classes[0]}"
+            + ", 0 for background" * first,
             settings={"head": "labels", "first_label": first},
             inferred=InferredOutputs(
                 task="semantic-segmentation",

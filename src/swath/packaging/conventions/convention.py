@@ -31,7 +31,7 @@ class InferredOutputs:
     scaling: Scalings | None = None
     """Scaling of the pixels; None: the user must state it."""
     properties: Mapping[str, Any] = field(default_factory=dict)
-    assumed: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
     """Assumptions from the library's convention that the file does not state."""
 
 
@@ -42,7 +42,7 @@ def require_classes(classes: Sequence[str] | None, where: str) -> tuple[str, ...
         PackageError: No class names are given.
     """
     if not classes:
-        raise PackageError(f"{where}: name the classes in the order of its scores with --classes")
+        raise PackageError(f"{where}: name the classes in the order of the scores with --classes")
     return tuple(classes)
 
 

@@ -35,7 +35,10 @@ class Interpretation:
 
 
 def choose_interpretation(
-    path: Path, shapes: str, interpretations: Sequence[Interpretation], given: Mapping[str, Any]
+    path: Path,
+    shapes: str,
+    interpretations: Sequence[Interpretation],
+    hyperparameters: Mapping[str, Any],
 ) -> InferredOutputs:
     """Choose the interpretation on which the numbers and the file agree.
 
@@ -43,60 +46,84 @@ def choose_interpretation(
         path: Path of the weights file, for messages.
         shapes: Description of the outputs, for messages.
         interpretations: Interpretations that the shapes allow.
-        given: Hyperparameters that the user sets; they override the evidence of the numbers.
+        hyperparameters: Hyperparameters that the user sets; they override the evidence of the
+            numbers.
 
     Raises:
         PackageError: No interpretation is possible, or several are equally plausible.
     """
-    selected = [one for one in interpretations if _matches_settings(one, given)]
-    possible = [one for one in selected or interpretations if one.contradiction is None]
+    selected = [
+        interpretation
+        for interpretation in interpretations
+        if _matches_settings(interpretation, hyperparameters)
+    ]
+    possible = [
+        interpretation
+        for interpretation in selected or interpretations
+        if interpretation.contradiction is None
+    ]
     if selected and len(selected) < len(interpretations) and not possible:
         possible = selected
     if not possible:
         reasons = "; ".join(
-            f"not {one.description}, since {one.contradiction}"
-            for one in interpretations[:_MAX_LISTED]
+            f"not {interpretation.description}, since {interpretation.contradiction}"
+            for interpretation in interpretations[:_MAX_LISTED]
         )
         raise PackageError(f"{path} returns {shapes}, which swath cannot read: {reasons}")
     remaining = _best_supported(possible)
-    if not any(one.is_declared or one.is_conclusive for one in remaining):
+    if not any(
+        interpretation.is_declared or interpretation.is_conclusive for interpretation in remaining
+    ):
         remaining = [
             *remaining,
-            *(one for one in selected or interpretations if one.is_uncertain and one.is_declared),
+            *(
+                interpretation
+                for interpretation in selected or interpretations
+                if interpretation.is_uncertain and interpretation.is_declared
+            ),
         ]
     if len(remaining) > 1:
         raise PackageError(_ambiguity_message(path, shapes, remaining))
     return remaining[0].inferred
 
 
-def _matches_settings(interpretation: Interpretation, given: Mapping[str, Any]) -> bool:
-    return all(interpretation.settings.get(name, value) == value for name, value in given.items())
+def _matches_settings(interpretation: Interpretation, hyperparameters: Mapping[str, Any]) -> bool:
+    return all(
+        interpretation.settings.get(name, value) == value for name, value in hyperparameters.items()
+    )
 
 
 def _best_supported(possible: Sequence[Interpretation]) -> Sequence[Interpretation]:
     """Return the interpretations with the most evidence; several if their evidence is equal."""
-    conclusive = [one for one in possible if one.is_conclusive]
-    declared = [one for one in possible if one.is_declared]
-    both = [one for one in conclusive if one.is_declared]
-    if conclusive and declared and not both:
+    conclusive = [interpretation for interpretation in possible if interpretation.is_conclusive]
+    declared = [interpretation for interpretation in possible if interpretation.is_declared]
+    conclusive_and_declared = [
+        interpretation for interpretation in conclusive if interpretation.is_declared
+    ]
+    if conclusive and declared and not conclusive_and_declared:
         return [*conclusive, *declared]
-    return both or conclusive or declared or possible
+    return conclusive_and_declared or conclusive or declared or possible
 
 
 def _ambiguity_message(path: Path, shapes: str, remaining: Sequence[Interpretation]) -> str:
     """Return the error message that lists the interpretations and the options to choose one."""
     differing = sorted(
         name
-        for name in {name for one in remaining for name in one.settings}
-        if len({repr(one.settings.get(name)) for one in remaining}) > 1
+        for name in {name for interpretation in remaining for name in interpretation.settings}
+        if len({repr(interpretation.settings.get(name)) for interpretation in remaining}) > 1
     )
-    choices = [one.description + _options(one, differing) for one in remaining[:_MAX_LISTED]]
+    choices = [
+        interpretation.description + _options(interpretation, differing)
+        for interpretation in remaining[:_MAX_LISTED]
+    ]
     more = (
         f"; there are {len(remaining) - _MAX_LISTED} more interpretations"
         if len(remaining) > _MAX_LISTED
         else ""
     )
-    are_distinguishable = len({_options(one, differing) for one in remaining}) == len(remaining)
+    are_distinguishable = len(
+        {_options(interpretation, differing) for interpretation in remaining}
+    ) == len(remaining)
     remedy = (
         "choose one with --set"
         if are_distinguishable

@@ -52,16 +52,16 @@ _WORDS: dict[str, Role] = {
     "valid": "count",
     "count": "count",
 }
-_FORMATS: dict[BoxFormat, str] = {"xyxy": "two corners", "cxcywh": "a center and sides"}
-_UNITS: dict[BoxUnits, str] = {"px": "in px", "normalized": "in shares of the tile"}
+_FORMATS: dict[BoxFormat, str] = {"xyxy": "two corners", "cxcywh": "center and size"}
+_UNITS: dict[BoxUnits, str] = {"px": "in px", "normalized": "in fractions of the tile"}
 
 
 def role_by_name(name: str) -> Role | None:
     """Return the role that an output's name implies; None if the name is ambiguous or unknown."""
-    output = {role for word, role in _WORDS.items() if word in name.lower()}
-    if "count" in output:
+    roles = {role for word, role in _WORDS.items() if word in name.lower()}
+    if "count" in roles:
         return "count"
-    return output.pop() if len(output) == 1 else None
+    return roles.pop() if len(roles) == 1 else None
 
 
 def is_object_list(exported: ExportedNetwork) -> bool:
@@ -170,8 +170,8 @@ def _reading(
         "box_units": units,
     }
     return Interpretation(
-        description=f"{ordered}, a box by {_FORMATS[box_format]} {_UNITS[units]}, "
-        f"classes from {first}",
+        description=f"{ordered} (boxes as {_FORMATS[box_format]} {_UNITS[units]}, "
+        f"classes numbered from {first})",
         settings={name: options[name] for name in ("first_label", "box_format", "box_units")},
         inferred=InferredOutputs(
             task="instance-segmentation" if masks else "object-detection",
@@ -205,7 +205,7 @@ def _type_contradiction(exported: ExportedNetwork, roles: tuple[Role | None, ...
     by_role = {role: output for output, role in zip(exported.outputs, roles, strict=True) if role}
     labels, scores = by_role["labels"], by_role["scores"]
     if not all(is_whole(value) for value in labels.values):
-        return "numbers of classes are no whole numbers"
+        return "class numbers are not whole numbers"
     are_named = labels.is_integer or role_by_name(labels.name) or role_by_name(scores.name)
     any_score = any(value.any() for value in scores.values)
     if any_score and not are_named and all(is_whole(value) for value in scores.values):

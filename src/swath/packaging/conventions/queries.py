@@ -33,8 +33,8 @@ _AXES = 3
 _BOX = 4
 _LOGITS, _BOXES = ("batch", "query", "class"), ("batch", "query", "coordinate")
 _NAMED = {"logits": "logits", "scores": "logits", "pred_boxes": "boxes", "boxes": "boxes"}
-_FORMATS: dict[BoxFormat, str] = {"cxcywh": "a center and sides", "xyxy": "two corners"}
-_UNITS: dict[BoxUnits, str] = {"normalized": "in shares of the tile", "px": "in px"}
+_FORMATS: dict[BoxFormat, str] = {"cxcywh": "center and size", "xyxy": "two corners"}
+_UNITS: dict[BoxUnits, str] = {"normalized": "in fractions of the tile", "px": "in px"}
 _ACTIVATIONS: dict[Activation, str] = {
     "none": "scores from 0 to 1",
     "sigmoid": "logits for a sigmoid",
@@ -114,8 +114,8 @@ def _reading(
     convention = nms_free and box_format == "cxcywh" and units == "normalized"
     axes = {scores: ("logits", _LOGITS), boxes: ("boxes", _BOXES)}
     return Interpretation(
-        description=f"{exported.outputs[boxes].name} as boxes by {_FORMATS[box_format]} "
-        f"{_UNITS[units]} beside {exported.outputs[scores].name} as {_ACTIVATIONS[activation]}",
+        description=f"{exported.outputs[boxes].name} as boxes ({_FORMATS[box_format]} "
+        f"{_UNITS[units]}) and {exported.outputs[scores].name} as {_ACTIVATIONS[activation]}",
         settings=options,
         inferred=InferredOutputs(
             task="object-detection",
@@ -148,9 +148,9 @@ def _contradiction(
     values = values[np.isfinite(values).all(axis=1)]
     further = values.shape[1] - len(names)
     if activation == "sigmoid" and further:
-        return "a sigmoid has no column for no object"
+        return 'a sigmoid has no column for "no object"'
     if activation == "softmax" and not further:
-        return "a softmax needs a column for no object"
+        return 'a softmax needs a column for "no object"'
     contradiction = assess_scores(values, activation).contradiction
     if (
         contradiction is None
@@ -159,10 +159,12 @@ def _contradiction(
         and not sums_to_one(values, axis=1)
     ):
         contradiction = (
-            f"{values.shape[1]} scores from 0 to 1 that do not sum to 1 are not {len(names)}"
+            f"{values.shape[1]} scores that do not sum to 1 do not match {len(names)} classes"
         )
     if contradiction is None and further and len(names) > 1 and len(values) >= MIN_CONCLUSIVE_ROWS:
         first, last = (np.mean(values.argmax(axis=1) == c) for c in (0, values.shape[1] - 1))
         if first > _MIN_MOSTLY_SHARE > last:
-            contradiction = "the first column, not the last, is the highest almost everywhere"
+            contradiction = (
+                "the first column, not the last, has the highest value in almost all rows"
+            )
     return contradiction

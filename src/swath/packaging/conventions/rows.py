@@ -45,15 +45,15 @@ _AXES: dict[OutputLayout, tuple[str, ...]] = {
     "channels_last": ("batch", "candidate", "channel"),
 }
 _FORMATS: dict[BoxFormat, str] = {
-    "cxcywh": "a box by its center and sides",
-    "xyxy": "a box by two corners",
+    "cxcywh": "a box as center and size",
+    "xyxy": "a box as two corners",
     "cxcywhr": "an oriented box",
 }
-_UNITS: dict[BoxUnits, str] = {"px": "in px", "normalized": "in shares of the tile"}
+_UNITS: dict[BoxUnits, str] = {"px": "in px", "normalized": "in fractions of the tile"}
 _HEADS: dict[HeadName, str] = {
-    "rows": "a score a class",
-    "objectness": "an objectness and a score a class",
-    "labeled": "a score and the number of a class",
+    "rows": "one score per class",
+    "objectness": "an objectness and one score per class",
+    "labeled": "a score and a class number",
 }
 _MAX_QUERIES = 1000
 """Maximum number of candidates of a network of queries; networks with more have grids and need
@@ -203,7 +203,7 @@ def _assess(
     if row_format.head != "labeled":
         assessment = assess_scores(rest, row_format.activation)
         if row_format.head == "objectness" and len(rest) and not rest[:, 1:].any():
-            assessment = assessment & Assessment("all classes score 0 beside an objectness")
+            assessment = assessment & Assessment("all class scores are 0 next to an objectness")
         boxes = assess_boxes(box, row_format.box_format, row_format.units, size)
         # A column of whole numbers is more likely a class number than a score.
         whole = len(rest) and any(is_whole(column) for column in rest.T)

@@ -22,14 +22,14 @@ _PIXELS = {3, 4}
 
 
 def infer_outputs(
-    exported: ExportedNetwork, classes: Sequence[str] | None, given: Mapping[str, Any]
+    exported: ExportedNetwork, classes: Sequence[str] | None, hyperparameters: Mapping[str, Any]
 ) -> InferredOutputs:
     """Interpret an export of segmentation_models_pytorch.
 
     Args:
         exported: Exported network.
         classes: Class names, in the order of the scores.
-        given: Hyperparameters that the user sets.
+        hyperparameters: Hyperparameters that the user sets.
 
     Raises:
         PackageError: The first output holds no classes per pixel, or fits no reading.
@@ -38,4 +38,4 @@ def infer_outputs(
         raise PackageError(
             f"{exported.path} returns {describe_shapes(exported)}, without classes per pixel"
         )
-    return interpret_segmentation(exported, 0, classes, given)
+    return interpret_segmentation(exported, 0, classes, hyperparameters)

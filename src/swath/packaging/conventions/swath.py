@@ -31,32 +31,32 @@ _SWATH_ROWS = DeclaredRows(task="detect", head="rows", box_format="cxcywh", box_
 
 
 def infer_outputs(
-    exported: ExportedNetwork, classes: Sequence[str] | None, given: Mapping[str, Any]
+    exported: ExportedNetwork, classes: Sequence[str] | None, hyperparameters: Mapping[str, Any]
 ) -> InferredOutputs:
     """Interpret an export of one of swath's networks.
 
     Args:
         exported: Exported network.
         classes: Class names, in the order of the scores.
-        given: Hyperparameters that the user sets.
+        hyperparameters: Hyperparameters that the user sets.
 
     Raises:
         PackageError: The outputs match none of swath's networks.
     """
     first = exported.outputs[0]
     if len(first.shape) == _PIXELS:
-        return interpret_segmentation(exported, 0, classes, given, activation="sigmoid")
+        return interpret_segmentation(exported, 0, classes, hyperparameters, activation="sigmoid")
     if len(exported.outputs) > 1:
-        return transformers.infer_outputs(exported, classes, given)
-    names = require_classes(classes, f"{exported.path} names no classes")
+        return transformers.infer_outputs(exported, classes, hyperparameters)
+    names = require_classes(classes, f"{exported.path} has no class names")
     if len(first.shape) != _ROWS or first.shape[1] != _BOX + len(names):
         raise PackageError(
-            f"{exported.path} returns {describe_shapes(exported)}; swath's detector gives (batch, "
-            f"{_BOX + len(names)}, candidates) for {len(names)} classes"
+            f"{exported.path} returns {describe_shapes(exported)}; swath's detector returns "
+            f"(batch, {_BOX + len(names)}, candidates) for {len(names)} classes"
         )
     interpretations = row_interpretations(exported, 0, names, _SWATH_ROWS)
     inferred = choose_interpretation(
-        exported.path, describe_shapes(exported), interpretations, given
+        exported.path, describe_shapes(exported), interpretations, hyperparameters
     )
     return replace(
         inferred,

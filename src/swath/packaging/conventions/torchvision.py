@@ -30,41 +30,45 @@ _PIXELS, _TILE = 4, 2
 
 
 def infer_outputs(
-    exported: ExportedNetwork, classes: Sequence[str] | None, given: Mapping[str, Any]
+    exported: ExportedNetwork, classes: Sequence[str] | None, hyperparameters: Mapping[str, Any]
 ) -> InferredOutputs:
     """Interpret an export of torchvision.
 
     Args:
         exported: Exported network.
         classes: Class names, in the order of the scores.
-        given: Hyperparameters that the user sets.
+        hyperparameters: Hyperparameters that the user sets.
 
     Raises:
         PackageError: The outputs match no network of torchvision, or fit several readings.
     """
     if is_object_list(exported):
-        return _detector(exported, classes, given)
+        return _detector(exported, classes, hyperparameters)
     by_axes = {
         len(output.shape): index for index, output in reversed([*enumerate(exported.outputs)])
     }
     if _PIXELS in by_axes:
-        return interpret_segmentation(exported, by_axes[_PIXELS], classes, given)
+        return interpret_segmentation(exported, by_axes[_PIXELS], classes, hyperparameters)
     if _TILE in by_axes and len(exported.outputs) == 1:
-        return interpret_classification(exported, by_axes[_TILE], classes, given)
+        return interpret_classification(exported, by_axes[_TILE], classes, hyperparameters)
     raise PackageError(
-        f"{exported.path} returns {describe_shapes(exported)}, which no network of torchvision does"
+        f"{exported.path} returns {describe_shapes(exported)}, unlike any network of torchvision"
     )
 
 
 def _detector(
-    exported: ExportedNetwork, classes: Sequence[str] | None, given: Mapping[str, Any]
+    exported: ExportedNetwork, classes: Sequence[str] | None, hyperparameters: Mapping[str, Any]
 ) -> InferredOutputs:
-    named = require_classes(classes, f"{exported.path} numbers its classes from 1 and names none")
+    named = require_classes(
+        classes, f"{exported.path} numbers its classes from 1 and has no class names"
+    )
     interpretations = object_list_interpretations(exported, named, "torchvision")
     return replace(
-        choose_interpretation(exported.path, describe_shapes(exported), interpretations, given),
+        choose_interpretation(
+            exported.path, describe_shapes(exported), interpretations, hyperparameters
+        ),
         scaling=(Scale(value=255.0),),
-        assumed=(
+        assumptions=(
             "pixels are divided by 255: torchvision's detectors take 0 to 1 and normalize inside",
         ),
     )

@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 
 
 def infer_outputs(
-    exported: ExportedNetwork, classes: Sequence[str] | None, given: Mapping[str, Any]
+    exported: ExportedNetwork, classes: Sequence[str] | None, hyperparameters: Mapping[str, Any]
 ) -> InferredOutputs:
     """Interpret an export of transformers.
 
     Args:
         exported: Exported network.
         classes: Class names in the order of the scores; None: those of `config.json`.
-        given: Hyperparameters that the user sets.
+        hyperparameters: Hyperparameters that the user sets.
 
     Raises:
         PackageError: The outputs match no task that swath supports.
@@ -52,25 +52,25 @@ def infer_outputs(
     names = classes or _names(config)
     architectures = config.get("architectures") or [None]
     return replace(
-        _task(exported, names, given),
+        _task(exported, names, hyperparameters),
         architecture=architectures[0],
         scaling=from_processor_config(processor) if processor else None,
     )
 
 
 def _task(
-    exported: ExportedNetwork, names: Sequence[str] | None, given: Mapping[str, Any]
+    exported: ExportedNetwork, names: Sequence[str] | None, hyperparameters: Mapping[str, Any]
 ) -> InferredOutputs:
     if query_outputs(exported):
-        return _detr(exported, names, given)
+        return _detr(exported, names, hyperparameters)
     index = next(
         (index for index, output in enumerate(exported.outputs) if output.name == "logits"), 0
     )
     match len(exported.outputs[index].shape):
         case 3 | 4:
-            return interpret_segmentation(exported, index, names, given)
+            return interpret_segmentation(exported, index, names, hyperparameters)
         case 2:
-            return interpret_classification(exported, index, names, given)
+            return interpret_classification(exported, index, names, hyperparameters)
     raise PackageError(
         f"{exported.path} returns {describe_shapes(exported)}; swath reads logits and pred_boxes "
         "(the DETR family), logits per pixel (SegFormer) or logits per tile. It does not support "
@@ -79,17 +79,19 @@ def _task(
 
 
 def _detr(
-    exported: ExportedNetwork, names: Sequence[str] | None, given: Mapping[str, Any]
+    exported: ExportedNetwork, names: Sequence[str] | None, hyperparameters: Mapping[str, Any]
 ) -> InferredOutputs:
     width = exported.outputs[query_outputs(exported)[0][0]].shape[2]
-    classes = require_classes(names, f"{exported.path} gives {width} logits a query")
+    classes = require_classes(names, f"{exported.path} returns {width} logits per query")
     interpretations = query_interpretations(exported, classes, nms_free=True)
     if not interpretations:
         raise PackageError(
-            f"{exported.path} gives {width} logits a query for {len(classes)} classes: "
-            f"name {width} (sigmoid: RT-DETR, D-FINE) or {width - 1} of them (softmax: DETR, YOLOS)"
+            f"{exported.path} returns {width} logits per query, but {len(classes)} classes are "
+            f"named: name {width} (sigmoid: RT-DETR, D-FINE) or {width - 1} (softmax: DETR, YOLOS)"
         )
-    return choose_interpretation(exported.path, describe_shapes(exported), interpretations, given)
+    return choose_interpretation(
+        exported.path, describe_shapes(exported), interpretations, hyperparameters
+    )
 
 
 def _names(config: Mapping[str, Any]) -> list[str] | None:

@@ -49,14 +49,14 @@ _TASKS = ("detect", "obb", "segment", "classify")
 
 
 def infer_outputs(
-    exported: ExportedNetwork, classes: Sequence[str] | None, given: Mapping[str, Any]
+    exported: ExportedNetwork, classes: Sequence[str] | None, hyperparameters: Mapping[str, Any]
 ) -> InferredOutputs:
     """Interpret an export of Ultralytics.
 
     Args:
         exported: Exported network.
         classes: Class names in the order of the scores; None: those of the metadata.
-        given: Hyperparameters that the user sets.
+        hyperparameters: Hyperparameters that the user sets.
 
     Raises:
         PackageError: swath does not support the task, or the outputs match no network of the
@@ -69,13 +69,16 @@ def infer_outputs(
             "and classify"
         )
     names = require_classes(
-        classes or _names(exported.metadata), f"{exported.path} names no classes"
+        classes or _names(exported.metadata), f"{exported.path} has no class names"
     )
-    return _with_notes(_read(exported, names, task, given), exported.metadata)
+    return _with_notes(_read(exported, names, task, hyperparameters), exported.metadata)
 
 
 def _read(
-    exported: ExportedNetwork, names: tuple[str, ...], task: str | None, given: Mapping[str, Any]
+    exported: ExportedNetwork,
+    names: tuple[str, ...],
+    task: str | None,
+    hyperparameters: Mapping[str, Any],
 ) -> InferredOutputs:
     by_axes: dict[int, list[int]] = {}
     for index, output in enumerate(exported.outputs):
@@ -83,16 +86,20 @@ def _read(
     if is_object_list(exported):
         interpretations = object_list_interpretations(exported, names, "ultralytics")
         return _with_options(
-            choose_interpretation(exported.path, describe_shapes(exported), interpretations, given)
+            choose_interpretation(
+                exported.path, describe_shapes(exported), interpretations, hyperparameters
+            )
         )
     if task in {None, "detect"} and query_outputs(exported):
         interpretations = query_interpretations(exported, names, nms_free=False)
         return _with_options(
-            choose_interpretation(exported.path, describe_shapes(exported), interpretations, given)
+            choose_interpretation(
+                exported.path, describe_shapes(exported), interpretations, hyperparameters
+            )
         )
     tiles, rows, maps = (by_axes.get(axes, []) for axes in (_TILE, _ROWS, _MAPS))
     if task in {None, "classify"} and len(tiles) == len(exported.outputs) == 1:
-        return interpret_classification(exported, tiles[0], names, given)
+        return interpret_classification(exported, tiles[0], names, hyperparameters)
     if task == "segment" or (task is None and rows and maps):
         return _prototypes(exported, names, rows, maps)
     if len(rows) != 1 or task == "classify":
@@ -106,7 +113,9 @@ def _read(
             f"{_BOX} numbers and {len(names)} classes ({', '.join(names[:5])}…): name all classes"
         )
     return _with_options(
-        choose_interpretation(exported.path, describe_shapes(exported), interpretations, given)
+        choose_interpretation(
+            exported.path, describe_shapes(exported), interpretations, hyperparameters
+        )
     )
 
 
@@ -174,7 +183,7 @@ def _prototypes(
     if assessment.contradiction:
         raise PackageError(
             f"{exported.path} returns {describe_shapes(exported)}, which swath cannot read as a "
-            f"box by its center and sides in px, {len(names)} scores and mask coefficients, since "
+            f"box as center and size in px, {len(names)} scores and mask coefficients, since "
             f"{assessment.contradiction}"
         )
     axes = {"rows": ("batch", *channel), "prototypes": ("batch", "prototype", "height", "width")}
@@ -221,8 +230,8 @@ def _with_notes(inferred: InferredOutputs, metadata: Mapping[str, str]) -> Infer
         architecture=exporter_text[1] if exporter_text else "YOLO",
         scaling=(Scale(value=255.0),),
         properties=properties,
-        assumed=(
-            *inferred.assumed,
+        assumptions=(
+            *inferred.assumptions,
             "pixels are divided by 255, as Ultralytics does with 8 bits",
         ),
     )
