@@ -133,7 +133,7 @@ class PinnedDataset:
     def _verify_checksums(
         self, window: Window, bands: Sequence[int], *, mask: bool = False
     ) -> None:
-        """Raise on blocks that do not match their checksums, which GDAL does not verify."""
+        """Raise an error if a block does not match its checksum; GDAL does not verify checksums."""
         if self._checksums is None and not self._has_no_checksums:
             self._checksums = self._open_checksums()
             self._has_no_checksums = self._checksums is None
@@ -207,7 +207,7 @@ def open_with_drivers(
         uri: S3 URI or local path.
         etag: ETag of the file.
         drivers: Names of the GDAL drivers that may open the file.
-        problem: Predicate of the error's sentence if none of the drivers can open the file.
+        problem: What failed if no driver can open the file, worded to follow its address.
         header_parts: Parts of the file's header that were read already.
 
     Raises:
@@ -253,7 +253,7 @@ def _check_pixels(uri: str, reader: DatasetReader) -> None:
         raise SceneError(f"{uri} has no bands of its own; extract one of its subdatasets")
     if any(dtype.startswith("complex") for dtype in dtypes):
         raise SceneError(
-            f"{uri} has complex pixels; detect them first (amplitude or intensity), "
+            f"{uri} has complex pixels; convert them to amplitude or intensity first, "
             "for example with gdal_calc.py --calc='abs(A)'"
         )
     if len(dtypes) > 1 or not dtypes.issubset(DTYPES):
@@ -267,13 +267,13 @@ def _check_size(uri: str, reader: DatasetReader, size: int) -> None:
     """Refuse a file with more blocks than bytes, or with blocks above `MAX_BLOCK_BYTES`."""
     rows, cols = reader.block_shapes[0]
     blocks = -(-reader.height // rows) * -(-reader.width // cols)
-    layers = reader.count if reader.interleaving == Interleaving.pixel else 1
+    bands_per_block = reader.count if reader.interleaving == Interleaving.pixel else 1
     stated = f"{reader.width} x {reader.height} px in {reader.count} bands"
-    if blocks * (reader.count // layers) > size:
+    if blocks * (reader.count // bands_per_block) > size:
         raise SceneError(
             f"{uri} claims {stated}, which its {size} bytes cannot hold; copy it again"
         )
-    block = rows * cols * layers * np.dtype(pixel_dtype(reader)).itemsize
+    block = rows * cols * bands_per_block * np.dtype(pixel_dtype(reader)).itemsize
     if block > MAX_BLOCK_BYTES:
         raise SceneError(
             f"{uri} ({stated}) has blocks of {block >> 20} MiB; at most {MAX_BLOCK_BYTES >> 20} "

@@ -76,7 +76,7 @@ def display_bands(scene: SceneInfo, bands: Sequence[str]) -> list[int]:
     for known in (scene.colors, scene.band_names):
         names = [(name or "").casefold() for name in known]
         matches = [
-            [n for n, name in enumerate(names, 1) if name in alike] for alike in _RGB_BAND_NAMES
+            [n for n, name in enumerate(names, 1) if name in wanted] for wanted in _RGB_BAND_NAMES
         ]
         if all(len(numbers) == 1 for numbers in matches):
             return [numbers[0] for numbers in matches]
@@ -109,9 +109,9 @@ def stretch(pixels: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float6
 
 
 def _contrast_limits(pixels: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the numbers to draw black and white: the 1st and the 99.5th percentile.
+    """Return the pixel values to draw black and white: the 1st and the 99.5th percentile.
 
-    If the percentiles are equal, the least and the greatest number are returned, so that a few
+    If the percentiles are equal, the least and the greatest value are returned, so that a few
     bright dots on a uniform background stay visible.
     """
     if not pixels.size:

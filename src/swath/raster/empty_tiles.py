@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from swath.raster.tiles import Grid
 
 MAX_SEARCHED_PIXELS = 100_000_000
-"""Size in px up to which a scene is searched for empty tiles before its run.
+"""Largest size in px of a scene that is searched for empty tiles before its run.
 
 In larger scenes the shards skip empty tiles as they read them.
 """
@@ -40,7 +40,7 @@ def detect_empty_tiles(scene: Scene, grid: Grid, bands: Sequence[int]) -> Mask |
 
     Returns:
         Mask (tiles,), True = empty. None if no tile is empty, or if the scene was not searched:
-        nothing in it marks invalid pixels, it is too large, or memory is short.
+        nothing in it marks invalid pixels, it is too large, or too little memory is free.
     """
     info = scene.info
     if not info.masked or info.width * info.height > MAX_SEARCHED_PIXELS:
@@ -66,7 +66,7 @@ def detect_empty_tiles(scene: Scene, grid: Grid, bands: Sequence[int]) -> Mask |
 def _fits_in_memory(scene: Scene, size: tuple[int, int], bands: Sequence[int]) -> bool:
     """Return whether memory suffices to read a window of `size` (width, height) px.
 
-    Where it does not, shards may still have enough.
+    If it does not, the shards may still have enough, as they read smaller windows.
     """
     # Imported here because a process that only plans needs nothing else from the reader package.
     from swath.raster.reader.tile_reader import check_free_memory  # noqa: PLC0415
@@ -103,7 +103,7 @@ def _tile_ranges(grid: Grid, count: int, *, axis: int, step: int = 1) -> Ints:
         grid: Tiles of the scene.
         count: Number of columns or rows of tiles.
         axis: 0 for x, 1 for y.
-        step: Difference in number between a tile and the next one along the axis.
+        step: Difference between the numbers of two tiles that are neighbors along the axis.
     """
     windows = grid.windows(np.arange(count) * step)
     return np.stack([windows[:, axis], windows[:, axis] + windows[:, axis + 2]], axis=1)

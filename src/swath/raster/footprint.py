@@ -21,7 +21,7 @@ _FOLD_CHECK_CELLS = 16
 _MAX_DEVIATION_PX = 0.5
 """Largest distance in px of the outline from the scene's edges, which are curved in degrees."""
 _MAX_CELLS = 512
-"""Largest number of cells along a side, where a part of the scene is not on Earth."""
+"""Largest number of cells along a side of a scene of which a part is not on Earth."""
 
 
 def footprint(scene: ImageInfo, georeferencer: Georeferencer) -> shapely.Geometry:

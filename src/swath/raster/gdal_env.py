@@ -1,8 +1,8 @@
 """Configure GDAL: credentials, retries, timeouts, no lookup of sidecar files, no lenient reads.
 
 swath reads rasters through `swath.raster.dataset`, within `environment` and `raise_warnings`. By
-default GDAL returns pixels for much damage. Its threads lose their errors, and what a decoder
-cannot decode becomes gray, black or the previous content of its memory.
+default GDAL returns pixels for many damaged blocks. Errors in its threads are lost, and what a
+decoder cannot decode becomes gray, black or the previous content of its memory.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ to be opened, and its ETag does not pin their versions.
 """
 
 STRICT_OPTIONS = {
-    # The threads of the JPEG 2000 driver lose their errors. Those of the GeoTIFF driver return
-    # zeros for what they could not read.
+    # Errors in the threads of the JPEG 2000 driver are lost. The threads of the GeoTIFF driver
+    # return zeros for what they could not read.
     "GDAL_NUM_THREADS": "1",
     "GTIFF_IGNORE_READ_ERRORS": "NO",
     # Otherwise the missing part of a truncated JPEG is gray.
@@ -58,14 +58,14 @@ _OPTIONS = {
     "GDAL_INGESTED_BYTES_AT_OPEN": 32768,
     "VSI_CACHE": "YES",
     "VSI_CACHE_SIZE": 32 << 20,
-    # GDAL caches what it read by address, even after the object there was replaced.
+    # GDAL caches bytes by address, and keeps them after the object there was replaced.
     # https://gdal.org/en/stable/user/virtual_file_systems.html#vsicurl
     "CPL_VSIL_CURL_NON_CACHED": "/vsis3/",
 }
 
 
 def path(uri: str) -> str:
-    """Return GDAL's name of an address.
+    """Return the path by which GDAL opens an address.
 
     A local path becomes absolute, so that GDAL cannot take it for anything else.
     """
@@ -121,7 +121,7 @@ class _CollectingLogger(logging.Logger):
     """Logger whose warnings can be collected, whatever log level a program has set."""
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802 (the library's name)
-        """Return whether a record of a level is created: a warning always while collecting."""
+        """Return whether a record of a level is created; warnings are while they are collected."""
         collected = level == logging.WARNING and _warnings.collected is not None
         return collected or super().isEnabledFor(level)
 

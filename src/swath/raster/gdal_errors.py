@@ -25,7 +25,7 @@ def translate_gdal_errors(uri: str, etag: str, problem: str) -> Iterator[None]:
     Args:
         uri: S3 URI or path of the file.
         etag: ETag of the version that is open.
-        problem: Predicate of the error's sentence, whose subject is the file.
+        problem: What failed, worded to follow the file's address in the message.
 
     Raises:
         SceneError: GDAL cannot read the file.
@@ -46,7 +46,7 @@ def gdal_error(uri: str, etag: str, problem: str, reason: str) -> SwathError:
     Args:
         uri: S3 URI or path of the file.
         etag: ETag of the version that is open.
-        problem: Predicate of the error's sentence, whose subject is the file.
+        problem: What failed, worded to follow the file's address in the message.
         reason: GDAL's message.
 
     Returns:

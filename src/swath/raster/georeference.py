@@ -41,7 +41,7 @@ _MAX_TURNS = 10
 _MAX_ROUND_TRIP_PX = 0.02
 """Largest distance in px between a position and the result of converting it there and back.
 
-At a pole, a whole map may be less than 1 px wide.
+It is far below 1 px, as a whole map may be less than 1 px wide near a pole.
 """
 _POSITIONS_PER_BATCH = 1 << 18
 """Number of positions that are converted at once."""
@@ -51,10 +51,10 @@ _MAX_BOX_DEVIATION_PX = 0.25
 _MAX_EDGE_PX = 64
 """Length in px above which edges of outlines are cut before their curvature is measured.
 
-A longer edge may have any curvature, for example by ground control points.
+The midpoint of a longer edge may not show its curvature, for example between ground control points.
 """
 _ROUNDING = 1e-9
-"""Rounding error, as a share of the map's width."""
+"""Tolerance for rounding errors, as a share of the map's width."""
 _CHECK_POINTS = 33
 """Number of rows and of columns of the positions at which a georeference is checked."""
 # Corners of a box as columns of (x0, y0, x1, y1), counter-clockwise on a north-up map.
@@ -78,7 +78,7 @@ class Georeferencer:
     _pixel_size: float = np.inf
     """Size of a pixel in CRS units, if the scene has pixels beyond the map's edge.
 
-    PROJ maps such pixels onto others. Infinite for other scenes, edge_owner pixels need no check.
+    PROJ maps such pixels onto others. Infinite for other scenes, whose pixels need no check.
     """
     _half_world: float = np.inf
     """Half of the world's width along x, in CRS units, if the scene covers at least as much.
@@ -100,12 +100,12 @@ class Georeferencer:
         if scene.crs is None:
             raise SceneError(
                 f"{scene.uri} has no coordinate reference system; "
-                "give it its own with gdal_edit.py -a_srs EPSG:…"
+                "set it with gdal_edit.py -a_srs EPSG:…"
             )
         if scene.crs.to_wkt().startswith("GEOCCS"):
             raise SceneError(
-                f"{scene.uri} has coordinates from the Earth's center ({_crs_name(scene.crs)}), so "
-                "its pixels are on no map; give it its own system with gdal_edit.py -a_srs EPSG:…"
+                f"{scene.uri} has geocentric coordinates ({_crs_name(scene.crs)}), so "
+                "its pixels are on no map; set its own system with gdal_edit.py -a_srs EPSG:…"
             )
         width = world_width(scene.crs)
         georeferencer = cls(
@@ -222,9 +222,8 @@ class Georeferencer:
         size = _longer_side(x, y)
         straight = self._curvature * size**2 / 8 <= _MAX_BOX_DEVIATION_PX
         if isinstance(self.geotransform, AffineTransform):
-            # In a projection, the direction of an edge turns by at most the angle that the edge
-            # covers on the Earth. In one as slanting as the sinusoidal projection, it turns by up
-            # to half a circle.
+            # The direction of an edge turns by at most its range of longitudes plus π times its
+            # range of latitudes. The factor π is needed for the sinusoidal projection.
             turn = np.radians(np.ptp(lon, axis=1) + np.pi * np.ptp(lat, axis=1))
             straight |= turn * size / 8 <= _MAX_BOX_DEVIATION_PX
         uncertain = np.flatnonzero(~straight)

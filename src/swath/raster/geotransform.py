@@ -63,7 +63,7 @@ class AffineTransform:
 
 @dataclass(frozen=True, slots=True)
 class GcpTransform:
-    """A thin plate spline through ground control points, or a polynomial fitted to very many.
+    """Thin plate spline through ground control points; for very many points, a fitted polynomial.
 
     Unlike a polynomial, a spline is exact at each point, which radar scenes need.
     """
@@ -79,7 +79,9 @@ class GcpTransform:
 def _affine_transform(scene: ImageInfo, matrix: Affine) -> AffineTransform:
     a, b, c, d, e, f = matrix[:6]
     if a * e - b * d == 0 or not np.isfinite([a, b, c, d, e, f]).all():
-        raise SceneError(f"{scene.uri} has a geotransform without area: {a, b, c, d, e, f}")
+        raise SceneError(
+            f"{scene.uri} has a geotransform that cannot be inverted: {a, b, c, d, e, f}"
+        )
     return AffineTransform(matrix)
 
 
@@ -102,12 +104,12 @@ def _gcp_problem(gcps: tuple[GroundControlPoint, ...]) -> str | None:
         return "not all of which are valid positions"
     pixels, positions = points[:, :2], points[:, 2:]
     if any(np.linalg.matrix_rank(side - side[0]) < side.ndim for side in (pixels, positions)):
-        return "which all lie in a line"
+        return "which all lie on one line"
     return None
 
 
 def _unwrap_gcps(scene: ImageInfo) -> list[GroundControlPoint]:
-    """Return the ground control points with x unwrapped, so that x does not jump by the width."""
+    """Return the ground control points, with an x that does not jump at the antimeridian."""
     x = np.array([gcp.x for gcp in scene.gcps])
     width = world_width(scene.crs) if scene.crs else None
     if width is None or np.ptp(x) <= width / 2:
@@ -122,8 +124,8 @@ def _unwrap_gcps(scene: ImageInfo) -> list[GroundControlPoint]:
 def _missing_georeference(scene: ImageInfo) -> str:
     if scene.rpcs:
         return (
-            "has only rational polynomial coefficients as its georeference. They need a "
-            "terrain model: orthorectify it with gdalwarp -rpc -to RPC_DEM=dem.tif"
+            "has only rational polynomial coefficients as its georeference. These need a "
+            "terrain model: orthorectify the scene with gdalwarp -rpc -to RPC_DEM=dem.tif"
         )
     return (
         "has no georeference: it has neither a geotransform nor ground control points; "

@@ -1,8 +1,8 @@
-"""Interpret what a file's header says about its numbers, and refuse files that need conversion.
+"""Interpret what a header says about the pixel values, and refuse files that need conversion.
 
-Color interpretation, color tables, inverted gray, orientation and pages define what the numbers of
-a raster mean. If they were ignored, the model would receive blue as red, or the index of a color as
-its brightness.
+Color interpretation, color tables, inverted gray, orientation and pages define what the pixel
+values of a raster mean. If they were ignored, the model would receive blue as red, or the index of
+a color as its brightness.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ COLOR_BAND_NAMES = {
     "blue": ("blue", "b02", "b2"),
     "nir": ("nir", "b08"),
 }
-"""Band names of each color: the color itself, or a number of Sentinel-2 or Landsat 8."""
+"""Band names of each color: the color itself, or its band of Sentinel-2 or Landsat 8."""
 _COLOR_INITIALS = {"r": "red", "g": "green", "b": "blue"}
-"""Colors of single-letter band names, which count only where all three names occur."""
+"""Colors of single-letter band names; they are used only where all three names occur."""
 _BRIGHTNESS_COLORS = {
     None,
     "alpha",
@@ -43,7 +43,7 @@ _BRIGHTNESS_COLORS = {
     "lwir",
     "tir",
 }
-"""Color interpretations of bands whose numbers are brightness."""
+"""Color interpretations of bands whose pixel values are brightness."""
 _DEFAULT_COLORS = ("red", "green", "blue")
 """Colors that GDAL assigns to the first bands of any 8-bit file, right or wrong."""
 _ORIENTATION_PROBLEM = "is stored rotated or mirrored (orientation {}): store its rows upright, {}"
@@ -63,7 +63,7 @@ _BITS_PER_BYTE = 8
 
 
 def check_interpretation(dataset: PinnedDataset) -> None:
-    """Refuse a scene whose numbers must be converted before a model can use them.
+    """Refuse a scene whose pixel values must be converted before a model can use them.
 
     Raises:
         SceneError: The scene has several pages or alpha bands, inverted gray, or samples in
@@ -88,7 +88,7 @@ def check_interpretation(dataset: PinnedDataset) -> None:
 
 
 def check_image(picture: PinnedDataset) -> None:
-    """Refuse a PNG or JPEG whose numbers must be converted before a model can use them.
+    """Refuse a PNG or JPEG whose pixel values must be converted before a model can use them.
 
     Raises:
         SceneError: The image has a palette, fewer than 8 bits, several frames, or an orientation
@@ -131,8 +131,8 @@ def select_bands(scene: SceneInfo, wanted: Sequence[str]) -> list[int]:
         wanted: Names of the model's bands.
 
     Raises:
-        SceneError: The bands cannot be matched, or the scene's header contradicts itself. The
-            message states the bands of the scene and those wanted.
+        SceneError: The bands cannot be matched, the scene's header contradicts itself, or a band
+            is not brightness.
     """
     numbers = _match_descriptions(scene, wanted) or _match_colors(scene, wanted)
     if numbers is None:
@@ -206,7 +206,7 @@ def _check_descriptions(scene: SceneInfo, bands: Sequence[int]) -> None:
 
 
 def _check_brightness(scene: SceneInfo, wanted: Sequence[str], bands: Sequence[int]) -> None:
-    """Refuse bands whose numbers are not a brightness."""
+    """Refuse bands whose pixel values are not brightness."""
     for name, number in zip(wanted, bands, strict=True):
         color = scene.colors[number - 1]
         if color == "alpha":
@@ -217,17 +217,21 @@ def _check_brightness(scene: SceneInfo, wanted: Sequence[str], bands: Sequence[i
             )
         if color == "palette":
             raise SceneError(
-                f"{scene.uri} has a color table, so its numbers are not brightness; "
+                f"{scene.uri} has a color table, so its pixel values are not brightness; "
                 "convert it with gdal_translate -expand rgb in.tif out.tif (or -expand gray)"
             )
-        if color not in _BRIGHTNESS_COLORS and color != name.casefold() and not _is_radar(color):
+        if (
+            color not in _BRIGHTNESS_COLORS
+            and color != name.casefold()
+            and not _is_radar_or_infrared(color)
+        ):
             raise SceneError(
                 f"{scene.uri} states that its band {number}, which the model expects as {name}, is "
                 f"{color}; convert the scene to the model's colors"
             )
 
 
-def _is_radar(color: str | None) -> bool:
+def _is_radar_or_infrared(color: str | None) -> bool:
     return bool(color) and str(color).startswith(("sar", "other"))
 
 
@@ -235,7 +239,7 @@ def _colors_from_names(names: Sequence[str]) -> list[str | None]:
     """Return the color of each band name; None where the name is not that of a color."""
     folded = [name.casefold() for name in names]
     letters = _COLOR_INITIALS if set(_COLOR_INITIALS) <= set(folded) else {}
-    known = {name: color for color, alike in COLOR_BAND_NAMES.items() for name in alike} | letters
+    known = {name: color for color, names in COLOR_BAND_NAMES.items() for name in names} | letters
     return [known.get(name) for name in folded]
 
 
@@ -262,7 +266,7 @@ def _check_tags(dataset: PinnedDataset) -> None:
 def _png_chunks(path: str) -> dict[bytes, bytes]:
     """Return the chunks of a PNG before its pixels, as bytes by chunk type.
 
-    Of several chunks of a type the last is returned, and of each chunk the first 64 KiB.
+    If a type has several chunks, the last is returned. Longer chunks are cut to 64 KiB.
     """
     chunks: dict[bytes, bytes] = {}
     with Path(path).open("rb") as file:

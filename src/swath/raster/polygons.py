@@ -26,7 +26,10 @@ _RINGS_PER_BATCH = 4096
 _POLYGON_DIMENSION = 2
 """Dimension of a polygon."""
 GRID_DEGREES = 1e-9
-"""Grid in degrees (0.1 mm) of coordinates, on which the parts of a split polygon still meet."""
+"""Spacing in degrees (0.1 mm) of the grid to which coordinates are rounded.
+
+On this grid, the parts of a split polygon still meet.
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,7 +138,7 @@ def signed_area(x: Floats, y: Floats) -> Floats:
     """Return the signed areas (n,) of rings, positive for counter-clockwise rings with y upward.
 
     Args:
-        x: Coordinates along x of the corners, (n, corners), not closed.
+        x: Coordinates along x of the corners, (n, corners), without the closing one.
         y: Coordinates along y of the corners, (n, corners).
     """
     x, y = x - x[:, :1], y - y[:, :1]  # far from 0, rounding would exceed a small area
@@ -200,13 +203,13 @@ def _unwrap(ring: Floats) -> Floats:
 
 
 def _winding_degrees(unrolled: Floats) -> float:
-    """Return the degrees that a ring goes around the Earth: 0, or ±360 around a pole."""
+    """Return by how many degrees a ring goes around the Earth: 0, or ±360 around a pole."""
     around = np.unwrap(unrolled[[-1, 0], 0], period=360)
     return float(around[1] - unrolled[0, 0])
 
 
 def _ring_area(unrolled: Floats, turn: float) -> Any:
-    """Return the area in a ring, which may exceed ±180; all to the north of one around a pole."""
+    """Return the area in a ring, or north of a ring around a pole; it may exceed ±180 degrees."""
     if abs(turn) > _HALF_TURN:
         first = unrolled[0, 0]
         closing = [[first + turn, unrolled[0, 1]], [first + turn, 90], [first, 90]]

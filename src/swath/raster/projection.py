@@ -44,7 +44,7 @@ def reproject(source: CRS, target: CRS, x: Floats, y: Floats) -> tuple[Floats, F
         y: Coordinates along y, or latitudes, (n,).
 
     Returns:
-        x and y in the target system, (n,) each; both NaN where a position has none there.
+        x and y in the target system, (n,) each; both NaN for positions without coordinates in it.
     """
     new_x, new_y = np.full(x.shape, np.nan), np.full(x.shape, np.nan)
     parts = [np.flatnonzero((np.abs(x) <= MAX_COORDINATE) & (np.abs(y) <= MAX_COORDINATE))]

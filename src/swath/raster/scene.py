@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_GCPS = 50_000
-"""Largest number of ground control points of a scene, as they are stored in the run's plan."""
+"""Largest number of ground control points of a scene; the run's plan stores all of them."""
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def open_scene(uri: str, *, etag: str | None = None) -> Iterator[Scene]:
 
     Raises:
         SceneError: There is no such file, it is not a raster that swath reads, or its header
-            states more than the file can hold.
+            states more pixels than the file can hold.
         SceneChangedError: The object has another ETag.
         TransientError: S3 did not answer.
     """
@@ -154,8 +154,8 @@ class Scene:
     def read_valid(self, window: PixelWindow, bands: Sequence[int]) -> Mask:
         """Return the mask of `read` for a window, (rows, cols), True = valid.
 
-        Pixels are read only where the masks, the alpha band and the dtype leave their validity
-        open. Arguments and errors are those of `read`.
+        Pixels are read only if the masks, the alpha band and the dtype do not decide their
+        validity. Arguments and errors are those of `read`.
         """
         self._check_window(window)
         masks_suffice = self.has_mask(bands) or not any(
@@ -169,7 +169,7 @@ class Scene:
         return Validity(valid).pixel_mask((window[3], window[2]))
 
     def nodata_values(self, bands: Sequence[int]) -> list[float | None]:
-        """Return the nodata value of each band; None for no value or one that the dtype lacks."""
+        """Return the nodata value of each band; None if there is none that the dtype can hold."""
         dtype = np.dtype(self.info.dtype)
         values = [self.info.nodata[band - 1] for band in bands]
         return [None if value is None or not can_hold(dtype, value) else value for value in values]

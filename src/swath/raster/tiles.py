@@ -107,8 +107,8 @@ class Grid:
     def iter_tiles(self, indices: Sequence[int] | Ints) -> Iterator[Tile]:
         """Yield the tiles with the given numbers, in the given order.
 
-        Positions are computed for many tiles at once. One by one, they would take a reader as long
-        as cutting the tiles from its blocks.
+        Positions are computed for many tiles at once. Computed one by one, they would take as
+        long as cutting the tiles from the blocks.
 
         Raises:
             IndexError: There is no such tile.
@@ -183,7 +183,8 @@ class Grid:
         numbers = np.asarray(indices, dtype=np.int64)
         if numbers.size and (numbers.min() < 0 or numbers.max() >= self.count):
             raise IndexError(
-                f"tiles {numbers.min()} to {numbers.max()} of a grid of {self.count} tiles"
+                f"tiles {numbers.min()} to {numbers.max()} do not all exist: "
+                f"the grid has {self.count} tiles"
             )
         row, column = np.divmod(numbers, self.columns)
         return column, row

@@ -1,6 +1,7 @@
 """Georeference polygons that contain a pole, cross the antimeridian or are partly not on Earth.
 
-Each polygon takes some milliseconds, so `swath.raster.georeference` converts all others in bulk.
+Each such polygon takes some milliseconds. `swath.raster.georeference` converts all other polygons
+in bulk.
 """
 
 from __future__ import annotations
@@ -30,15 +31,15 @@ Beyond it, the shorter direction around the Earth is uncertain.
 _MIN_EDGE_PX = 1e-3
 """Smallest distance in px between two corners."""
 _MIN_PIECES = 16
-"""Number of pieces into which the longer side of a ring's bounds is cut at first."""
+"""Smallest ratio of the longer side of a ring's bounds to an edge, before edges are refined."""
 _ROUNDING = 1e-9
-"""Rounding error, as a share of a turn around the Earth."""
+"""Tolerance for rounding errors, as a share of a turn around the Earth."""
 _MIN_CORNERS = 3
 """Smallest number of corners of a ring."""
 _MAX_HIDDEN_CELLS = 4
-"""Largest size, in multiples of the finest cell, of a cell that nine positions can rule out.
+"""Largest size of a cell, in multiples of the finest cell, that nine positions are enough to check.
 
-Such a cell counts as not on Earth if its corners, edge midpoints and center all are not.
+It counts as not on Earth if none of its corners, edge midpoints and center is on Earth.
 """
 
 
@@ -59,8 +60,8 @@ def deviation(to_lonlat: ToLonLat, start: Floats, end: Floats) -> Floats:
         aside = middle + along[:, ::-1] * [1, -1] / length[:, None]
     lon, lat = to_lonlat(*np.stack([start, middle, end, aside]).transpose(2, 0, 1))
     lon = (lon - lon[0] + 180) % 360 - 180  # in the shorter direction from the first
-    # Distance of the midpoint in steps of one px sideways, which need not be at right angles to
-    # the edge in degrees.
+    # The distance of the midpoint is measured in steps of one px sideways. In degrees, such a step
+    # may not be at right angles to the edge.
     edge, off = (lon[2], lat[2] - lat[0]), (lon[1] - lon[2] / 2, lat[1] - (lat[0] + lat[2]) / 2)
     step = (lon[3] - lon[1], lat[3] - lat[1])
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -139,7 +140,7 @@ def _ring_to_lonlat(to_lonlat: ToLonLat, ring: Floats, max_deviation: float | No
 
     Args:
         to_lonlat: Function from scene px to lon and lat.
-        ring: Corners (n, 2) in scene px, not closed.
+        ring: Corners (n, 2) in scene px; the first is not repeated at the end.
         max_deviation: Largest distance in px of an edge from the straight line in degrees; None for
             straight edges.
     """
@@ -162,7 +163,7 @@ def _ring_to_lonlat(to_lonlat: ToLonLat, ring: Floats, max_deviation: float | No
 
 
 def _visible_part(to_lonlat: ToLonLat, polygon: Any, finest: float) -> Any:
-    """Return the part of a polygon in scene px that is on Earth, to about half of `finest` px."""
+    """Return the part on Earth of a polygon in scene px, accurate to about `finest` / 2 px."""
     low, high = np.array(polygon.bounds).reshape(2, 2)
     corner, side = low[None], high - low
     visible = []

@@ -1,9 +1,9 @@
 """Decide which pixels are valid, band by band: nodata values, masks, alpha, NaN and infinity.
 
-A model receives a number unless something in its file, or the mask next to it, marks it as invalid.
-Where there is a mask, it decides whether a pixel as a whole is valid, as in GDAL: black need not be
-nodata. A pixel with alpha 0 is invalid, even where GDAL would let a mask or a nodata value overrule
-its alpha.
+A model receives every pixel value that neither the scene's file nor the mask next to it marks as
+invalid. Where there is a mask, the mask decides whether a pixel as a whole is valid, as in GDAL. A
+nodata value then only invalidates its own band. A pixel with alpha 0 is invalid, even where GDAL
+would let a mask or a nodata value overrule its alpha.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Validity:
 
     @property
     def input_mask(self) -> Mask | None:
-        """Mask of the numbers that a model receives; None if it receives all of them.
+        """Mask of the pixel values that a model receives; None if it receives all of them.
 
         Its shape can be broadcast to (bands, rows, cols).
         """
@@ -111,7 +111,7 @@ def combine(
     *,
     masked: bool,
 ) -> Validity:
-    """Combine numbers, masks, alpha and nodata values to the validity of pixels.
+    """Compute the validity of pixels from their values, masks, alpha and nodata values.
 
     Args:
         pixels: Pixels (bands, rows, cols).
@@ -133,7 +133,7 @@ def combine(
 
 
 def _combine(pixels: NDArray[Any], invalid: Mask | None, masks: Sequence[NDArray[Any]]) -> Validity:
-    """Combine a mask of invalid numbers (bands, rows, cols), or None, with masks and alpha."""
+    """Combine a mask of invalid values (bands, rows, cols), or None, with masks and alpha."""
     invalid = invalid if invalid is not None and invalid.any() else None
     valid_mask = combine_masks(masks)
     if valid_mask is None:
@@ -169,8 +169,7 @@ def combine_masks(masks: Sequence[NDArray[Any]]) -> Mask | None:
 def is_nodata(pixels: NDArray[Any], nodata: float) -> Mask:
     """Return which pixels have the nodata value, in the shape of `pixels`.
 
-    Floats are compared with a tolerance, as the decimals of a nodata value may round to another
-    float than the pixels.
+    Floats are compared with a tolerance.
     """
     if not can_hold(pixels.dtype, nodata):
         return np.zeros(pixels.shape, np.bool_)
@@ -212,7 +211,7 @@ def _nodata_mask(pixels: NDArray[Any], nodata: Sequence[float | None]) -> Mask |
 
 
 def _from_invalid(invalid: Mask) -> Validity:
-    """Return the validity for a mask of invalid numbers, (bands, rows, cols).
+    """Return the validity for a mask of invalid values, (bands, rows, cols).
 
     `Validity.bands` is None where all bands have the same mask.
     """

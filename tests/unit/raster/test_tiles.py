@@ -151,5 +151,5 @@ def test_tiles_are_worked_out_a_few_at_a_time_and_each_once(monkeypatch, at_once
     assert [tile.index for tile in found] == list(range(15))
     assert [tile.window for tile in found] == [tuple(w) for w in grid.windows(range(15)).tolist()]
     assert [tile.core for tile in found] == [tuple(c) for c in grid.cores(range(15)).tolist()]
-    with pytest.raises(IndexError, match="15 of a grid of 15 tiles"):
+    with pytest.raises(IndexError, match="15 do not all exist: the grid has 15 tiles"):
         list(grid.iter_tiles([0, 15]))
