@@ -55,7 +55,8 @@ def read_coco(text: bytes, *, source: str, images: str) -> tuple[list[SceneLabel
         The scenes in the order of the file, and the names of the classes in the order of their ids.
 
     Raises:
-        LabelsError: The file is invalid or does not fit the scenes. The message names the entry.
+        LabelsError: The file is invalid or does not fit the scenes. The message names what is
+            wrong.
         SceneError: swath cannot read a scene.
     """
     form = "COCO has images, annotations and categories"

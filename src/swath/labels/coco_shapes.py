@@ -38,7 +38,7 @@ _MIN_BBOX_IOU = 0.5
 """Minimum IoU of a bbox and the bounds of its outline."""
 _MAX_ROUNDING_PX = 2.0
 """Maximum difference in px between a bbox and the bounds of its outline that counts as rounding.
-The IoU is checked only above it."""
+Their IoU is checked only if the difference is larger."""
 
 
 class RunLengthMask(msgspec.Struct):
@@ -129,7 +129,7 @@ def _check_numbers(annotation: Annotation, where: str) -> None:
     for number in chain(annotation.bbox or (), *polygons):
         if abs(number) > MAX_COORDINATE_PX:
             raise LabelsError(
-                f"{where} has the number {number:g}, which is too large to be in px; correct it"
+                f"{where} has the number {number:g}, which is not plausible in px; correct it"
             )
 
 

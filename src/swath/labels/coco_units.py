@@ -1,6 +1,6 @@
 """Detect COCO files whose boxes are not x, y, width and height in px.
 
-All boxes of a file are judged together.
+All boxes of a file are checked together.
 """
 
 from __future__ import annotations

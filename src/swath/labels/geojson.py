@@ -252,13 +252,14 @@ def _is_in(label: Label, scene: SceneInfo) -> bool:
 
 
 def _refuse_outside(
-    features: Features, lost: NDArray[np.int64], headers: Sequence[SceneInfo]
+    features: Features, outside: NDArray[np.int64], headers: Sequence[SceneInfo]
 ) -> None:
-    if len(lost):
+    if len(outside):
         raise LabelsError(
-            f"{features.names[lost[0]]} lies outside all scenes (features outside: {len(lost)}, "
-            f"scenes: {len(headers)}); {_first_corner(features, lost[0])}. Give the labeled "
-            "scenes, or remove these features (ogr2ogr -clipsrc can)"
+            f"{features.names[outside[0]]} lies outside all scenes "
+            f"(features outside: {len(outside)}, scenes: {len(headers)}); "
+            f"{_first_corner(features, outside[0])}. Give the labeled scenes, or remove these "
+            "features (ogr2ogr -clipsrc can)"
         )
 
 

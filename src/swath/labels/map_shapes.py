@@ -155,7 +155,7 @@ def _in_one_piece(
 
 
 def _unwrap(x: Floats, part: NDArray[np.int64], expected: Floats, width: float) -> Floats:
-    """Return x (n,), shifted by map widths so that adjacent corners differ by about `ahead`.
+    """Return x (n,), shifted by map widths so that adjacent corners differ by about `expected`.
 
     Args:
         x: (n,) x of the corners in the map's CRS.
