@@ -44,7 +44,7 @@ class MapShapes:
     """Width in CRS units after which the map repeats; None if it does not repeat."""
 
     def candidate_shifts(self, extent: Range) -> list[int]:
-        """Return all shifts, in widths of the map, that may move a shape into a scene.
+        """Return all shifts, in map widths, that may move a shape into a scene.
 
         Args:
             extent: Minimum and maximum x of the scene in the map's CRS.
@@ -58,7 +58,7 @@ class MapShapes:
         return list(range(int(first), int(last) + 1))
 
     def nearest_shifts(self, numbers: NDArray[np.int64], extent: Range) -> NDArray[np.int64]:
-        """Return the shifts (k,), in widths of the map, that move shapes nearest to a scene.
+        """Return the shifts (k,), in map widths, that move shapes nearest to a scene.
 
         Args:
             numbers: (k,) indices of the shapes.
@@ -74,7 +74,7 @@ class MapShapes:
 
         Args:
             numbers: (k,) indices of the shapes.
-            shifts: (k,) shift of each in widths of the map.
+            shifts: (k,) shift of each in map widths.
         """
         shapes_on_map = self.shapes[numbers]
         if self.width is None or not shifts.any():

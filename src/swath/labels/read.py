@@ -75,9 +75,9 @@ def read_collection(
     else:
         files = _label_files(source, scenes, form)
         scene_labels = read_geojson(files, scenes, default_class=default, point_size=point_size)
-    known = class_list(scene_labels)
-    check_renamed(required, known, source)
-    return _collect(*rename_classes(scene_labels, known, names), classes, source)
+    label_classes = class_list(scene_labels)
+    check_renamed(required, label_classes, source)
+    return _collect(*rename_classes(scene_labels, label_classes, names), classes, source)
 
 
 def _collect(
