@@ -227,8 +227,8 @@ def _parse_scaling(
 
 def _parse_units(described: list[_Band], bands: tuple[str, ...]) -> Units:
     """Return the unit of each input band, from the entry of the same name in the Item's `bands`."""
-    known = {band.name: band for band in described}
-    return tuple(_parse_unit(known[name]) if name in known else None for name in bands)
+    by_name = {band.name: band for band in described}
+    return tuple(_parse_unit(by_name[name]) if name in by_name else None for name in bands)
 
 
 def _parse_unit(band: _Band) -> Unit | None:

@@ -227,8 +227,8 @@ def _roles(task: TaskName, head: HeadName, task_entries: Sequence[MlmOutput]) ->
         )
     # torchvision's detectors differ in the order of labels and scores, so names come first.
     by_name = {str(role): role for role in roles}
-    named = tuple(by_name[entry.name] for entry in task_entries if entry.name in by_name)
-    return named if {*named} == {*roles} else roles
+    named_roles = tuple(by_name[entry.name] for entry in task_entries if entry.name in by_name)
+    return named_roles if {*named_roles} == {*roles} else roles
 
 
 def _roles_by_index(
@@ -241,14 +241,19 @@ def _roles_by_index(
 
 
 def _classes(task_entries: Sequence[MlmOutput], task: TaskName) -> tuple[str, ...]:
-    named = [
+    class_lists = [
         tuple(entry.name for entry in output.classes) for output in task_entries if output.classes
     ]
-    classes = named[0] if named else ()
-    if not classes or len(set(classes)) != len(classes) or any(n != classes for n in named):
+    classes = class_lists[0] if class_lists else ()
+    if (
+        not classes
+        or len(set(classes)) != len(classes)
+        or any(names != classes for names in class_lists)
+    ):
         raise PackageError(
-            f"mlm:output classification:classes names {[list(n) for n in named]}; a model needs at "
-            "least one class, each of its own name, and the same ones for all of its outputs"
+            f"mlm:output classification:classes names "
+            f"{[list(names) for names in class_lists]}; give at least one class, unique names, and "
+            "the same classes for all outputs"
         )
     if len(classes) > MAX_CLASSES:
         raise PackageError(
@@ -302,7 +307,7 @@ def _activation(head: HeadName, options: Hyperparameters, classes: tuple[str, ..
         )
     if head == "scores" and chosen == "softmax" and len(classes) == 1:
         raise PackageError(
-            "mlm:hyperparameters score_activation is softmax, which gives one class alone the "
+            "mlm:hyperparameters score_activation is softmax, which gives a single class the "
             "score 1 everywhere: use sigmoid"
         )
     return chosen
@@ -311,8 +316,8 @@ def _activation(head: HeadName, options: Hyperparameters, classes: tuple[str, ..
 def _first_label(head: HeadName, options: Hyperparameters) -> int:
     if head == "torchvision" and options.first_label is None:
         raise PackageError(
-            "mlm:hyperparameters has no first_label; the head torchvision needs it: 1 where the "
-            "model's labels count from 1 and 0 is the background, as torchvision's own do, else 0"
+            "mlm:hyperparameters has no first_label; the head torchvision needs it: give 1 if "
+            "the model's labels start at 1 and 0 is the background, as in torchvision, else 0"
         )
     return options.first_label or 0
 

@@ -65,7 +65,7 @@ def _expected(role: Role, shapes: Mapping[Role, list[int]], spec: OutputSpec) ->
         "boxes": _AllowedShapes(((_ANY, columns),), f"{spec.box_format} is {columns} numbers"),
         "logits": _AllowedShapes(
             tuple((_ANY, width) for width in widths),
-            f"{classes} classes" + ", and no object" * no_object,
+            f"{classes} classes" + ' and "no object"' * no_object,
         ),
         "scores": _AllowedShapes(((_ANY,),), "one per box"),
         "labels": _AllowedShapes(labels, "one per pixel"),
@@ -90,15 +90,15 @@ def _rows(shapes: Mapping[Role, list[int]], spec: OutputSpec) -> _AllowedShapes:
     meaning = f"{columns} numbers of a {spec.box_format} box"
     match spec.head:
         case "labeled":
-            channels, rest = columns + 2, ", a score and a class"
+            channels, scores = columns + 2, ", a score and a class"
         case "objectness":
-            channels, rest = columns + 1 + classes, f", an objectness and {classes} scores"
+            channels, scores = columns + 1 + classes, f", an objectness and {classes} scores"
         case "prototypes":
             prototypes = dict(enumerate(reversed(shapes["prototypes"]))).get(2, _ANY)
             channels = _ANY if prototypes == _ANY else columns + classes + prototypes
-            rest = f", {classes} scores and a coefficient for each prototype"
+            scores = f", {classes} scores and a coefficient for each prototype"
         case _:
-            channels, rest = columns + classes, f" and {classes} scores"
+            channels, scores = columns + classes, f" and {classes} scores"
     last = spec.output_layout == "channels_last"
     shape = (_ANY, channels) if last else (channels, _ANY)
-    return _AllowedShapes((shape,), f"{meaning}{rest} ({spec.output_layout})")
+    return _AllowedShapes((shape,), f"{meaning}{scores} ({spec.output_layout})")

@@ -83,7 +83,7 @@ class OutputSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Role of each output, in the model's order; None for an output that no head uses. The tuple
     ends with the last output that is used; the runtimes do not return the outputs after it."""
     batched: bool
-    """Whether the outputs have a batch axis. If not, the model takes one tile a call."""
+    """Whether the outputs have a batch axis. If not, the model takes one tile per call."""
     classes: tuple[str, ...]
     """Names of the classes, in the order of the model's labels."""
     score_threshold: float

@@ -168,7 +168,7 @@ def test_the_package_of_these_tests_is_valid_by_the_standard():
         (set_output(**{"classification:classes": []}), "at least one class"),
         (
             set_output(**{"classification:classes": [{"name": "a"}, {"name": "a"}]}),
-            "each of its own name",
+            "give at least one class, unique names",
         ),
         (
             set_output(**{"classification:classes": [{"name": "a"}, {"name": "b"}]}),

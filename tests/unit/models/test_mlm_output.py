@@ -143,7 +143,7 @@ def test_the_iou_threshold_stands_in_for_that_of_the_matching(merge, expected):
         (DETECTION, ROWS, BOXES | {"merge": {"iou": 0.5}}, "unknown field `iou`"),
         (DETECTION, ROWS, BOXES | {"merge": {"threshold": 2}}, "merge is {'threshold': 2}"),
         (DETECTION, ROWS, BOXES | {"classes": ()}, "at least one class"),
-        (DETECTION, ROWS, BOXES | {"classes": "aa"}, "each of its own name"),
+        (DETECTION, ROWS, BOXES | {"classes": "aa"}, "give at least one class, unique names"),
         (
             SEGMENTATION,
             {"p": [-1, 256, 8, 8]},
@@ -154,7 +154,7 @@ def test_the_iou_threshold_stands_in_for_that_of_the_matching(merge, expected):
             SEGMENTATION,
             {"p": [-1, 1, 8, 8]},
             {"classes": "a", "score_activation": "softmax"},
-            "gives one class alone the score 1 everywhere: use sigmoid",
+            "gives a single class the score 1 everywhere: use sigmoid",
         ),
         (
             DETECTION,

@@ -69,7 +69,7 @@ def test_shapes_that_the_heads_read(task, shapes, options, batched):
         (DETECTION, [[-1, 9, 1]], rows(head="labeled"), "a score and a class"),
         (DETECTION, [[-1, 6, -1]], rows("cxcywhr"), "5 numbers of a cxcywhr box"),
         (DETECTION, [[-1, 6, 100, 1]], rows(), "shape [-1, 6, 100, 1]"),
-        (DETECTION, [[-1, 100, 2], [-1, 100, 4]], DETR, "2 classes, and no object"),
+        (DETECTION, [[-1, 100, 2], [-1, 100, 4]], DETR, '2 classes and "no object"'),
         (DETECTION, [[-1, 100, 3], [-1, 100, 5]], DETR, "cxcywh is 4 numbers"),
         (DETECTION, [[-1, 4], [-1, 1], [-1]], TORCHVISION, "for labels"),
         (INSTANCES, [[-1, 4], [-1], [-1], [-1, 3, 16, 16]], TORCHVISION, "for masks"),

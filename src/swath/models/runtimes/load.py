@@ -207,7 +207,7 @@ def _try_model(model: Model, description: ModelDescription, precision: Precision
 def _log_model(model: Model, package: ModelPackage) -> Model:
     # The fallbacks are logged only when a model runs. Otherwise, the error gives the reason.
     for fallback in model.engine.fallbacks if model.engine else ():
-        logger.warning("%s does not run here: %s", package.description.name, fallback)
+        logger.warning("%s does not run on this machine: %s", package.description.name, fallback)
     engine = msgspec.json.encode(model.engine).decode()
-    logger.info("the model %s runs here: %s", package.description.name, engine)
+    logger.info("the model %s runs on this machine: %s", package.description.name, engine)
     return model
