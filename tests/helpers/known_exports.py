@@ -148,7 +148,7 @@ def _rows_known(rng, kind, rows, objects, classes, settings, **more):
 
 
 def _candidates(rng, box, score, label, classes, *, sparse):
-    """All candidates: boxes, and a score a class each; sparse ones are zero but for the objects."""
+    """All candidates: boxes with one score per class; sparse ones are zero but for the objects."""
     count = int(rng.choice([84, 100, 252]))
     every = np.zeros((count, 4)) if sparse else _noise_boxes(rng, count)
     scores = np.zeros((count, classes))
@@ -160,7 +160,7 @@ def _candidates(rng, box, score, label, classes, *, sparse):
 
 
 def dense(rng):
-    """YOLOv8 and its kin, a score a class: also turned, in shares of the tile, by corners."""
+    """YOLOv8 and its kin, one score per class; also transposed, normalized, or with corners."""
     classes = _classes(rng)
     box, score, label = _objects(rng, len(classes))
     sparse = bool(rng.random() < 0.25)
@@ -193,7 +193,7 @@ def dense(rng):
 
 
 def settled(rng):
-    """YOLOv10, YOLO26 and exports with NMS inside; RT-DETR's in shares of the tile by centers."""
+    """YOLOv10, YOLO26 and exports with NMS inside; and normalized centers of RT-DETR."""
     classes = _classes(rng)
     box, score, label = _objects(rng, len(classes))
     form = str(rng.choice(["yolo", "rt-detr", "other"]))
@@ -235,7 +235,7 @@ def settled(rng):
 
 
 def queries(rng):
-    """RT-DETR as Ultralytics exported it before: shares of the tile and a score a class."""
+    """RT-DETR as Ultralytics exported it before: normalized boxes and one score per class."""
     classes = _classes(rng)
     box, score, label = _objects(rng, len(classes))
     rows = np.concatenate([_noise_boxes(rng, 300), rng.uniform(1e-4, 0.04, (300, len(classes)))], 1)
@@ -527,7 +527,7 @@ def prototypes(rng):
 
 
 def pair(rng):
-    """Boxes and a score a class in two outputs, candidates for NMS: YOLO-NAS and its kin."""
+    """Boxes and one score per class in two outputs, candidates for NMS: YOLO-NAS and its kin."""
     classes = _classes(rng)
     box, score, label = _objects(rng, len(classes))
     every, scores, _ = _candidates(rng, box, score, label, len(classes), sparse=False)

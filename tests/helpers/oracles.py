@@ -85,7 +85,7 @@ def turned_pixels(width, height, angle) -> bytes:
 
 
 def objects_as_masks() -> bytes:
-    """Instances as torchvision has them: one tile a call, no batch axis."""
+    """Instances as torchvision has them: one tile per call, no batch axis."""
     corners = "\n".join(f"{c}_ = Unsqueeze({c}, last)" for c in ("x0", "y0", "x1", "y1"))
     body = f"""{_OBJECTS} {corners}
     stacked = Concat<axis=2>(x0_, y0_, x1_, y1_)

@@ -119,7 +119,7 @@ def envelopes(
 
 
 def torchvision_detector(folder: Path, name: str) -> Case:
-    """Export one of torchvision's detectors, for one tile a call."""
+    """Export one of torchvision's detectors, for one tile per call."""
     from torchvision.models import detection  # noqa: PLC0415
 
     networks.seed(1)

@@ -127,7 +127,7 @@ def _spread_head(head: nn.Module, forward: Callable[[], Any], prefix: str, mean:
 
 
 class Tile(nn.Module):
-    """A detector of torchvision for one tile a call, as docs/model-package.md has it."""
+    """A detector of torchvision for one tile per call, as docs/model-package.md has it."""
 
     def __init__(self, detector: nn.Module) -> None:
         super().__init__()

@@ -67,10 +67,10 @@ def coverage_warnings(
         return
     tiles = f"{len(outputs)} tile" + "s" * (len(outputs) != 1)
     if description.task == "classification":
-        if all(reported_class(one, description) is None for one in outputs):
+        if all(reported_class(output, description) is None for output in outputs):
             yield f"{source}: the package detects nothing in {tiles}{_threshold(description)}"
     elif description.task == "segmentation":
-        labels = np.stack([reported_pixels(one, description) for one in outputs])
+        labels = np.stack([reported_pixels(output, description) for output in outputs])
         values, counts = np.unique(labels, return_counts=True)
         most_common = int(values[counts.argmax()])
         if most_common == NO_LABEL and len(values) == 1 and not empty:
@@ -98,18 +98,18 @@ def _object_warnings(
     *,
     empty: bool,
 ) -> Iterator[str]:
-    detections = [decode_objects(one, description) for one in outputs]
+    detections = [decode_objects(output, description) for output in outputs]
     if not any(map(len, detections)):
         if empty:
             return
         faint = msgspec.structs.replace(description, score_threshold=_FAINT_THRESHOLD)
-        best = max(decode_objects(one, faint).score.max(initial=0) for one in outputs)
+        best = max(decode_objects(output, faint).score.max(initial=0) for output in outputs)
         yield (
             f"{source}: the package detects nothing in {tiles}{_threshold(description)}; "
             f"the best score is {best:.3g}"
         )
         return
-    shares = [_covered(one.box, description.tile_size) for one in detections]
+    shares = [_covered(objects.box, description.tile_size) for objects in detections]
     if np.mean(shares) >= _MIN_FULL_COVERAGE:
         count = sum(map(len, detections))
         yield (

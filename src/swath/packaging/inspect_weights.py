@@ -146,7 +146,7 @@ def _input_shape(path: Path, opened: _OpenedNetwork, bands: int) -> tuple[int | 
         raise PackageError(
             f"{path} takes an input of shape {list(shape)}; swath feeds (batch, bands, height, "
             "width). torchvision's detectors take a list of images: export a module whose forward "
-            "is `return self.detector([tiles[0]])[0]`, for one tile a call"
+            "is `return self.detector([tiles[0]])[0]`, for one tile per call"
         )
     if shape[1] not in {None, bands}:
         raise PackageError(

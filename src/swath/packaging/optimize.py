@@ -122,15 +122,15 @@ def _check_comparison(result: OptimizationResult, scenes: Sequence[str]) -> None
     """
     if result.accuracy_before == 0:
         raise InputError(
-            "this proves nothing: AP or mIoU of the package is 0 on the labeled scenes, so the "
-            "smaller one has nothing to lose; give --val-labels of scenes with objects that it "
-            "detects"
+            "the comparison proves nothing: AP or mIoU of the package is 0 on the labeled scenes, "
+            "so there is no loss to measure; give --val-labels of scenes with objects that the "
+            "package detects"
         )
     if result.accuracy_before is None and not result.agreement.total:
         raise InputError(
-            f"this proves nothing: neither package detects an object in {result.tiles} tiles of "
-            f"{', '.join(scenes)}, so the smaller one has nothing to lose; give --scene with "
-            "objects, or more --tiles"
+            "the comparison proves nothing: neither package detects an object in "
+            f"{result.tiles} tiles of {', '.join(scenes)}, so there is no loss to measure; give "
+            "--scene with objects, or more --tiles"
         )
 
 
@@ -210,9 +210,9 @@ def _agreement(
     before: Model, after: Model, tiles: Sequence[Tile], package: ModelPackage
 ) -> Agreement:
     """Return the agreement of two models on tiles, each run alone."""
-    one = [outputs for tile in tiles for outputs in before([tile])]
-    other = [outputs for tile in tiles for outputs in after([tile])]
-    return total_agreement(one, other, package.description)
+    outputs_before = [outputs for tile in tiles for outputs in before([tile])]
+    outputs_after = [outputs for tile in tiles for outputs in after([tile])]
+    return total_agreement(outputs_before, outputs_after, package.description)
 
 
 def _accuracy(

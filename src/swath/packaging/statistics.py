@@ -83,14 +83,14 @@ def add_statistics(
 def _set_units(item: dict[str, Any], bands: Sequence[str], units: Units) -> None:
     """Write the units into an Item's `bands`, and keep the bands' other fields."""
     described: list[dict[str, Any]] = item["properties"].setdefault("bands", [])
-    known = {band.get("name"): band for band in described}
+    by_name = {band.get("name"): band for band in described}
     for name, unit in zip(bands, units, strict=True):
-        if name not in known:
-            known[name] = {"name": name}
-            described.append(known[name])
+        if name not in by_name:
+            by_name[name] = {"name": name}
+            described.append(by_name[name])
         for key in ("unit", "raster:scale", "raster:offset"):
-            known[name].pop(key, None)
-        known[name].update(band_entry(name, unit))
+            by_name[name].pop(key, None)
+        by_name[name].update(band_entry(name, unit))
     if any(units) and RASTER_EXTENSION not in item.setdefault("stac_extensions", []):
         item["stac_extensions"].append(RASTER_EXTENSION)
 

@@ -146,16 +146,16 @@ def _reading(
     box_format: BoxFormat,
     units: BoxUnits,
     first: int,
-    usual: int,
+    usual_first: int,
 ) -> Interpretation:
     rows = _rows(exported, roles)
     boxes = assess_boxes(rows.boxes, box_format, units, exported.size)
-    listed = assess_labels(rows.labels, rows.scores, first, len(classes))
-    unusual = assess_labels(rows.labels, rows.scores, usual, len(classes)).contradiction is not None
+    labels = assess_labels(rows.labels, rows.scores, first, len(classes))
+    usual_labels = assess_labels(rows.labels, rows.scores, usual_first, len(classes))
     scores = assess_scores(rows.scores, "none")
     contradiction = (
         scores.contradiction
-        or listed.contradiction
+        or labels.contradiction
         or _type_contradiction(exported, roles)
         or boxes.contradiction
     )
@@ -195,7 +195,7 @@ def _reading(
         and contradiction == boxes.contradiction
         and boxes.is_uncertain,
         is_declared=box_format == "xyxy"
-        and (first == usual or unusual)
+        and (first == usual_first or usual_labels.contradiction is not None)
         and (units == "px" or len(rows.boxes) > 0),
     )
 

@@ -70,7 +70,7 @@ def query_interpretations(
     Args:
         exported: Exported network.
         names: Class names; the last one may be "no object".
-        nms_free: True if each object has one query, as in DETR: center and sides in shares of the
+        nms_free: True if each object has one query, as in DETR: center and size in fractions of the
             tile, without NMS. False if the rows are candidates for NMS; the box format is then
             open.
     """

@@ -197,31 +197,39 @@ def _assess(
     rows: NDArray[np.float64], row_format: _RowFormat, classes: int, size: int
 ) -> Assessment:
     columns = BOX_COLUMNS[row_format.box_format]
-    box, rest = rows[:, :columns], rows[:, columns:]
+    box, other_columns = rows[:, :columns], rows[:, columns:]
     if row_format.box_format == "cxcywhr":  # the angle is the last of all channels
-        box, rest = rows[:, [0, 1, 2, 3, -1]], rows[:, columns - 1 : -1]
+        box, other_columns = rows[:, [0, 1, 2, 3, -1]], rows[:, columns - 1 : -1]
     if row_format.head != "labeled":
-        assessment = assess_scores(rest, row_format.activation)
-        if row_format.head == "objectness" and len(rest) and not rest[:, 1:].any():
+        assessment = assess_scores(other_columns, row_format.activation)
+        if (
+            row_format.head == "objectness"
+            and len(other_columns)
+            and not other_columns[:, 1:].any()
+        ):
             assessment = assessment & Assessment("all class scores are 0 next to an objectness")
         boxes = assess_boxes(box, row_format.box_format, row_format.units, size)
         # A column of whole numbers is more likely a class number than a score.
-        whole = len(rest) and any(is_whole(column) for column in rest.T)
-        together = assessment & boxes
-        return Assessment(
-            together.contradiction, boxes.is_conclusive and not whole, together.is_uncertain
+        has_whole_column = len(other_columns) and any(
+            is_whole(column) for column in other_columns.T
         )
-    listed = assess_labels(rest[:, 1], rest[:, 0], 0, classes)
-    objects = box[rest[:, 0] > 0]
+        combined = assessment & boxes
+        return Assessment(
+            combined.contradiction,
+            boxes.is_conclusive and not has_whole_column,
+            combined.is_uncertain,
+        )
+    labels = assess_labels(other_columns[:, 1], other_columns[:, 0], 0, classes)
+    objects = box[other_columns[:, 0] > 0]
     boxes = assess_boxes(objects, row_format.box_format, row_format.units, size)
     # Centers and sides are certain if the same numbers cannot be corners.
     is_certain = boxes.is_conclusive or row_format.box_format == "cxcywhr"
     if row_format.box_format == "cxcywh":
         is_certain = assess_boxes(objects, "xyxy", row_format.units, size).contradiction is not None
-    scores = assess_scores(rest[:, :1], "none") if len(rest) else PLAUSIBLE
-    together = scores & listed & boxes
+    scores = assess_scores(other_columns[:, :1], "none") if len(other_columns) else PLAUSIBLE
+    combined = scores & labels & boxes
     return Assessment(
-        together.contradiction, listed.is_conclusive and is_certain, together.is_uncertain
+        combined.contradiction, labels.is_conclusive and is_certain, combined.is_uncertain
     )
 
 
@@ -238,12 +246,12 @@ def _is_declared(
     if declared.exporter and row_format.head == "rows" and row_format.layout == "channels_first":
         return row_format.units == "px"
     # Centers of grid candidates cover the whole tile, so other forms would have been evident.
-    by_anchors = grid_candidate_counts(size)
-    usual = {
-        "rows": count in by_anchors[1],
-        "objectness": count in {*by_anchors[1], *by_anchors[3]},
+    counts_by_anchors = grid_candidate_counts(size)
+    has_usual_count = {
+        "rows": count in counts_by_anchors[1],
+        "objectness": count in {*counts_by_anchors[1], *counts_by_anchors[3]},
     }
-    return usual.get(row_format.head, False) and len(rows) >= MIN_CONCLUSIVE_ROWS
+    return has_usual_count.get(row_format.head, False) and len(rows) >= MIN_CONCLUSIVE_ROWS
 
 
 def _hyperparameters(row_format: _RowFormat, count: int, size: int) -> dict[str, Any]:

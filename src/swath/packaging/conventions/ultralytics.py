@@ -213,8 +213,8 @@ def _lists_objects(rows: NDArray[Any], names: tuple[str, ...]) -> bool:
     rows = distinct_rows(rows)
     if len(names) != _BOX - 2 or not len(rows):
         return len(names) == _BOX - 2
-    listed = assess_labels(rows[:, _BOX + 1], rows[:, _BOX], 0, len(names))
-    return listed.contradiction is None
+    labels = assess_labels(rows[:, _BOX + 1], rows[:, _BOX], 0, len(names))
+    return labels.contradiction is None
 
 
 def _with_notes(inferred: InferredOutputs, metadata: Mapping[str, str]) -> InferredOutputs:
