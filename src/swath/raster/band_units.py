@@ -8,18 +8,18 @@ import msgspec
 
 
 class Unit(msgspec.Struct, frozen=True):
-    """Unit of a band: `number * scale + offset` is the physical quantity."""
+    """Unit of a band: `value * scale + offset` is the physical quantity."""
 
     name: str = ""
     """Unit of the physical quantity: `reflectance`, `kelvin`, `dB` …; empty where not given."""
     scale: float = 1.0
-    """Factor from the band's numbers to the quantity."""
+    """Factor from the band's pixel values to the quantity."""
     offset: float = 0.0
-    """Value of the quantity where the number is 0."""
+    """Value of the quantity where the pixel value is 0."""
 
     @property
     def is_invertible(self) -> bool:
-        """Whether numbers can be converted to the quantity and back."""
+        """Whether pixel values can be converted to the quantity and back."""
         return self.scale != 0 and isfinite(self.scale) and isfinite(self.offset)
 
     def __str__(self) -> str:

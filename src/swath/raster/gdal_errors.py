@@ -1,4 +1,4 @@
-"""Translate GDAL's errors to swath's, which say whose fault it is and whether a retry helps."""
+"""Translate GDAL's errors to swath's, which say what is at fault and whether to retry."""
 
 from __future__ import annotations
 

@@ -236,9 +236,9 @@ class Georeferencer:
 
     def _outlines_to_lonlat(self, outline: NDArray[np.object_]) -> NDArray[np.object_]:
         """Convert shapely objects of any number of corners, (n,), from scene px to EPSG:4326."""
-        bent = np.zeros(len(outline), np.bool_)
+        too_curved = np.zeros(len(outline), np.bool_)
         if self._curvature:
-            outline, bent = self._add_corners(shapely.segmentize(outline, _MAX_EDGE_PX))
+            outline, too_curved = self._add_corners(shapely.segmentize(outline, _MAX_EDGE_PX))
         corners, owner = shapely.get_coordinates(outline, return_index=True)
         lon, lat = self.to_lonlat(*corners.T)
         starts = np.searchsorted(owner, np.arange(len(outline)))
@@ -247,7 +247,7 @@ class Georeferencer:
             return converted
         # Where a corner is NaN, the extent is NaN, and every comparison is False.
         extent = np.maximum.reduceat(lon, starts) - np.minimum.reduceat(lon, starts)
-        is_simple = (extent <= _HALF_TURN) & ~bent
+        is_simple = (extent <= _HALF_TURN) & ~too_curved
         if np.isfinite(self._half_world):
             along, _ = self.geotransform.forward(*corners.T)
             span = np.maximum.reduceat(along, starts) - np.minimum.reduceat(along, starts)
@@ -271,7 +271,7 @@ class Georeferencer:
         Returns:
             Outlines in scene px, (n,), and a mask (n,) of those that would need too many corners.
         """
-        bent = np.zeros(len(outline), np.bool_)
+        too_curved = np.zeros(len(outline), np.bool_)
         for last in (False, True):
             parts, owner = shapely.get_parts(outline, return_index=True)
             rings, part = shapely.get_rings(parts, return_index=True)
@@ -286,9 +286,9 @@ class Georeferencer:
             np.maximum.at(most, edge_owner, np.nan_to_num(off, nan=np.inf))
             np.maximum.at(longest, edge_owner, length[kept])
             if last:
-                return outline, bent | (most > 2 * MAX_DEVIATION_PX)
-            bent = most > _MAX_EDGE_PX
-            some = (most > MAX_DEVIATION_PX) & ~bent
+                return outline, too_curved | (most > 2 * MAX_DEVIATION_PX)
+            too_curved = most > _MAX_EDGE_PX
+            some = (most > MAX_DEVIATION_PX) & ~too_curved
             edge = longest[some] * np.sqrt(MAX_DEVIATION_PX / most[some])
             outline[some] = shapely.segmentize(outline[some], np.maximum(edge, 1))
         raise AssertionError

@@ -87,15 +87,15 @@ def check_interpretation(dataset: PinnedDataset) -> None:
         _check_tags(dataset)
 
 
-def check_image(picture: PinnedDataset) -> None:
+def check_image(image: PinnedDataset) -> None:
     """Refuse a PNG or JPEG whose pixel values must be converted before a model can use them.
 
     Raises:
         SceneError: The image has a palette, fewer than 8 bits, several frames, or an orientation
             other than upright.
     """
-    uri, reader = picture.uri, picture.reader
-    if "palette" in color_interpretations(picture):
+    uri, reader = image.uri, image.reader
+    if "palette" in color_interpretations(image):
         raise SceneError(f"{uri} has a palette; save it in RGB or in gray")
     bits = int(reader.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", _BITS_PER_BYTE))
     if bits < _BITS_PER_BYTE:

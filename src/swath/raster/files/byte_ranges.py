@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 MIN_HEADER_BYTES = 32 << 10
 """Smallest number of bytes of a header that are fetched.
 
-They hold the tables of blocks of a scene of 20,000 px.
+They hold the tables of blocks of a scene of 20,000 x 20,000 px in tiles of 512 px.
 """
 HeaderParts = tuple[tuple[int, bytes], ...]
 """Parts of a file's header: the offset of each part, and its bytes."""
 _MAX_GAP_SHARE = 0.04
-"""Largest share of bytes between blocks in what is fetched; a COG has 8 bytes between blocks."""
+"""Largest share of fetched bytes that lie between blocks; in a COG, 8 bytes lie between two."""
 _MAX_FREE_GAP_BYTES = 16 << 10
 """Number of bytes between blocks that are fetched whatever their share, to save requests."""
 _MAX_OFFSET = (1 << 63) - 1
@@ -63,7 +63,7 @@ class File(Protocol):
         """
 
     def read_block(self, row: int, offset: int, length: int) -> memoryview:
-        """Return bytes of a block row that was prefetched with `expect`."""
+        """Return bytes of a block row that was prefetched with `prefetch`."""
 
     def release(self, row: int) -> None:
         """Release the bytes of a block row."""
@@ -93,7 +93,7 @@ class LocalFile:
         """Read exactly `length` bytes from an offset.
 
         Raises:
-            UnsupportedLayoutError: The file ends before.
+            UnsupportedLayoutError: The file ends before the last of these bytes.
         """
         content = os.pread(self._descriptor, length, offset)
         if len(content) != length:
@@ -116,7 +116,7 @@ class S3File:
     etag: str
     fetchers: Executor
     _rows: dict[int, list[tuple[int, int, Future[bytes]]]] = field(default_factory=dict)
-    """Ranges of each expected block row: start, end and bytes."""
+    """Ranges of each prefetched block row: start, end and bytes."""
 
     def read(self, offset: int, length: int) -> bytes:
         """Fetch `length` bytes from an offset; fewer only at the end of the object."""
@@ -139,18 +139,18 @@ class S3File:
         ]
 
     def read_block(self, row: int, offset: int, length: int) -> memoryview:
-        """Wait for bytes of an expected block row, and return them.
+        """Wait for bytes of a prefetched block row, and return them.
 
         Raises:
-            KeyError: The bytes were not expected with the row.
-            UnsupportedLayoutError: The object ends before.
+            KeyError: The bytes were not prefetched with the row.
+            UnsupportedLayoutError: The object ends before the last of these bytes.
         """
         for start, end, fetched in self._rows[row]:
             if start <= offset and offset + length <= end:
                 if len(content := fetched.result()) != end - start:
                     raise _truncated(len(content), end - start)
                 return memoryview(content)[offset - start : offset - start + length]
-        raise KeyError(f"bytes {offset} to {offset + length} were not expected with row {row}")
+        raise KeyError(f"bytes {offset} to {offset + length} were not prefetched with row {row}")
 
     def release(self, row: int) -> None:
         """Release the bytes of a block row."""
@@ -164,7 +164,7 @@ class S3File:
         """Fetch a range, with retries of transfers that break off.
 
         boto3 itself retries requests that S3 refuses, but not a body that breaks off after the
-        response began. Only these are retried here, without a delay.
+        response began. Only such transfers are retried here, without a delay.
         """
         bucket, key = storage.split_object(self.uri)
         for attempt in range(_MAX_ATTEMPTS):

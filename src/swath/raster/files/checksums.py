@@ -33,7 +33,7 @@ _SEPARATE = 2
 BlockBytes = Any
 """Bytes of a block: a memoryview, which imagecodecs accepts although its type hints exclude it."""
 _MAX_GROWTH, _MAX_OVERHEAD_BYTES = 2, 64 << 10
-"""Largest size of a block, stored or decoded: `_MAX_GROWTH` times its pixels plus the overhead."""
+"""Largest size of a block, stored or decoded: `_MAX_GROWTH` x its pixel bytes + the overhead."""
 _CHUNK_BYTES = 16 << 20
 """Number of bytes of a large block that are held at once, compressed or not."""
 
@@ -157,16 +157,16 @@ class ChecksumVerifier:
             mask: Whether to verify the mask within the file instead of the image.
 
         Returns:
-            Description of the first damage; empty if none is known.
+            Description of the first damage; empty if there is none, or if GDAL reports it.
         """
         blocks = self._mask if mask else self._image
         if blocks is None or blocks.compression not in {DEFLATE, OLD_DEFLATE, LZMA}:
             return ""
-        new = list(blocks.unverified(window, bands))
-        for number, offset, length in new:
+        unverified = list(blocks.unverified(window, bands))
+        for number, offset, length in unverified:
             if (offset == 0) != (length == 0):
                 return f"block {number} has {length} bytes at offset {offset}"
-        stored = [(number, offset, length) for number, offset, length in new if length > 0]
+        stored = [(number, offset, length) for number, offset, length in unverified if length > 0]
         max_bytes = _MAX_GROWTH * blocks.block_bytes + _MAX_OVERHEAD_BYTES
         if any(length > max_bytes or offset < 0 for _, offset, length in stored):
             return ""  # GDAL reports it
@@ -191,7 +191,7 @@ class ChecksumVerifier:
         """
         for number, offset, length in byte_ranges:
             if not self._file.read(offset + length - 1, 1):
-                continue  # the file ends before, which GDAL reports
+                continue  # the file ends within the block, which GDAL reports
             pieces = (
                 self._file.read(start, min(_CHUNK_BYTES, offset + length - start))
                 for start in range(offset, offset + length, _CHUNK_BYTES)

@@ -130,5 +130,5 @@ def _check_bytes(uri: str, total: int) -> None:
     if total > MAX_METADATA_BYTES:
         raise SceneError(
             f"{uri} has more than {MAX_METADATA_BYTES >> 20} MiB of metadata; rewrite it "
-            "without them: gdal_translate -nomd -noxmp -of COG"
+            "without metadata: gdal_translate -nomd -noxmp -of COG"
         )

@@ -1,7 +1,9 @@
 """Parse the header of a TIFF: the layout of its blocks, and their offsets in the file.
 
-GDAL parses it too, but it returns the offset of one block at a time, and fetches the tables from S3
-in small pieces. TIFF 6.0 and BigTIFF: https://www.awaresystems.be/imaging/tiff/specification
+GDAL parses the header too, but returns the offset of one block at a time, and fetches the tables
+from S3 in small pieces.
+
+TIFF 6.0 and BigTIFF: https://www.awaresystems.be/imaging/tiff/specification
 """
 
 from __future__ import annotations
@@ -95,7 +97,7 @@ class Page:
             Values (n,) in the file's dtype; none if the page lacks the tag.
 
         Raises:
-            UnsupportedLayoutError: The file ends before the values, or they are too many.
+            UnsupportedLayoutError: The file ends before the values, or there are too many values.
         """
         field = self.fields.get(tag)
         if field is None:
@@ -161,7 +163,7 @@ def iter_directories(read: ReadBytes, max_entries: int) -> Iterator[NDArray[np.v
         UnsupportedLayoutError: The file is not a TIFF, or its header is damaged.
     """
     order, big, offset = _read_preamble(read)
-    word, following = (8, 8) if big else (2, 4)
+    word, next_word = (8, 8) if big else (2, 4)
     wide = "u8" if big else "u4"
     entry = np.dtype(
         [
@@ -174,7 +176,7 @@ def iter_directories(read: ReadBytes, max_entries: int) -> Iterator[NDArray[np.v
         seen.add(offset)
         count = _int(read(offset, word), order)
         size = min(count, max_entries + 1) * entry.itemsize
-        body = read(offset + word, size + following)
+        body = read(offset + word, size + next_word)
         if len(body) < size:
             raise UnsupportedLayoutError("a page lies beyond the end of the file")
         yield np.frombuffer(body[:size], entry)

@@ -220,7 +220,7 @@ def _check_tables(layout: Layout) -> None:
 
 def _check_matches_gdal(layout: Layout, reader: DatasetReader) -> None:
     """Raise unless GDAL understands the header identically, as GDAL is authoritative."""
-    pixel = reader.interleaving == Interleaving.pixel or layout.samples == 1
+    is_interleaved = reader.interleaving == Interleaving.pixel or layout.samples == 1
     shapes = {(layout.block_height, layout.block_width)}
     if not layout.tiled and layout.compression != NONE:
         shapes.add((1, layout.block_width))  # GDAL presents a single compressed strip as rows
@@ -230,7 +230,7 @@ def _check_matches_gdal(layout: Layout, reader: DatasetReader) -> None:
         and reader.block_shapes[0] in shapes
         and layout.dtype.newbyteorder("=") == np.dtype(reader.dtypes[0])
         and layout.bits == layout.dtype.itemsize * 8
-        and (layout.samples == 1 or pixel != layout.separate)
+        and (layout.samples == 1 or is_interleaved != layout.separate)
     )
     if not same:
         raise UnsupportedLayoutError("a header that GDAL parses differently")

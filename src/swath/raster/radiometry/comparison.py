@@ -1,9 +1,9 @@
 """Compare a scene's bands with those of the scenes that a model was trained on.
 
-Metadata does not prove a unit, as catalogs state offsets that are applied already. So the numbers
-themselves are compared. A scene whose percentiles lie far outside those of the training scenes is
-in another unit, or shows something else. A scene that resembles them more with two bands exchanged
-has these bands exchanged.
+Metadata does not prove a unit: some catalogs state an offset that was already applied. So the pixel
+values themselves are compared. A scene whose percentiles lie far outside those of the training
+scenes is in another unit, or shows something else. If a scene resembles the training scenes more
+after two of its bands are exchanged, these bands are in the wrong order.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ A smaller scene may show a single kind of surface.
 MIN_SAMPLES = 1000
 """Smallest number of samples, valid in every band, for a comparison."""
 _MAX_CONTRASTS = 20_000
-"""Largest number of contrasts that a package holds, as they are stored as text."""
+"""Largest number of contrasts (see `Profile`) that a package holds; they are stored as text."""
 MAX_PROFILES = 64
 """Largest number of scenes whose profiles a package holds."""
 _MIN_DEVIATION = 0.02
 """Smallest standard deviation of a relation that is assumed for the training scenes."""
 _LINEAR_SHARE = 0.05
-"""Share of a band's range below which differences count linearly, and above it by their ratio."""
+"""Share of a band's range at which the scale of comparison turns from linear to logarithmic."""
 _MARGIN, _SINGLE_SCENE_MARGIN = 0.5, 0.6
-"""Largest distance of a percentile from the range of those of training.
+"""Factors of the largest distance of a percentile from the range of the training scenes.
 
-It is the sum of `_MARGIN` times that range and `_SINGLE_SCENE_MARGIN` / √n, the logarithm of a
-ratio, for n training scenes.
+For n training scenes, the distance is `_MARGIN` times the width of that range, plus
+`_SINGLE_SCENE_MARGIN` / √n. Both are measured on the scale of `_Ranges`.
 """
-_MIN_GAIN, _SMALL_SET_MIN_GAIN, _MIN_MANY_SCENES = 0.9, 0.5, 5
-"""Distance after an exchange of bands, as a share of that before, below which it counts as better.
+_MAX_RATIO, _SMALL_SET_MAX_RATIO, _MIN_MANY_SCENES = 0.9, 0.5, 5
+"""Largest ratio of the distance after an exchange of bands to the distance before it.
 
-The distance is squared, and is that to the nearest training scene. `_SMALL_SET_MIN_GAIN` applies to
-fewer than `_MIN_MANY_SCENES` training scenes.
+The distance is the squared distance to the nearest training scene. `_SMALL_SET_MAX_RATIO` applies
+to fewer than `_MIN_MANY_SCENES` training scenes.
 """
 _MAX_DISTANCE = 3.0
 """Largest squared distance at which a scene resembles a training scene.
@@ -141,7 +141,7 @@ class _Ranges:
     """
 
     bend: NDArray[np.float64]
-    """Number of each band, (bands, 1), at which the scale turns from linear to logarithmic."""
+    """Pixel value of each band, (bands, 1), at which the scale turns from linear to logarithmic."""
     low: NDArray[np.float64]
     """Lower limits on that scale, (bands, len(PERCENTILES))."""
     high: NDArray[np.float64]
@@ -170,10 +170,10 @@ class _RelationsDistance:
 
     def __init__(self, relations: Sequence[Relations]) -> None:
         contrasts, rough = zip(*(each.features() for each in relations), strict=True)
-        # Roughness distinguishes bands of similar values, but has few numbers compared with the
-        # contrasts, so it is given more weight.
+        # Roughness distinguishes bands of similar values. It has fewer elements than the contrasts,
+        # so it is given more weight.
         self._weight = np.sqrt(max(1.0, len(contrasts[0]) / 2 / len(rough[0])))
-        known = np.array([self._together(one) for one in relations])
+        known = np.array([self._to_vector(one) for one in relations])
         floors = np.concatenate(
             [
                 np.full(len(contrasts[0]), _MIN_DEVIATION),
@@ -191,9 +191,9 @@ class _RelationsDistance:
 
     def distance(self, relations: Relations) -> float:
         """Return the squared distance to the nearest training scene."""
-        return self._distance(self._together(relations) / self._spread, self._known)
+        return self._distance(self._to_vector(relations) / self._spread, self._known)
 
-    def _together(self, relations: Relations) -> NDArray[np.float64]:
+    def _to_vector(self, relations: Relations) -> NDArray[np.float64]:
         contrasts, rough = relations.features()
         return np.concatenate([contrasts, rough * self._weight])
 
@@ -203,7 +203,7 @@ class _RelationsDistance:
 
 
 def _detect_exchange(profile: Profile, expected: TrainingStatistics) -> list[int] | None:
-    """Return an order of the bands in which the scene clearly resembles training more, if any.
+    """Return an order of bands that clearly makes the scene more like the training scenes, if any.
 
     All exchanges of two bands are tried, and the best one is applied. This is repeated until none
     improves the result, so rotations and reversals are recognized, too.
@@ -222,8 +222,8 @@ def _detect_exchange(profile: Profile, expected: TrainingStatistics) -> list[int
         if distances[best] >= least:
             break
         order, least = tried[best], distances[best]
-    gain = _MIN_GAIN if len(known) >= _MIN_MANY_SCENES else _SMALL_SET_MIN_GAIN
-    clear = least < gain * first and least <= _MAX_DISTANCE * nearest_training.nearest
+    max_ratio = _MAX_RATIO if len(known) >= _MIN_MANY_SCENES else _SMALL_SET_MAX_RATIO
+    clear = least < max_ratio * first and least <= _MAX_DISTANCE * nearest_training.nearest
     return order if clear else None
 
 
@@ -268,7 +268,7 @@ def _describe_band(
     usual: NDArray[np.float64],
     outside: NDArray[np.bool_],
 ) -> str:
-    """Describe a band by its median and that of training.
+    """Describe a band by its median and the median in the training scenes.
 
     If the median is not outside its range, the highest percentile that is outside is added.
     """
@@ -280,7 +280,7 @@ def _describe_band(
         return text
     index = int(np.flatnonzero(outside)[-1])
     value, usual_value = _format_number(percentiles[index]), _format_number(usual[index])
-    return f"{text} ({PERCENTILES[index]}% up to {value}, there {usual_value})"
+    return f"{text} ({PERCENTILES[index]}% up to {value}, in training {usual_value})"
 
 
 def _format_number(number: float) -> str:
@@ -293,8 +293,8 @@ def _select_distinct(profiles: Sequence[Profile]) -> list[Profile]:
 
     Starting from the first, each next profile is the one farthest from those already chosen.
     """
-    numbers = max(1, len(profiles[0].contrasts))
-    most = max(1, min(MAX_PROFILES, _MAX_CONTRASTS // numbers))
+    contrasts = max(1, len(profiles[0].contrasts))
+    most = max(1, min(MAX_PROFILES, _MAX_CONTRASTS // contrasts))
     if len(profiles) <= most:
         return list(profiles)
     vectors = np.array([[*np.ravel(p.percentiles), *p.contrasts, *p.roughness] for p in profiles])

@@ -2,7 +2,7 @@
 
 Percentiles of each band reveal a wrong unit, but hardly an exchange of two bands of similar values.
 So a profile also relates the bands to one another: the contrast of two bands where a third is dark
-or bright, and the roughness of each band. A permutation of the bands permutes these numbers, but
+or bright, and the roughness of each band. A permutation of the bands permutes these values, but
 does not change them.
 """
 
@@ -30,7 +30,7 @@ The number of relations grows with the cube of the number of bands.
 _MIN_ROUGHNESS = 1e-3
 """Roughness that is added to each band's, so that very smooth bands count as equally rough."""
 _SIGNIFICANT_DIGITS = 4
-"""Number of significant digits that are kept."""
+"""Number of significant digits of the values of a profile."""
 _MIN_RELATED_SAMPLES = 100
 """Smallest number of samples, valid in every band, from which relations are computed."""
 
@@ -39,7 +39,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Profile of one scene, as a model package holds it."""
 
     percentiles: list[list[float]]
-    """Percentiles of each band's numbers in the package's unit, (bands, len(PERCENTILES))."""
+    """Percentiles of each band's pixel values in the package's unit, (bands, len(PERCENTILES))."""
     contrasts: list[float] = []
     """Means of the contrast (i - j) / (|i| + |j|) for each pair of bands i < j, flattened.
 
@@ -49,8 +49,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     roughness: list[float] = []
     """Natural logarithms of each band's roughness, (2 * bands).
 
-    Roughness is the mean absolute difference between neighboring pixels. It is divided first by the
-    band's mean absolute deviation from its median, then by the roughness of the roughest band.
+    Roughness is the mean absolute difference between neighboring pixels. In the first half it is
+    divided by the band's mean absolute deviation from its median, in the second half by the
+    roughness of the roughest band.
     """
 
 
@@ -91,7 +92,7 @@ class Relations:
 
 
 def compute_profile(samples: Samples) -> Profile:
-    """Return the profile of a scene from its samples, which does not depend on their order.
+    """Return the profile of a scene from its samples, whose order does not matter.
 
     Args:
         samples: Samples of the scene, of which at least one is valid in each band.

@@ -114,12 +114,12 @@ class SampleGrid:
         """Take the samples of a part of the scene.
 
         Args:
-            pixels: Pixels (bands, rows, cols) of a window, in the scene's numbers.
+            pixels: Pixels (bands, rows, cols) of a window, in the scene's unit.
             valid: Mask (rows, cols) or (bands, rows, cols), True = valid; None if every pixel is
                 valid.
             origin: Upper left corner x, y of the window in scene px.
             core: Bounds x_min, y_min, x_max, y_max in scene px, within which samples are taken.
-            convert: Conversion of the numbers to the unit wanted; None if they have that unit.
+            convert: Conversion of the pixel values to the unit wanted; None if they have that unit.
         """
         x, y = origin
         x0, y0 = (-(-start // self.stride) * self.stride for start in core[:2])
@@ -148,7 +148,7 @@ def _copy_converted(
         pixels: Pixels (bands, rows, cols).
         valid: Mask (rows, cols) or (bands, rows, cols), True = valid; None if every pixel is valid.
         where: Rows and columns to copy.
-        convert: Conversion of the numbers to the unit wanted; None if they have that unit.
+        convert: Conversion of the pixel values to the unit wanted; None if they have that unit.
     """
     chosen = pixels[:, *where]
     with np.errstate(over="ignore", invalid="ignore"):

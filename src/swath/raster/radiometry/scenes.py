@@ -29,7 +29,7 @@ def compute_statistics(
 ) -> TrainingStatistics | None:
     """Return the statistics of scenes' bands, as a model package holds them.
 
-    If there are more than `MAX_PROFILES` scenes, that many of them are read, evenly spaced.
+    At most `MAX_PROFILES` scenes are read; of a longer list, evenly spaced ones.
 
     Args:
         uris: Addresses of the scenes.

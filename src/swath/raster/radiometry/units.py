@@ -1,7 +1,7 @@
-"""Convert bands from the numbers of a scene to those that a model package expects.
+"""Convert the pixel values of a scene to the unit that a model package expects.
 
-Both state how a number becomes a physical quantity: the package in `mlm.json`, and the scene by
-GDAL's scale, offset and unit of each band
+Both state how a pixel value becomes a physical quantity: the package in `mlm.json`, and the scene
+by GDAL's scale, offset and unit of each band
 (https://gdal.org/en/stable/user/raster_data_model.html). A scene that states nothing is assumed to
 be in the package's unit.
 """
@@ -30,17 +30,17 @@ _FLOAT32_BYTES = 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Conversion:
-    """Conversion of a scene's numbers to a package's: `(number - zero) * gain`, band by band.
+    """Conversion of a scene's pixel values to a package's: `(value - zero) * gain`, band by band.
 
-    Integers of up to 16 bits are converted in float32 if float32 holds the zero exactly. Their
-    difference is exact if the zero is a whole number, as in Sentinel-2's `number / 10000 - 0.1`.
-    All other numbers are converted in float64.
+    Integers of up to 16 bits are converted in float32 if float32 holds the zero exactly. The
+    subtraction is exact if the zero is a whole number, as in Sentinel-2's `value / 10000 - 0.1`.
+    All other pixel values are converted in float64.
     """
 
     gains: NDArray[np.float64]
     """Gain of each band, (bands,)."""
     zeros: NDArray[np.float64]
-    """Number of each band, (bands,), that becomes 0."""
+    """Pixel value of each band, (bands,), that becomes 0."""
 
     def __call__(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
         """Return pixels in the package's unit; NaN and infinity are kept.
@@ -65,7 +65,7 @@ class Conversion:
 def conversion(
     scene: SceneInfo, bands: Sequence[int], names: Sequence[str], units: Units
 ) -> Conversion | None:
-    """Return the conversion of a scene's numbers to a package's; None if they are the same.
+    """Return the conversion of a scene's pixel values to a package's; None if they are the same.
 
     Args:
         scene: Header of the scene.
@@ -75,7 +75,7 @@ def conversion(
 
     Raises:
         SceneError: The scene states an invalid scale or offset, or float32 cannot hold the
-            converted numbers.
+            converted values.
     """
     gains, zeros = np.ones(len(bands)), np.zeros(len(bands))
     for index, (number, name, unit) in enumerate(zip(bands, names, units, strict=True)):
@@ -119,8 +119,8 @@ def unit_warnings(
     if not any(units) and any(one and (one.scale, one.offset) != (1, 0) for one in stated):
         name, one = next(pair for pair in zip(names, stated, strict=True) if pair[1])
         warnings.append(
-            f"{scene.uri} states a unit ({name}: {one}) and the model package none, so the numbers "
-            "are not converted; add the package's unit with `swath model statistics --unit`"
+            f"{scene.uri} states a unit ({name}: {one}) and the model package none, so the pixel "
+            "values are not converted; add the package's unit with `swath model statistics --unit`"
         )
     for name, one, unit in zip(names, stated, units, strict=True):
         if one and unit and one.name and unit.name and not _same_quantity(one, unit):
@@ -132,7 +132,7 @@ def unit_warnings(
         silent = [name for name, one in zip(names, stated, strict=True) if one is None]
         warnings.append(
             f"{scene.uri} states the unit of some bands, but not of {', '.join(silent)}, which are "
-            "taken to be in the model's; state it for each of them"
+            "taken to be in the model's unit; state it for each of them"
         )
     return warnings
 

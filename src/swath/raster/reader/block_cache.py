@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from swath._types import Ints
 
 DECODED_ROWS_AHEAD = 1
-"""Number of block rows that are decoded before the current tile needs them."""
+"""Number of block rows that are decoded beyond those that the current tile needs."""
 MAX_PREFETCHED_ROWS = 6
-"""Number of block rows that are prefetched before they are decoded."""
+"""Largest number of block rows that are prefetched beyond those being decoded."""
 MAX_PREFETCHED_BYTES = 64 << 20
 """Size in bytes of prefetched block rows above which no more are prefetched."""
 
@@ -41,7 +41,7 @@ class BlockSource(Protocol):
         """Positions of the blocks in the scene."""
 
     def prefetch(self, row: BlockRow) -> int:
-        """Start prefetching the bytes of a block row, and return their number."""
+        """Start prefetching the bytes of a block row, and return how many there are."""
 
     def allocate(self, rows: int, cols: int) -> NDArray[Any]:
         """Return memory for pixels, (layers, rows, cols), in the layout that is fastest to fill."""
@@ -138,7 +138,7 @@ class BlockCache:
         return overlapping
 
     def _copy_targets(self, index: int, row: int, column: int) -> Iterator[CopyTarget]:
-        """Yield the target of a block in a row of tiles, if they overlap."""
+        """Yield the part of a row of tiles that a block is copied to, if the two overlap."""
         tile_row, grid = self._tile_rows[index], self._block_grid
         left = grid.column_left(tile_row.first_block_column)
         start = grid.column_left(column) - left

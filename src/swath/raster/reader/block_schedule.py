@@ -91,7 +91,7 @@ class TileRow:
     right: int
     """Right edge of the rightmost tile, in scene px."""
     last_tile: int
-    """Index of the last tile of the row among all tiles to read."""
+    """Index, among all tiles to read, of the last tile of the row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class BlockRow:
     columns: list[int]
     """Columns of blocks, in ascending order."""
     first_tile: int
-    """Index of the first tile that needs the row among all tiles to read."""
+    """Index, among all tiles to read, of the first tile that needs the row."""
     last_tile: int
     """Index of the last tile that needs the row."""
 
@@ -156,7 +156,7 @@ def _group_by_block_rows(block_ranges: Ints) -> list[tuple[int, int, Ints]]:
     """Group tiles by the block rows that they need.
 
     Returns:
-        First block row, last block row and positions (n,) of the tiles of each group.
+        First block row, last block row and indices (n,) of the tiles of each group.
     """
     rows, group_indices = np.unique(block_ranges[:, 2:], axis=0, return_inverse=True)
     order = np.argsort(group_indices, kind="stable")

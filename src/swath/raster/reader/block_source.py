@@ -1,4 +1,4 @@
-"""Choose the decoder of a raster's blocks: swath's where its result is sure, otherwise GDAL's."""
+"""Choose the decoder of a raster's blocks: swath's where it yields GDAL's pixels, else GDAL's."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _open_geotiff(
 
 
 def _fill_value(dataset: PinnedDataset) -> float | None:
-    """Return the value that GDAL fills in for blocks that a file leaves out; None if unsure."""
+    """Return the value that GDAL fills in for blocks that a file leaves out; None if unknown."""
     values, dtype = set(dataset.reader.nodatavals), np.dtype(pixel_dtype(dataset.reader))
     if len(values) > 1:
         return None

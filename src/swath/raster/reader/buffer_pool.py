@@ -22,8 +22,8 @@ _UNUSED_REFCOUNT = _references([np.empty(0)])[0]
 class BufferPool:
     """Pool of pixel arrays, in which an array is reused once no view of it is left.
 
-    The kernel clears memory that is new to a process page by page, which takes a fifth as long as
-    decoding the pixels for it.
+    The kernel clears new memory of a process page by page. This takes a fifth as long as decoding
+    the pixels.
     """
 
     def __init__(self, layers: int, dtype: DTypeLike, *, interleaved: bool) -> None:
@@ -51,7 +51,7 @@ class BufferPool:
         ]
         array = next((a for a in unused if a.shape == shape), None)
         if array is None:
-            # Unused arrays of other shapes belong to finished strips.
+            # Unused arrays of other shapes belong to finished rows of tiles.
             self._arrays = [a for a in self._arrays if not any(a is b for b in unused)]
             array = np.empty(shape, self._dtype)
             self._arrays.append(array)

@@ -152,7 +152,7 @@ def decode_mask(layout: Layout, content: BlockBytes, rows: int) -> NDArray[np.ui
         rows: Number of rows of the block, in px.
 
     Raises:
-        UnsupportedLayoutError: The block decodes to fewer or more bytes than it should.
+        UnsupportedLayoutError: The block decodes to an unexpected number of bytes.
     """
     output = bytearray(rows * layout.row_bytes)
     if layout.compression == tiff_layout.NONE:

@@ -49,12 +49,12 @@ class RowGroups:
         self._idle_handles: SimpleQueue[PinnedDataset] = SimpleQueue()
         for handle in handles:
             self._idle_handles.put(handle)
-        scene = handles[0].reader
-        rows, cols = scene.block_shapes[0]
+        reader = handles[0].reader
+        rows, cols = reader.block_shapes[0]
         left = int(windows[:, 0].min()) // cols * cols
         right = int((windows[:, 0] + windows[:, 2]).max())
-        width = min(scene.width, -(-right // cols) * cols) - left
-        self._dtype = np.dtype(pixel_dtype(scene))
+        width = min(reader.width, -(-right // cols) * cols) - left
+        self._dtype = np.dtype(pixel_dtype(reader))
         self._buffers = BufferPool(channels.layer_count, self._dtype, interleaved=False)
         row_bytes = width * channels.layer_count * self._dtype.itemsize * rows
         count = max(1, min(-(-_MIN_GROUP_ROWS // rows), _MAX_GROUP_BYTES // row_bytes))
@@ -78,11 +78,11 @@ class RowGroups:
     def _read(self, row: int, targets: Sequence[CopyTarget]) -> None:
         handle = self._idle_handles.get()
         try:
-            band = self._read_group(handle, row)
+            group = self._read_group(handle, row)
         finally:
             self._idle_handles.put(handle)
         for target in targets:
-            target.pixels[...] = target.crop(band)
+            target.pixels[...] = target.crop(group)
 
     def _read_group(self, handle: PinnedDataset, row: int) -> NDArray[Any]:
         top = row * self.block_grid.block_height

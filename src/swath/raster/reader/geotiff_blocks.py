@@ -31,7 +31,7 @@ _MAX_GROWTH, _MAX_OVERHEAD_BYTES = 2, 64 << 10
 Compression can enlarge a block, but not by so much.
 """
 _MAX_STACK_ROWS, _MAX_STACK_BYTES = 256, 4 << 20
-"""Rows of pixels, and decoded bytes, up to which low strips are decoded together."""
+"""Largest number of rows, and of decoded bytes, of strips that are decoded together."""
 
 
 class GeoTiffBlocks:
@@ -47,7 +47,7 @@ class GeoTiffBlocks:
         rows: range,
         decoders: Executor,
     ) -> None:
-        """Read where the blocks are in the file.
+        """Read the offsets and sizes of the blocks in the file.
 
         Args:
             file: File to read.
@@ -91,12 +91,12 @@ class GeoTiffBlocks:
         )
 
     def prefetch(self, row: BlockRow) -> int:
-        """Start prefetching the bytes of a block row, and return their number."""
+        """Start prefetching the bytes of a block row, and return how many there are."""
         start = row.row * self._strips_per_stack - self._first_block_row
-        here = slice(start, start + self._strips_per_stack)
-        parts = [self._byte_ranges[:, here, row.columns]]
+        strips = slice(start, start + self._strips_per_stack)
+        parts = [self._byte_ranges[:, strips, row.columns]]
         if self._mask_ranges is not None:
-            parts.append(self._mask_ranges[:, here, row.columns])
+            parts.append(self._mask_ranges[:, strips, row.columns])
         byte_ranges = concatenate_ranges(parts)
         self._file.prefetch(row.row, byte_ranges)
         return int(byte_ranges[:, 1].sum())
@@ -118,13 +118,14 @@ class GeoTiffBlocks:
         for number in range(start, min(start + self._strips_per_stack, self._image.blocks_down)):
             top = (number - start) * self._image.block_height
             height = self._image.block_row_height(number)
-            here = (
+            strip_targets = (
                 targets
                 if self._strips_per_stack == 1
                 else _clip_targets(targets, range(top, top + height))
             )
-            if here:
-                self._decode_block(row, (number - self._first_block_row, column), here, height)
+            if strip_targets:
+                cell = number - self._first_block_row, column
+                self._decode_block(row, cell, strip_targets, height)
 
     def _decode_block(
         self, row: int, cell: tuple[int, int], targets: Sequence[CopyTarget], height: int
@@ -140,11 +141,11 @@ class GeoTiffBlocks:
         count = len(self._channels.samples)
         if self._image.separate:
             for layer, ranges in enumerate(self._byte_ranges):
-                here = [target.select_layers(slice(layer, layer + 1)) for target in targets]
-                self._decode_plane(row, ranges[cell], here, height)
+                band = [target.select_layers(slice(layer, layer + 1)) for target in targets]
+                self._decode_plane(row, ranges[cell], band, height)
         else:
-            here = [target.select_layers(slice(count)) for target in targets]
-            self._decode_plane(row, self._byte_ranges[0][cell], here, height)
+            bands = [target.select_layers(slice(count)) for target in targets]
+            self._decode_plane(row, self._byte_ranges[0][cell], bands, height)
         if self._mask and self._mask_ranges is not None:
             content = self._block_bytes(row, self._mask_ranges[0][cell])
             bits = None if content is None else decode_mask(self._mask, content, height)
@@ -193,11 +194,11 @@ def _clip_targets(targets: Sequence[CopyTarget], rows: range) -> list[CopyTarget
 def _create_decoder(layout: Layout, samples: Sequence[int]) -> Decode:
     """Return the decoder of a layout's blocks.
 
-    It decodes the wanted samples of a pixel or, where each band has blocks of its own, the only
-    one.
+    It decodes the wanted samples of a pixel. Where each band has blocks of its own, these have one
+    sample per pixel.
     """
-    here = [0] if layout.separate else samples
-    return Decoder(layout, here) if can_decode(layout) else SingleBlockTiff(layout, here)
+    wanted = [0] if layout.separate else samples
+    return Decoder(layout, wanted) if can_decode(layout) else SingleBlockTiff(layout, wanted)
 
 
 def _byte_ranges(layout: Layout, rows: range, planes: Sequence[int]) -> NDArray[np.int64]:

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from swath.raster.dataset import PinnedDataset
 
 _MAX_UNCOUNTED_BLOCK_BYTES = 16 << 20
-"""Decoded size in bytes of a block up to which its memory is not counted."""
+"""Largest decoded size in bytes of a block whose memory is not counted."""
 _MAX_UNCOUNTED_ROW_BYTES = 64 << 20
-"""Size in bytes of a row of blocks that GDAL reads at once, up to which it is not counted."""
+"""Largest size in bytes of a row of blocks whose memory is not counted when GDAL reads it."""
 _FLOATING_PREDICTOR = 3
 
 
@@ -64,14 +64,14 @@ def swath_memory_need(layout: Layout, layers: int, windows: Ints) -> MemoryNeed:
     tile_rows = _tile_row_bytes(windows, layout.block_height, layers * layout.dtype.itemsize)
     if layout.block_bytes <= _MAX_UNCOUNTED_BLOCK_BYTES:
         return MemoryNeed(tile_rows, 0)
-    # Memory holds the block and its stored bytes. Of a file in memory, GDAL holds three copies of
-    # the decoded block.
+    # Memory holds the block and its stored bytes. If GDAL decodes the block, from a TIFF in memory,
+    # it holds three copies of the decoded block.
     copies = 2 + (layout.predictor == _FLOATING_PREDICTOR or not layout.dtype.isnative)
     return MemoryNeed(tile_rows, layout.block_bytes * (copies if can_decode(layout) else 4))
 
 
 def gdal_memory_need(dataset: PinnedDataset, layers: int, windows: Ints) -> MemoryNeed:
-    """Return the memory for reading windows of a scene, of which GDAL reads whole rows of blocks.
+    """Return the memory for reading windows of a scene with GDAL, by whole rows of blocks.
 
     Args:
         dataset: Scene to read.
@@ -84,8 +84,8 @@ def gdal_memory_need(dataset: PinnedDataset, layers: int, windows: Ints) -> Memo
     left = int(windows[:, 0].min()) // cols * cols
     right = int((windows[:, 0] + windows[:, 2]).max())
     # Where bands are interleaved by pixel, GDAL decodes all of them, whichever are requested.
-    together = reader.count if reader.interleaving == Interleaving.pixel else 0
-    row = -(-(right - left) // cols) * cols * rows * max(layers, together) * itemsize
+    interleaved_bands = reader.count if reader.interleaving == Interleaving.pixel else 0
+    row = -(-(right - left) // cols) * cols * rows * max(layers, interleaved_bands) * itemsize
     tile_rows = _tile_row_bytes(windows, rows, layers * itemsize)
     if row <= _MAX_UNCOUNTED_ROW_BYTES:
         return MemoryNeed(tile_rows, 0)

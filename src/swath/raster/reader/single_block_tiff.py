@@ -1,6 +1,6 @@
 """Decode single blocks with GDAL: each becomes a TIFF of its own in memory.
 
-So any thread can get GDAL's own pixels, from bytes that swath fetched one block row at a time.
+So GDAL decodes bytes that swath fetched one block row at a time, in any thread.
 """
 
 from __future__ import annotations

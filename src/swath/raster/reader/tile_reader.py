@@ -50,7 +50,7 @@ class TilePixels:
 
     @property
     def input_mask(self) -> Mask | None:
-        """Mask of the indices that a model receives; None if it receives all of them.
+        """Mask of the pixel values that a model receives; None if it receives all of them.
 
         Its shape can be broadcast to that of `pixels`.
         """
@@ -91,7 +91,7 @@ def read_tiles(
 
 
 class _CachedReader:
-    """Reader of tiles from a cache of the scene's blocks, and one of its mask file."""
+    """Reader of tiles from two caches of blocks: the scene's, and that of its mask file, if any."""
 
     def __init__(self, scene: Scene, bands: Sequence[int], windows: Ints, workers: Workers) -> None:
         self._scene, self._bands = scene, bands
@@ -112,7 +112,7 @@ class _CachedReader:
     def read(self, index: int, tile: Tile) -> TilePixels:
         """Return a tile by its position, from 0, among the windows of the reader.
 
-        GDAL alone reads a tile for which the caches raise an error.
+        If the caches raise an error, GDAL reads the tile.
         """
         try:
             if self._caches:
