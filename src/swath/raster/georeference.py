@@ -39,9 +39,9 @@ _MAX_LATITUDE = 91
 _MAX_TURNS = 10
 """Largest number of turns of a scene around the Earth; a header that states more is damaged."""
 _MAX_ROUND_TRIP_PX = 0.02
-"""Largest distance in px between a position and the result of converting it there and back.
+"""Largest distance in px between a position and the result of its conversion to lon, lat and back.
 
-It is far below 1 px, as a whole map may be less than 1 px wide near a pole.
+The limit is far below 1 px, as a whole map may be less than 1 px wide near a pole.
 """
 _POSITIONS_PER_BATCH = 1 << 18
 """Number of positions that are converted at once."""
@@ -57,7 +57,7 @@ _ROUNDING = 1e-9
 """Tolerance for rounding errors, as a share of the map's width."""
 _CHECK_POINTS = 33
 """Number of rows and of columns of the positions at which a georeference is checked."""
-# Corners of a box as columns of (x0, y0, x1, y1), counter-clockwise on a north-up map.
+# Corners of a box as indices into (x0, y0, x1, y1), counter-clockwise on a north-up map.
 _RING_X = [0, 0, 2, 2]
 _RING_Y = [1, 3, 3, 1]
 
@@ -74,7 +74,7 @@ class Georeferencer:
     geotransform: Geotransform
     crs: CRS
     _curvature: float
-    """Largest curvature in degrees, in 1/px, of straight edges in px; 0 if all stay straight."""
+    """Largest curvature (1/px) in degrees of edges that are straight in px; 0 if none is curved."""
     _pixel_size: float = np.inf
     """Size of a pixel in CRS units, if the scene has pixels beyond the map's edge.
 

@@ -209,7 +209,7 @@ def _winding_degrees(unrolled: Floats) -> float:
 
 
 def _ring_area(unrolled: Floats, turn: float) -> Any:
-    """Return the area in a ring, or north of a ring around a pole; it may exceed ±180 degrees."""
+    """Return the area in a ring, or north of a ring around a pole; longitudes may exceed ±180."""
     if abs(turn) > _HALF_TURN:
         first = unrolled[0, 0]
         closing = [[first + turn, unrolled[0, 1]], [first + turn, 90], [first, 90]]

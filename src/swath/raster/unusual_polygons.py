@@ -39,7 +39,7 @@ _MIN_CORNERS = 3
 _MAX_HIDDEN_CELLS = 4
 """Largest size of a cell, in multiples of the finest cell, that nine positions are enough to check.
 
-It counts as not on Earth if none of its corners, edge midpoints and center is on Earth.
+Such a cell counts as not on Earth if none of its corners, edge midpoints and center is on Earth.
 """
 
 

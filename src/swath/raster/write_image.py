@@ -101,7 +101,7 @@ def create_geotiff(
     Args:
         path: File to write.
         shape: Bands, rows and columns.
-        dtype: Type of the numbers.
+        dtype: Type of the pixel values.
         colors: Color interpretation of each band; empty where it is unknown.
         options: Further options for `rasterio.open`, such as `crs` and `transform`.
 

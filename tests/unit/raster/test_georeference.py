@@ -490,7 +490,7 @@ class TestGroundControlPoints:
     def test_two_are_too_few(self):
         gcps = tuple(GroundControlPoint(row=i, col=i, x=i, y=i) for i in range(2))
 
-        with pytest.raises(SceneError, match="2 ground control points, of which 3"):
+        with pytest.raises(SceneError, match="2 ground control points, but 3 are needed"):
             georeferencer(transform=None, gcps=gcps, crs=LON_LAT)
 
     def test_points_in_a_line_are_refused(self):
@@ -504,7 +504,7 @@ class TestGroundControlPoints:
         places = [(0, 0), (0, 1), (1, 0), (1, bad)]
         gcps = tuple(GroundControlPoint(row=r, col=c, x=c, y=r) for c, r in places)
 
-        with pytest.raises(SceneError, match=r"x\.tif .* can be positions"):
+        with pytest.raises(SceneError, match=r"x\.tif .* are valid positions"):
             georeferencer(transform=None, gcps=gcps, crs=LON_LAT)
 
     def test_points_too_many_for_a_spline_give_a_polynomial(self, monkeypatch):

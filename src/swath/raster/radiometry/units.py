@@ -57,8 +57,8 @@ class Conversion:
         with np.errstate(over="ignore", invalid="ignore"):
             for target, band, gain, zero in zip(out, pixels, self.gains, self.zeros, strict=True):
                 wide = np.float32 if small and np.float32(zero) == zero else np.float64
-                numbers = np.subtract(band, wide(zero), dtype=wide)
-                np.multiply(numbers, wide(gain), out=target, casting="same_kind")
+                differences = np.subtract(band, wide(zero), dtype=wide)
+                np.multiply(differences, wide(gain), out=target, casting="same_kind")
         return out
 
 

@@ -75,7 +75,7 @@ def read_tiles(
         bands: Numbers of the bands, from 1, in the order wanted.
         indices: Numbers of the tiles. In raster order, each block is decoded once.
         threads: Number of threads that decode; by default, the number of CPUs. Fewer are used
-            where memory is short.
+            if too little memory is free.
 
     Raises:
         SceneError: Memory does not suffice to read the scene.

@@ -22,7 +22,7 @@ class Workers:
     """Thread pools and open files of one read, created on first use.
 
     Args:
-        decoders: Number of threads that decode, unless memory is short.
+        decoders: Number of threads that decode; fewer are used if too little memory is free.
     """
 
     def __init__(self, decoders: int) -> None:
@@ -48,7 +48,7 @@ class Workers:
                 pool.shutdown()
 
     def reserve_memory(self, dataset: PinnedDataset, need: MemoryNeed) -> None:
-        """Reserve the memory for reading a dataset, and use fewer threads where memory is short.
+        """Reserve the memory for reading a dataset, and use fewer threads if too little is free.
 
         Call it before any thread reads the dataset.
 
