@@ -1,4 +1,4 @@
-"""What every test shares: where the real data is, and no way out to the network."""
+"""Fixtures of every test: the path of the real data, and a block on network access."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the tests of the benchmarks share: one small detector, made once."""
+"""Fixture of the benchmarks' tests: one small detector, made once."""
 
 import pytest
 

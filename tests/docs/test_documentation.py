@@ -1,4 +1,4 @@
-"""What README and docs tell a newcomer to type is there."""
+"""Tests of the documentation: what README and docs tell a newcomer to type exists."""
 
 import re
 import tomllib
@@ -87,7 +87,7 @@ def each(program):
 
 
 def test_shell_blocks_say_that_they_are_some():
-    """What is marked is checked here: each line begins with a program, and no other block's."""
+    """Check that only marked blocks have commands, each of a known program."""
     programs = "|".join(re.escape(name) for name in PROGRAMS)
     line = re.compile(rf"(?:\$ |    )?(?:{programs}) ", re.MULTILINE)
 

@@ -36,7 +36,7 @@ _MISSING = (
 
 @dataclass(frozen=True)
 class Said:
-    """What a command printed and how it ended, after how much of the processors' time."""
+    """The output and exit status of a command, and the processor time that it used."""
 
     code: int
     lines: list[str]
@@ -230,7 +230,7 @@ def masked(text: str, folder: Path, known: dict[str, str]) -> list[str]:
 
 
 def _is_beside(line):
-    """Whether a line is what a server logs in any case, or argparse's usage, and no error."""
+    """Return True for a line that a server logs in any case, or argparse's usage: no error."""
     return line.startswith(("INFO ", "usage: ", "  "))
 
 
@@ -242,6 +242,6 @@ def may_mount() -> bool:
 
 
 def _processor_seconds():
-    """What children have used: other than the time of day, it does not depend on who else runs."""
+    """Return the processor seconds of the children, which other processes do not affect."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime

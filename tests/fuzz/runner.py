@@ -37,7 +37,7 @@ CASES = Path(__file__).with_name("cases.txt")
 
 @dataclass
 class Tally:
-    """What came of the inputs of one target."""
+    """The results of the inputs of one target."""
 
     kinds: collections.Counter[str] = field(default_factory=collections.Counter)
     slowest: tuple[float, str] = (0.0, "")
@@ -48,7 +48,7 @@ class Tally:
 
 @dataclass
 class Fuzz:
-    """A folder of sound inputs, and what came of those that were made of them."""
+    """A folder of valid inputs, and the results of the inputs derived from them."""
 
     folder: Path
     keep: Path | None
@@ -199,7 +199,7 @@ class Worker:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """Which inputs are tried."""
+    """The choice of the inputs to try."""
 
     seed: int = 1
     seconds: float = 600.0

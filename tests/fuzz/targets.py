@@ -1,4 +1,4 @@
-"""What is done with a changed input: as swath would, to its end, and what came of it."""
+"""Targets of the fuzzer: each uses a changed input as swath would, and returns the result."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _OVERLAP = 8
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of an input. `kind` is result, refused, traceback, wrong or long."""
+    """The result of one input. `kind` is result, refused, traceback, wrong or long."""
 
     kind: str
     text: str = ""
@@ -184,7 +184,7 @@ def _messages() -> dict[str, Callable[[Path], object]]:
 
 
 def _parsed(path: Path) -> object:
-    """What Lambda or EventBridge makes of an event; it hands nothing on that is no JSON."""
+    """Parse an event as Lambda or EventBridge does; raise PayloadError if it is not JSON."""
     try:
         return json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:

@@ -128,7 +128,7 @@ def described(command):
 
 
 def test_files(golden, make_scene, package, make_plan, tmp_path):
-    """What a run leaves: in the work bucket, and for others."""
+    """Check the files that a run leaves: in the work bucket, and for others."""
     pixels = np.zeros((1, 60, 100), np.int16)
     pixels[0, 5::7, 5::7] = 81
     scene = make_scene(pixels)
@@ -150,7 +150,7 @@ def files_in(folder):
 
 
 def kind(path):
-    """What is in a file: a Parquet file's columns, or the members of JSON."""
+    """Return the content of a file: a Parquet file's columns, or the members of JSON."""
     return parquet(path) if path.suffix == ".parquet" else members(storage.read_json(str(path)))
 
 

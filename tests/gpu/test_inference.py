@@ -1,4 +1,4 @@
-"""What a GPU answers: bit for bit where it can, near where it cannot, and right under load."""
+"""Tests of inference on a GPU: bit for bit where possible, near elsewhere, right under load."""
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +24,7 @@ REDUCED = {"float16": 0.02, "bfloat16": 0.05}
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory):
-    """What the module says on the CPU in float32, tile by tile."""
+    """Return the module's outputs on the CPU in float32, tile by tile."""
     known = bodies.package(tmp_path_factory.mktemp("expected")).description
     model = TorchModel(bodies.Body().eval(), known, torch.device("cpu"))
     return lambda tiles: [model([tile])[0][0] for tile in tiles]
@@ -96,7 +96,7 @@ def test_each_thread_gets_its_own_tiles_answers(device, tmp_path):
 
 
 def ask_at_once(model, requests):
-    """What a model answers to requests of tiles that come at the same time."""
+    """Return a model's answers to requests of tiles that come at the same time."""
     batcher = Batcher(model)
     with ThreadPoolExecutor(len(requests)) as pool:
         answers = list(pool.map(batcher, requests))

@@ -1,4 +1,4 @@
-"""What a GPU learns: as a CPU does, in every network, to a package that is proved."""
+"""Tests of training on a GPU: every network learns as on a CPU, up to a verified package."""
 
 import json
 

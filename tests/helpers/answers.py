@@ -1,4 +1,4 @@
-"""An AWS service that answers what a test tells it to, over real HTTP to the real client."""
+"""An AWS service that gives the answers a test sets, over real HTTP to the real client."""
 
 import json
 import threading
@@ -13,7 +13,7 @@ from swath.sagemaker.client import shards
 
 @dataclass(frozen=True)
 class Answer:
-    """What the service answers with; `error` is the name of an exception."""
+    """An answer of the service; `error` is the name of an exception."""
 
     body: object = field(default_factory=dict)
     status: int = 200
@@ -45,7 +45,7 @@ class ReceivedRequest:
 
 @dataclass
 class Service:
-    """What was asked, and what is to be answered next."""
+    """The requests received, and the answers to come."""
 
     url: str = ""
     asked: list[ReceivedRequest] = field(default_factory=list)

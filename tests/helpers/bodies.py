@@ -41,7 +41,7 @@ def write_files(folder):
 
 
 def describe(precision="float32", href=FILES["pt2"]):
-    """Changes an `mlm.json` of `tests.helpers.packages` so that it tells of the module."""
+    """Change an `mlm.json` of `tests.helpers.packages` so that it describes the module."""
 
     def change(item):
         properties = item["properties"]

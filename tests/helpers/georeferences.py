@@ -1,4 +1,4 @@
-"""Whether two headers place the same pixels at the same places."""
+"""An assertion that two headers map the same pixels to the same coordinates."""
 
 import numpy as np
 import shapely

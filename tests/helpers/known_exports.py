@@ -120,7 +120,7 @@ def _formed(box, box_format, units):
 
 
 def _notes(rng, classes, task, *, settled=False, head="Detect", model="YOLO11n"):
-    """What an exporter of Ultralytics writes: today's, an earlier one's, or nothing."""
+    """Return the notes of an Ultralytics exporter (today's, an earlier one's, none), and which."""
     names = str(dict(enumerate(classes)))
     amount = str(rng.choice(["today", "earlier", "nothing"]))
     if amount == "nothing":
@@ -328,7 +328,10 @@ def oriented(rng):
 
 
 def nms_plugin(rng):
-    """How many objects, boxes, scores and classes, in any order; rows beyond are left over."""
+    """Draw outputs for the object count, boxes, scores and classes, in any order.
+
+    Rows beyond the count are left over.
+    """
     classes = _classes(rng)
     box, score, label = _objects(rng, len(classes))
     count = len(box)

@@ -19,13 +19,13 @@ def weights(seed=0):
 
 
 def onnx_network(*, batch="batch", size=SIZE, bands=BANDS, fails=False):
-    """The network as ONNX: rows (batch, 4 + classes, candidates) and the map they are made of.
+    """Return the network as ONNX: rows (batch, 4 + classes, candidates), and their source map.
 
     Args:
         batch: a number where the network insists on it.
         size: px.
-        bands: how many it takes.
-        fails: whether it asks for more memory than there is.
+        bands: the number of bands.
+        fails: True = it asks for more memory than there is.
     """
     held = {name: value[:, :bands] if name == "w1" else value for name, value in weights().items()}
     count = batch if isinstance(batch, int) else -1
@@ -53,7 +53,7 @@ def onnx_network(*, batch="batch", size=SIZE, bands=BANDS, fails=False):
 
 
 def describe(item):
-    """Changes an `mlm.json` of `tests.helpers.packages` so that it tells of the network."""
+    """Change an `mlm.json` of `tests.helpers.packages` so that it describes the network."""
     properties = item["properties"]
     source, target = properties["mlm:input"][0], properties["mlm:output"][0]
     source["bands"] = ["red", "green", "blue"]

@@ -98,7 +98,7 @@ def bright_pixels() -> bytes:
 
 
 def endless(above: float | None = None) -> bytes:
-    """The same detector behind a loop of more rounds than anybody could wait for.
+    """Return the same detector, as ONNX, behind a loop with too many rounds to wait for.
 
     Args:
         above: only tiles with a scaled pixel above it go into the loop; by default all do.
@@ -156,7 +156,7 @@ def output_entries(task, shapes, classes) -> list[dict]:
 
 
 def answer_of(task, shapes, *, classes=("a", "b"), **options):
-    """What the package of such a model says of its outputs."""
+    """Return what the package of such a model says of its outputs."""
     options = {"overlap": 4, "score_threshold": 0.5} | options
     return parse_output_spec(
         msgspec.convert(output_entries(task, shapes, classes), list[MlmOutput]),

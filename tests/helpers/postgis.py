@@ -33,7 +33,7 @@ def postgis_server() -> Iterator[PostgisServer]:
 
 @pytest.fixture(scope="session")
 def server(request: pytest.FixtureRequest) -> str:
-    """How to connect as administrator to our own server, or to SWATH_POSTGIS_SERVER's."""
+    """Return the administrator's connection to our own server, or to SWATH_POSTGIS_SERVER's."""
     if url := os.environ.get("SWATH_POSTGIS_SERVER"):
         return url
     return request.getfixturevalue("postgis_server").dsn()
@@ -80,7 +80,7 @@ class Cluster:
 
     @property
     def user_settings(self) -> DatabaseSettings:
-        """How the functions connect."""
+        """Return the connection settings of the functions."""
         return DatabaseSettings(
             database_host=self.database.host,
             database_port=self.database.port,
@@ -104,7 +104,7 @@ class Cluster:
             raise ClientError(answer, "ExecuteStatement") from error
 
     def administer(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        """What RDS's superuser gets."""
+        """Execute a statement as a superuser, and return its rows."""
         dsn = self.database.dsn(self.settings.database_name)
         with psycopg.connect(dsn, autocommit=True) as connection:
             done = connection.execute(statement, parameters)

@@ -95,7 +95,7 @@ def http_bucket(s3_server, monkeypatch):
 
 @pytest.fixture
 def doomed_server(monkeypatch):
-    """Of an S3 that a test stops: the URI of an empty bucket, and how to stop it."""
+    """Yield the URI of an empty bucket, and a function that stops its S3 server."""
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*server.get_host_and_port()))

@@ -54,7 +54,7 @@ def assert_reads_same(path, *, size=100, overlap=20, bands=None):
 
 
 class Sources:
-    """What reading went through: the sources, and how many tiles were read alone."""
+    """The record of a read: the sources, and the number of tiles read alone."""
 
     def __init__(self):
         self.made = []
@@ -62,7 +62,7 @@ class Sources:
 
     @property
     def names(self):
-        """Of the sources' classes, each once."""
+        """Return the sources' classes, each once."""
         return {type(made).__name__ for made in self.made}
 
 

@@ -136,7 +136,7 @@ def decoded(body):
 
 
 def bright(pixels):
-    """What the model sees in pixels (1, rows, cols): (x, y, score) of each bright one."""
+    """Return what the model detects in pixels (1, rows, cols): (x, y, score) of each bright one."""
     y, x = np.nonzero(pixels[0] >= 25)
     scores = np.sqrt(pixels[0, y, x].astype(np.float32) / np.float32(100))
     # JSON has the decimals that tell a float32 from its neighbors.
@@ -145,7 +145,7 @@ def bright(pixels):
 
 
 def seen(answer):
-    """The same of an answer in GeoJSON, or of its content."""
+    """Return (x_min, y_min, score) of each detection of an answer in GeoJSON, or of its content."""
     told = json.loads(answer if isinstance(answer, bytes) else answer.content)
     rows = [feature["properties"] for feature in told["features"]]
     return sorted((row["x_min"], row["y_min"], row["score"]) for row in rows)
@@ -188,7 +188,7 @@ class Endpoints:
         self.lock = threading.Lock()
 
     def describe(self, action, asked):
-        """What the control plane says: DescribeEndpoint and DescribeEndpointConfig."""
+        """Return the control plane's answers: DescribeEndpoint and DescribeEndpointConfig."""
         name = asked.get("EndpointName") or asked["EndpointConfigName"]
         if name not in ENDPOINTS:
             return 400, {"__type": "ValidationException", "message": "Could not find endpoint"}
@@ -201,7 +201,7 @@ class Endpoints:
         return 200, config
 
     def invoke(self, name, headers, body):
-        """What the runtime says: status, headers and body."""
+        """Return the runtime's answer: status, headers and body."""
         with self.lock:
             self.asked += 1
             self.at_once += 1

@@ -93,12 +93,12 @@ def _annotation(image, box):
 
 
 def collection(folder, name):
-    """Of `train`, `val` or all `labels`."""
+    """Return the collection of `train`, `val` or all `labels`."""
     return read_collection(str(folder / f"{name}.json"), str(folder / "scenes"))
 
 
 def options(**changes):
-    """Of a tiny training, some of them changed."""
+    """Return the options of a tiny training, with `changes`."""
     return TrainOptions.from_strings(OPTIONS | changes)
 
 
@@ -119,7 +119,7 @@ def squares(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(squares, tmp_path_factory) -> Trained:
-    """What comes of `OPTIONS`, validated on the scene held out."""
+    """The result of a training with `OPTIONS`, validated on the held-out scene."""
     # torch, for those tests that need it.
     from swath.training.train import train  # noqa: PLC0415
 

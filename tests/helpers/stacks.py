@@ -42,7 +42,7 @@ def account():
 
 @contextmanager
 def deployed():
-    """The same with the stack."""
+    """A simulated account with the deployed stack."""
     template = {
         "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
         "Outputs": {name: {"Value": value} for name, value in OUTPUTS.items()},

@@ -39,7 +39,7 @@ class Synthesized:
         return properties
 
     def permissions(self, prefix: str) -> dict[str, set[str]]:
-        """What the roles with this prefix may do: resource → actions.
+        """Return what the roles with this prefix may do: resource → actions.
 
         Logs, traces and network interfaces, which are the same everywhere, are left out.
         """
@@ -85,7 +85,7 @@ def _listed(value: Any) -> list[Any]:
 
 @pytest.fixture(scope="session")
 def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two things that are packages as far as the deployment can tell."""
+    """A folder with two things that the deployment accepts as packages."""
     folder = tmp_path_factory.mktemp("models")
     for name in ("ships", "storage-tanks"):
         (folder / name).mkdir()

@@ -1,4 +1,4 @@
-"""What a grant lets its grantee do, and with which objects: no more than its name says."""
+"""Tests of the grants: each lets its grantee do what its name says, with those objects only."""
 
 import pytest
 from aws_cdk import App, Stack

@@ -1,4 +1,4 @@
-"""What an idle stack costs is one number, worked out from the template, wherever it stands."""
+"""Tests of the idle cost: one number, computed from the template, the same in every region."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the stack names is in each commercial region, by cfn-lint's data, or is refused."""
+"""Tests of the regions: by cfn-lint's data, each has what the stack names, or is refused."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_the_database_is_in_every_region(name: str, dev: Any):
 
 
 def remedied(missing: MissingOffer) -> dict[str, Any]:
-    """What a remedy says to change."""
+    """Return the changes that a remedy names."""
     if match := re.match(r"set it to ([\w.-]+)", missing.remedy):
         (setting,) = re.findall("'(.*?)'", missing.name)
         return {setting: (match[1],) if setting == "gpu_instance_types" else match[1]}

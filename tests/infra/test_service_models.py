@@ -1,7 +1,7 @@
-"""What the stack hands to AWS's APIs has the names that the APIs know: botocore's models say them.
+"""Tests of the names that the stack hands to AWS's APIs: botocore's models know each one.
 
-Step Functions passes a task's parameters on, and CloudFormation some properties, without a word
-about a name that does not exist before it is used.
+Step Functions passes on a task's parameters, and CloudFormation some properties, unchecked. A wrong
+name fails only when it is used.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What AWS's services do without a role of the stack's is allowed by the resource's own policy."""
+"""Tests of AWS's services that act without a role of the stack: resource policies allow it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def statements(stack: Any, kind: str) -> list[dict[str, Any]]:
 
 
 def allows(stack: Any, kind: str, action: str, principal: str, resource: Any, source: Any) -> bool:
-    """Whether a policy lets a service use a resource, for everybody or for this source."""
+    """Return True if a policy lets a service use a resource, for everybody or for this source."""
     for statement in statements(stack, kind):
         condition = statement.get("Condition", {}).get("ArnEquals", {}).get("aws:SourceArn", source)
         if (

@@ -162,7 +162,7 @@ def test_all_that_is_retried_elsewhere_is_what_no_job_is_the_cause_of(everything
 
 
 def test_retriers_name_errors_that_lambda_has(everything: Any):
-    """Those of Invoke in botocore, and those that Step Functions documents as its own."""
+    """Check that each error is one of Invoke in botocore, or one that Step Functions documents."""
     invoke = botocore.session.get_session().get_service_model("lambda").operation_model("Invoke")
     known = {f"Lambda.{shape.name}" for shape in invoke.error_shapes}
     own = {"ClientExecutionTimeoutException", "AWSLambdaException", "SdkClientException"}

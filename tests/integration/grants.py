@@ -1,4 +1,4 @@
-"""What the deployed roles are granted, and what each grant is used for."""
+"""The grants of the deployed roles, and the use of each grant."""
 
 from __future__ import annotations
 

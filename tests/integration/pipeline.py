@@ -78,7 +78,7 @@ class Pipeline:
     def request(
         self, uri: str, backend: Backend | str, model: ModelRef | None = None
     ) -> RunRequest:
-        """What start_run would ask for, but with a backend and model of the caller's choice."""
+        """Return what start_run would request, but with the caller's backend and model."""
         head = self.client("s3").head_object(Bucket=self.scenes, Key=uri.split("/", 3)[3])
         scene = SceneRef(
             uri=uri, etag=head["ETag"].strip('"'), dropped_at=head["LastModified"].isoformat()
@@ -116,7 +116,7 @@ class Pipeline:
         )
 
     def summary(self, run_id: Any) -> dict[str, Any]:
-        """What the results bucket says of a run."""
+        """Return what the results bucket says of a run."""
         key = f"runs/{run_id}/summary.json"
         body = self.client("s3").get_object(Bucket=self.results, Key=key)["Body"].read()
         said: dict[str, Any] = json.loads(body)
@@ -147,7 +147,7 @@ class Pipeline:
         }
 
     def ended(self, execution: str) -> dict[str, Any]:
-        """What is to be said of an execution, once it is over."""
+        """Wait until an execution is over, and return its description."""
         describe = self.client("stepfunctions").describe_execution
 
         def over() -> dict[str, Any] | None:
@@ -185,7 +185,7 @@ def eventually(
     *,
     fails: type[BaseException] = pytest.fail.Exception,
 ) -> T:
-    """What `condition` returns, once that is true; fails, by name, when time is up."""
+    """Return the result of `condition` once it is true; fail, by name, when time is up."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if result := condition():

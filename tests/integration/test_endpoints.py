@@ -87,7 +87,7 @@ def test_swath_invoke_gives_the_same_result_from_every_kind_of_endpoint(
 
 
 def swath_invoke(pipeline: Pipeline, kind: str, *arguments: str | Path) -> str:
-    """What the command prints."""
+    """Return what the command prints."""
     cloud = pipeline.cloud
     return subprocess.run(
         [
@@ -128,7 +128,7 @@ class Notifications:
         return str(json.loads(message["Body"])["Message"])
 
     def handled(self, outcome: str) -> int:
-        """How many notifications `resume_run` has handled so."""
+        """Return the number of notifications that `resume_run` has handled so."""
         logs = self.pipeline.cloud.logs.glob("lambda-*ResumeRun*.log")
         text = "".join(path.read_text() for path in logs)
         return text.count(f'"outcome":"{outcome}"')

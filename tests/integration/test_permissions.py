@@ -1,7 +1,7 @@
-"""Each call of a role is granted, and each grant is needed by a call.
+"""Tests of the permissions: each call of a role is granted, and a call needs each grant.
 
-What a change of the stack needs or no longer needs is told here by name: grant the call where the
-role is made in `infra/constructs`, take an unused statement away, or have `flows.py` use it.
+A failure names what a change of the stack needs or no longer needs. Grant the call where the role
+is made in `infra/constructs`, take an unused statement away, or have `flows.py` use it.
 """
 
 from __future__ import annotations
@@ -129,7 +129,10 @@ def test_the_list_of_unproven_grants_is_short_and_current(roles: Roles):
 def test_a_run_fails_by_name_where_a_function_lacks_a_grant(
     pipeline: Pipeline, tmp_path: Path, function: str
 ):
-    """What every run met when the merge read a package that its role did not cover."""
+    """Check the failure of a function that lacks a grant.
+
+    Every run met it when the merge read a package that its role did not cover.
+    """
     uri = pipeline.drop(write_scene(tmp_path / "x.tif", seed=80), f"elsewhere/no-{function}.tif")
     with without(pipeline.cloud, function, "s3:GetObject"):
         execution = pipeline.start(pipeline.request(uri, "lambda"))

@@ -55,7 +55,7 @@ def running_execution(pipeline: Pipeline, uri: str) -> str | None:
 
 
 def is_waiting(pipeline: Pipeline, uri: str) -> bool:
-    """Whether the noted drop of a scene is later than the one that its run was started for."""
+    """Return True if the noted drop of a scene is later than the drop that started its run."""
     s3, bucket = pipeline.client("s3"), pipeline.outputs["WorkBucket"]
     for found in s3.list_objects_v2(Bucket=bucket, Prefix="scenes/").get("Contents", ()):
         body = s3.get_object(Bucket=bucket, Key=found["Key"])["Body"].read()

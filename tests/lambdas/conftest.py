@@ -1,4 +1,4 @@
-"""What Lambda gives every handler: a context, and settings in the environment."""
+"""Fixtures of the handlers' tests: Lambda's context, and settings in the environment."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Which tests reached which lines, also after the module or its tests have changed."""
+"""Tests of the record of which tests reached which lines, also after a change of either."""
 
 import json
 import shutil

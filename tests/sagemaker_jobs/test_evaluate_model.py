@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def root(make_scene, package, tmp_path):
-    """What `/opt/ml` is for the job."""
+    """The folder that is `/opt/ml` for the job."""
     given = tmp_path / "ml" / "processing" / "input"
     for name in ("model", "labels", "images"):
         (given / name).mkdir(parents=True)

@@ -45,7 +45,7 @@ TYPES = {
 
 @pytest.fixture(autouse=True)
 def still_there(request):
-    """Whatever a test asks of the shared container, it goes on."""
+    """Check after each test of the shared container that it still answers."""
     yield
     if "container" in request.fixturenames:
         assert request.getfixturevalue("container").ping() == 200
@@ -408,7 +408,7 @@ def models(tmp_path):
 
 
 def call_service(service, settings, ask):
-    """What `ask(client)` gives, of a container in this process."""
+    """Return the result of `ask(client)`, with a container in this process."""
     container = ServerState(settings)
     container.service = service
 

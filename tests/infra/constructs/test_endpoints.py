@@ -255,7 +255,7 @@ def test_the_real_time_endpoint_is_scaled_by_the_requests_under_way(everything: 
 
 @pytest.mark.parametrize("kind", ON_HOSTS)
 def test_a_run_alone_keeps_all_hosts_busy(everything: Any, kind: str):
-    """What a run asks for at a time is more than one host is to have."""
+    """Check that a run alone asks for more at a time than one host is to have."""
     shards = everything.machine["States"][f"InferShardsOn{kind}Endpoint"]["MaxConcurrency"]
     tracking = policies(everything, kind)["TargetTrackingScaling"]
     wanted = tracking["TargetTrackingScalingPolicyConfiguration"]["TargetValue"]

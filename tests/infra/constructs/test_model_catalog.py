@@ -28,7 +28,7 @@ def test_every_folder_is_a_model_with_the_digest_of_its_files(dev: Any, models_d
 
 
 def staged(stack: Any, entry: dict[str, str]) -> Path:
-    """What is uploaded as the package of an entry."""
+    """Return what is uploaded as the package of an entry."""
     assets = json.loads(next(stack.folder.glob("*.assets.json")).read_text())["files"].values()
     (path,) = (
         asset["source"]["path"]

@@ -1,4 +1,4 @@
-"""What the cause of a failed run has to say, for each thing that may have gone wrong."""
+"""The expected causes of a failed run, for each thing that may have gone wrong."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def test_a_run_without_a_gpu_quota_fails_with_batchs_reason(pipeline: Pipeline, 
 
 
 def gpu_wait_hours(pipeline: Pipeline) -> float:
-    """How long the deployed queue waits for a host."""
+    """Return the hours that the deployed queue waits for a host."""
     template: Any = pipeline.client("cloudformation").get_template(StackName="swath")
     resources = template["TemplateBody"]["Resources"].values()
     (queue,) = (r["Properties"] for r in resources if r["Type"] == "AWS::Batch::JobQueue")

@@ -59,7 +59,10 @@ def role(clients: Clients) -> None:
 def services(
     moto_endpoint: str, clients: Clients, role: None, tmp_path: Path
 ) -> Iterator[Services]:
-    """What patches need. There is no database: the patch that uses one brings it."""
+    """The services that patches need.
+
+    There is no database: the patch that uses one brings it.
+    """
     made = Services(
         endpoint=moto_endpoint,
         clients=clients,

@@ -1,4 +1,4 @@
-"""What befalls Batch jobs, as Batch reports it; the retry rules are of a definition of our own."""
+"""Tests of faults of Batch jobs, as Batch reports them; the test defines its own retry rules."""
 
 from __future__ import annotations
 

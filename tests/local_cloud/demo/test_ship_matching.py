@@ -1,4 +1,4 @@
-"""Which boxes show a ship."""
+"""Tests of the ship matching: which boxes show a ship."""
 
 import numpy as np
 

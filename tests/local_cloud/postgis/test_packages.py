@@ -1,4 +1,4 @@
-"""What is fetched from a Debian archive; `make postgis` shows that it runs."""
+"""Tests of fetching from a Debian archive; `make postgis` shows that the result runs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ patchelf
 
 @pytest.fixture
 def apt(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """What the programs of apt print, by the second word of the command."""
+    """Return what the programs of apt print, by the second word of the command."""
     answers: dict[str, str] = {}
     monkeypatch.setattr(packages, "_run_for_output", lambda *words, **_: answers.get(words[1], ""))
     return answers

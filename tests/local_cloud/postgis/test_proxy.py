@@ -47,7 +47,7 @@ def opened(server: int, faults: FaultRegistry) -> Iterator[DatabaseProxy]:
 
 
 def exchange(opened: DatabaseProxy, said: bytes) -> bytes:
-    """What comes back; nothing where the connection is ended."""
+    """Return what comes back; nothing if the connection is ended."""
     with socket.create_connection(("127.0.0.1", opened.port), timeout=30) as connection:
         try:
             connection.sendall(said)

@@ -1,4 +1,4 @@
-"""What a master user may do on our own server: as much as on RDS, and no more."""
+"""Tests of a master user's rights on our own server: as much as on RDS, and no more."""
 
 from __future__ import annotations
 

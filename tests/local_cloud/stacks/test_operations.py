@@ -129,7 +129,7 @@ def test_a_creation_that_fails_anywhere_leaves_nothing(wanted: dict[str, Any], c
 
 
 def described(memory: Memory) -> dict[str, Any]:
-    """What there is, by logical names instead of numbers."""
+    """Return the existing resources, by logical names instead of numbers."""
     names = {number: found["name"] for number, found in memory.existing.items()}
     return {
         found["name"]: {**found, "Tags": sorted(names[number] for number in found["Tags"])}
