@@ -127,7 +127,7 @@ def test_a_target_installs_all_that_it_imports(target):
 
 
 def test_what_a_target_lacks_is_found():
-    """As the benchmarks once lacked what serving needs."""
+    """Check that a missing package is reported, such as what serving needs in the benchmarks."""
     imports = imports_of(FOLDERS["bench"])
 
     assert imports["uvicorn"].startswith("sagemaker_jobs/serve_model/")

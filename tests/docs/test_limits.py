@@ -1,4 +1,4 @@
-"""Each row of docs/limits.md names a place in the code and a test, and both exist."""
+"""Tests of docs/limits.md: each row names code and a test, and both exist."""
 
 import ast
 import re

@@ -104,7 +104,7 @@ def _served(handler):
 
 @contextmanager
 def services():
-    """The services beside the commands: what their names stand for in words and environment."""
+    """The services beside the commands: the values of their names in words and environment."""
     with (
         _served(_Refusing) as aws,
         _served(_Texts) as s3,
@@ -147,7 +147,7 @@ def environment(fault: Fault, known: dict[str, str]) -> dict[str, str]:
 
 
 def filled(word: str, known: dict[str, str]) -> str:
-    """The word with the addresses of services in the places of their names."""
+    """Return the word with the addresses of services in place of their names."""
     return re.sub(r"\{(\w+)\}", lambda match: known[match[1]], word)
 
 

@@ -136,7 +136,7 @@ def read_labels(path: Path) -> Iterator[Outcome]:
 
 
 def use_package(path: Path) -> Iterator[Outcome]:
-    """Load a package and have it look at a tile without anything in it."""
+    """Load a package and apply it to an empty tile."""
     from swath.models.package import load_package  # noqa: PLC0415 (takes onnxruntime)
     from swath.models.runtimes.load import load_model  # noqa: PLC0415
 

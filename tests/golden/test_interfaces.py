@@ -40,7 +40,7 @@ def import_all():
 
 
 def subclasses(cls):
-    """All classes below a class that swath or a function has."""
+    """Return all subclasses of a class that swath or a function has."""
     below = [sub for direct in cls.__subclasses__() for sub in (direct, *subclasses(direct))]
     return {sub for sub in below if sub.__module__.partition(".")[0] in {"swath", "lambdas"}}
 

@@ -1,7 +1,7 @@
-"""What the GPU's tests share; run with the rest, or alone where few packages are installed.
+"""Fixtures of the GPU's tests; run with the rest, or alone where few packages are installed.
 
-A machine with a GPU may lack what these tests import and do not use: clients of S3 and writers of
-Parquet. Modules that stand in for them are empty, so a test that came to use one would fail.
+A machine with a GPU may lack packages that these tests import but do not use: clients of S3 and
+writers of Parquet. Empty modules replace them, so a test that came to use one would fail.
 """
 
 import importlib.util

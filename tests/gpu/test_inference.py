@@ -31,7 +31,7 @@ def expected(tmp_path_factory):
 
 
 def check_near(answers, expected, tolerance=2e-4):
-    """All of one output, relative to its largest number."""
+    """Check all of one output, relative to its largest number."""
     for (ours, *_), theirs in zip(answers, expected, strict=True):
         assert ours.dtype == np.float32
         assert np.abs(ours - theirs).max() <= tolerance * max(1, np.abs(theirs).max())
@@ -63,7 +63,7 @@ def test_a_file_that_was_saved_on_a_cpu_answers(device, tmp_path, expected, form
 def test_it_computes_in_the_precision_that_the_package_allows(
     device, tmp_path, expected, precision
 ):
-    """With casts inside, which an exported graph guards by assertions."""
+    """Check a module with casts inside, which an exported graph guards by assertions."""
     model = load_model(bodies.package(tmp_path, precision=precision), precision=precision)
     given = bodies.tiles(3)
 

@@ -116,7 +116,7 @@ KINDS = {
 
 
 class GeoreferencedScene:
-    """A scene's file, and what a run knows of its place."""
+    """A scene's file, and what a run knows of its location."""
 
     def __init__(self, kind, folder):
         """Write the file of a kind into a folder."""

@@ -47,7 +47,7 @@ def _told(error):
 
 
 def assert_reads_same(path, *, size=100, overlap=20, bands=None):
-    """All tiles of a scene are the same."""
+    """Check that all tiles of a scene are the same."""
     with open_scene(str(path)) as scene:
         grid = Grid(scene.info.width, scene.info.height, size, overlap)
         assert_same(scene, grid, bands or image_bands(scene.info), range(grid.count))

@@ -1,4 +1,4 @@
-"""The template, synthesized once for all tests of a stage, and ways to look at it."""
+"""Fixtures of the stack's tests: the template, synthesized once for all tests of a stage."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ def fresh_settings():
 
 @pytest.fixture
 def event():
-    """As in https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html."""
+    """An event: https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html."""
     request = run_request()
     machine = "arn:aws:states:eu-west-1:123456789012:stateMachine:swath"
     execution = f"{machine.replace('stateMachine', 'execution')}:{request.run_id}"

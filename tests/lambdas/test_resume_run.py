@@ -52,7 +52,7 @@ def message(http_bucket):
 
 
 def delivered(message):
-    """As https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html has it."""
+    """Return an event as in https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html."""
     return {
         "Records": [
             {

@@ -1,4 +1,4 @@
-"""No process sees anything of its machine's user."""
+"""Tests of the processes: none sees anything of its machine's user."""
 
 from __future__ import annotations
 

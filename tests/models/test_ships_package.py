@@ -139,7 +139,7 @@ def test_its_statistics_see_units_and_exchanged_bands_and_nothing_in_the_ports(d
 
 
 def test_ports_that_it_was_not_trained_on_have_no_warnings(data):
-    """Each port against the statistics of the other eight."""
+    """Check each port against the statistics of the other eight."""
     ports = [str(path) for path in sorted((data / "ships_s2").glob("*_5band.tif"))]
     known = load_package(SHIPS).description
     profiles = [profile_scene(port, known.bands, known.units) for port in ports]

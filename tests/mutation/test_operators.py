@@ -1,4 +1,4 @@
-"""Each operator on a line of source: what comes in its place."""
+"""Tests of the operators: each one's replacement in a line of source."""
 
 import ast
 

@@ -36,7 +36,7 @@ def root(tmp_path):
 
 @pytest.fixture
 def recording(root, tmp_path):
-    """As if test_one had run line 5 and test_two line 9."""
+    """A recording in which test_one ran line 5 and test_two line 9."""
     folder = tmp_path / "recording"
     (folder / "sources" / "src").mkdir(parents=True)
     (folder / "sources" / MODULE).write_text(SOURCE)

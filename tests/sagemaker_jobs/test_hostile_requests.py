@@ -248,7 +248,7 @@ def send(server, data):
 
 @pytest.mark.fuzz
 def test_no_request_ends_the_container_or_is_taken_for_its_own_fault(hostile_server):
-    """Each is answered, none takes much memory, and others are answered as if they were not."""
+    """Check that each is answered within little memory, and that others are answered as usual."""
     pixels = dots(1)
     good = encoded(pixels, "NPY")
     before = read_memory(hostile_server.process)

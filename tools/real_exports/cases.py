@@ -1,4 +1,4 @@
-"""The exports, and what their own libraries find on the tile."""
+"""The exports, and the detections of their own libraries on the tile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every function: its environment and its place in the network."""
+"""Tests of every function: its environment and its position in the network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each canary is about what vanilla moto leaves open."""
+"""Canaries of access control: each is about what vanilla moto leaves open."""
 
 from __future__ import annotations
 

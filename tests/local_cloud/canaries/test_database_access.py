@@ -1,4 +1,4 @@
-"""Who may connect to the database by token: whom a role's policy lets, as whom it says."""
+"""Tests of database access by token: a role's policy says who may connect, and as which user."""
 
 from __future__ import annotations
 

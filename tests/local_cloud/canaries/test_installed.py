@@ -1,4 +1,4 @@
-"""All patches together: each takes hold of moto, lets go of it, and has a canary."""
+"""Tests of all patches together: each is applied to moto, is removed again, and has a canary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who gets into our own server: by a token, by a password, or not at all."""
+"""Tests of who may connect to our own server: by a token, by a password, or not at all."""
 
 from __future__ import annotations
 
