@@ -1,4 +1,4 @@
-"""Scenes of every kind of place on Earth, and detections in them."""
+"""Scenes of every kind of region on Earth, and detections in them."""
 
 import math
 

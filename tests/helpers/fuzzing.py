@@ -1,4 +1,4 @@
-"""How many draws a randomized test makes: few in `make test`, many in `make properties`.
+"""The number of draws of a randomized test: few in `make test`, many in `make properties`.
 
 A test that draws its inputs has the marker `fuzz` and asks `draws` for its number:
 

@@ -267,7 +267,7 @@ def endpoints(container, monkeypatch):
             self.wfile.write(said)
 
         def log_message(self, *_):
-            """Nothing: the test says what matters."""
+            """Log nothing: the test reports what matters."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
