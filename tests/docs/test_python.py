@@ -56,7 +56,7 @@ def test_the_examples_run_in_their_order(notebook, capsys):
 
 
 def test_most_examples_run():
-    """Run all examples but the training, which takes too long and has its own test."""
+    """Check that only the training is left out: it takes too long, and has its own test."""
     assert [code for left_out, code in BLOCKS if left_out] == [BLOCKS[-1][1]]
     assert len(BLOCKS) > 7
 
