@@ -84,7 +84,7 @@ def init_package(weights: Sequence[Path], out: Path, options: InitOptions) -> In
         options: Options that the weights cannot supply.
 
     Raises:
-        InputError: The folder exists already, or a necessary option is missing.
+        InputError: The folder already exists, or a necessary option is missing.
         PackageError: The weights do not fit the library's convention, or their outputs disagree.
     """
     if out.exists():

@@ -77,7 +77,7 @@ def optimize_package(
         tiles: Number of tiles for calibration, and number of tiles for the comparison.
 
     Raises:
-        InputError: The folder exists already, there are no scenes, or no package detects anything
+        InputError: The folder already exists, there are no scenes, or no package detects anything
             in them.
         PackageError: The package has no ONNX weights, they cannot be converted, or the loss is too
             large.

@@ -195,7 +195,7 @@ def _check_gate(
     verdict = compare(candidate, measured, gate.tolerance)
     if not verdict.passed:
         raise PackageError(
-            f"the package is not published, because it is worse than the package in use at "
+            "the package is not published, because it scores below the package in use at "
             f"{current.destination} ({current.summary}): {verdict}"
         )
     return f"{current.destination}: {verdict}"

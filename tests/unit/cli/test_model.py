@@ -132,7 +132,7 @@ def test_a_package_that_finds_less_on_labeled_scenes_is_not_published(
     refused = model("publish", worse, "--to", models, *data)
 
     assert refused.exit_code != 0
-    assert "not published, because it is worse than the package in use" in refused.stderr
+    assert "not published, because it scores below the package in use" in refused.stderr
     assert re.search(r"AP50 is 0\.\d+, 0\.\d+ below [01]\.\d+", refused.stderr)
     assert load_package(models / "squares").digest == digest
     again = model("publish", good, "--to", models, *data)

@@ -142,7 +142,7 @@ def test_it_is_held_against_the_one_in_use(package, models, tmp_path):
     assert names(models) == ["bright", "bright.evaluation.json"]
     worse, better = evaluation(tmp_path, 0.4, of=new), evaluation(tmp_path, 0.6, of=new)
 
-    with pytest.raises(PackageError, match="worse than the package in use"):
+    with pytest.raises(PackageError, match="below the package in use"):
         publish_package(new, [str(models)], Gate(evaluation=worse))
     with pytest.raises(InputError, match="an evaluation of the new package is missing"):
         publish_package(new, [str(models)], Gate())
@@ -219,5 +219,5 @@ def test_an_evaluation_lies_beside_its_archive(package, http_bucket, tmp_path):
     publish_package(package, [place], Gate(evaluation=evaluation(tmp_path, 0.5, of=package)))
 
     assert storage.exists(f"{place}/bright/evaluation.json")
-    with pytest.raises(PackageError, match="worse than the package in use"):
+    with pytest.raises(PackageError, match="below the package in use"):
         publish_package(new, [place], Gate(evaluation=evaluation(tmp_path, 0.1, of=new)))

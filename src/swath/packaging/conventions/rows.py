@@ -71,7 +71,7 @@ class DeclaredRows:
     box_units: BoxUnits | None = None
     exporter: bool = False
     """True if Ultralytics' exporter since YOLOv8 wrote the file: each column is a candidate,
-    with the class scores below center and sides."""
+    with the class scores below center and size."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Interpret networks of transformers: the DETR family, SegFormer and image classification.
 
-The DETR family returns `logits` and `pred_boxes` (center, width and height in shares of the image).
+The DETR family returns `logits` and `pred_boxes` (normalized center, width and height).
 DETR and YOLOS have a last class for "no object" and need a softmax. Deformable DETR, Conditional
 DETR, RT-DETR and D-FINE need a sigmoid per class. Semantic segmentation returns `logits` at reduced
 resolution. `config.json` and `preprocessor_config.json` beside the weights supply the class names
