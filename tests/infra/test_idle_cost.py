@@ -1,4 +1,4 @@
-"""Tests of the idle cost: one number, computed from the template, the same in every region."""
+"""Tests of the idle cost: one number, computed from the template, wherever it is stated."""
 
 from __future__ import annotations
 
