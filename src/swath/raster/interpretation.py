@@ -186,10 +186,12 @@ def _describe_mismatch(scene: SceneInfo, count: int, wanted: Sequence[str]) -> s
         has = "the bands " + ", ".join(name or "(unnamed)" for name in scene.band_names)
     else:
         alpha = " and an alpha band" if "alpha" in scene.colors else ""
-        has = f"{count} bands without names{alpha}"
+        unnamed = "1 band without a name" if count == 1 else f"{count} bands without names"
+        has = unnamed + alpha
     return (
         f"{scene.uri} has {has}; the model expects {', '.join(wanted)}. "
-        "Name the scene's bands after the model's (gdal_edit.py can), or extract only those bands"
+        "Set each band's description to its name (rasterio's set_band_description), or extract only "
+        "those bands"
     )
 
 
