@@ -115,7 +115,7 @@ class Inference:
     convert: Conversion | None = field(init=False)
     """Conversion of the scene's values to the package's unit; None if they have that unit."""
     sample_grid: SampleGrid = field(init=False)
-    """SampleGrid of the positions where the scene is sampled."""
+    """Grid of the positions where the scene is sampled."""
     task: Task = field(init=False)
     """Task of the model: decodes its outputs, and joins detections of neighboring tiles."""
     finite_range: FiniteRange = field(init=False)

@@ -1,4 +1,4 @@
-"""EmaModel a network's weights over its steps; the average is better than any single step's."""
+"""Average a network's weights over its steps; the average is better than any single step's."""
 
 from __future__ import annotations
 

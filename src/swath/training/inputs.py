@@ -46,7 +46,7 @@ class TrainInputs:
     units: Units
     """Unit of the network's input values, one per band."""
     expected: TrainingStatistics | None
-    """TrainingStatistics radiometry of the bands, which goes into the package."""
+    """Expected radiometry of the bands, which goes into the package."""
 
     @classmethod
     def from_collection(cls, collection: Collection, options: TrainOptions) -> TrainInputs:

@@ -19,7 +19,7 @@ STOPPED = "stopped"
 
 @dataclass(slots=True, kw_only=True)
 class TrainProgress:
-    """TrainProgress of one training; it depends only on the options, the data and the clock."""
+    """Progress of one training; it depends only on the options, the data and the clock."""
 
     step: int = 0
     """Number of updates of the weights so far."""

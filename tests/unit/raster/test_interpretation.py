@@ -247,7 +247,7 @@ class TestPictures:
 
         with open_image(path, "png", _admit) as image:
             assert select_bands(image.info, ["gray"]) == [1]
-            with pytest.raises(SceneError, match="1 bands without names and an alpha"):
+            with pytest.raises(SceneError, match="1 band without a name and an alpha"):
                 select_bands(image.info, ["red", "green", "blue"])
 
     def test_a_wrong_checksum_of_pixels(self, tmp_path):

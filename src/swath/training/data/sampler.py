@@ -35,13 +35,13 @@ class HardNegative:
     uri: str
     """Address of the scene, as in the collection."""
     box: tuple[float, float, float, float]
-    """PixelWindow of the detection: x_min, y_min, x_max, y_max in scene px."""
+    """Box of the detection: x_min, y_min, x_max, y_max in scene px."""
     weight: float = 1.0
     """Relative frequency of crops around this hard negative."""
 
 
 def crop_rng(seed: int, epoch: int, index: int, *, stream: int = 0) -> np.random.Generator:
-    """Return the random number crop_rng of one crop.
+    """Return the random number generator of one crop.
 
     Args:
         seed: Seed of the training.

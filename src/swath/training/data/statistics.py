@@ -88,7 +88,7 @@ class BandHistogram:
         """Count values.
 
         Args:
-            values: Validity values, finite, (n,) of `dtype`.
+            values: Valid values, finite, (n,) of `dtype`.
             pixels: Number of pixels, valid or not.
         """
         self._pixels += pixels
