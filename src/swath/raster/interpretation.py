@@ -190,8 +190,8 @@ def _describe_mismatch(scene: SceneInfo, count: int, wanted: Sequence[str]) -> s
         has = unnamed + alpha
     return (
         f"{scene.uri} has {has}; the model expects {', '.join(wanted)}. "
-        "Set each band's description to its name (rasterio's set_band_description), or extract only "
-        "those bands"
+        "Set each band's description to its name (rasterio's set_band_description), or extract "
+        "only those bands"
     )
 
 
