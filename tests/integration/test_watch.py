@@ -25,16 +25,18 @@ class Listener:
         for _ in self.watcher.report_events():
             """Events of earlier tests are skipped."""
         self.lines: list[str] = []
+        self._unread: list[str] = []
 
     def until(self, part: str) -> str:
-        """Return the first new line that holds this text."""
+        """Return the first line after the last one returned that holds this text."""
         deadline = time.monotonic() + 300
         while time.monotonic() < deadline:
+            while self._unread:
+                if part in (line := self._unread.pop(0)):
+                    return line
             new = [*self.watcher.report_events()]
             self.lines += new
-            for line in new:
-                if part in line:
-                    return line
+            self._unread += new
         raise AssertionError(f"no line contains {part}: {self.lines}")
 
 

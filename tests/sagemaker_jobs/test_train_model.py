@@ -128,7 +128,7 @@ def test_paid_hours_leave_a_package_and_another_launch_goes_on(opt_ml):
         ({"epoch": "1"}, "InputError: there is no option 'epoch'; did you mean epochs?"),
         ({"form": "voc"}, "InputError: form is 'voc'; choose one of auto, coco"),
         ({"classes": "ship"}, "LabelsError: "),
-        ({"map": '{"vessel": "ship"}'}, "LabelsError: --map renames the class 'vessel', and "),
+        ({"map": '{"vessel": "ship"}'}, "LabelsError: --map renames the class 'vessel', but "),
         ({"map": "vessel=ship"}, "InputError: map is 'vessel=ship': "),
     ],
 )

@@ -130,7 +130,7 @@ def test_a_class_of_the_labels_can_be_one_of_the_model(run, vessels, tmp_path):
     ("given", "says"),
     [
         ("vessel=dots", "the model bright has no class 'dots'; it has 'dot'"),
-        ("ferry=dot", "renames the class 'ferry', and "),
+        ("ferry=dot", "renames the class 'ferry', but "),
         ("vessel", "--map vessel is not an assignment"),
     ],
 )

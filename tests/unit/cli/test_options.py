@@ -123,7 +123,7 @@ def test_no_help_cuts_a_word(path, command, columns, monkeypatch):
     [
         (["train", "l", "s", "--form", "coco"], "No such option: --form; did you mean --format?"),
         (["evaluate", "--class", "a"], "No such option: --class; did you mean --classes?"),
-        (["model", "optimize"], "No such command 'optimize'. Did you mean 'optimize'?"),
+        (["model", "optimise"], "No such command 'optimise'. Did you mean 'optimize'?"),
         (["lokal"], "No such command 'lokal'. Did you mean 'local'?"),
         (["local", "up", "--prot", "1"], "No such option: --prot; did you mean --port?"),
     ],

@@ -116,7 +116,7 @@ def test_folds_measure_options_on_scenes_that_were_held_out(squares, tmp_path):
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        (["--folds", "2", "--val-labels", "v.json"], "--folds validates on the scenes themselves"),
+        (["--folds", "2", "--val-labels", "v.json"], "--folds validates on parts of SCENES"),
         (["--resume"], "no checkpoint to resume from"),
         (
             ["--checkpoints", "s3://results/training/c"],
@@ -127,7 +127,7 @@ def test_folds_measure_options_on_scenes_that_were_held_out(squares, tmp_path):
         (["--format", "voc"], "is not one of 'auto', 'coco'"),
         (["--options", "nowhere.json"], "the options file nowhere.json does not exist"),
         (["--map", "ship"], "write --map vessel=ship"),
-        (["--map", "vessel=ship"], "renames the class 'vessel', and "),
+        (["--map", "vessel=ship"], "renames the class 'vessel', but "),
     ],
 )
 def test_what_cannot_be_used_is_told_in_a_line(squares, tmp_path, more, says):
@@ -178,7 +178,9 @@ class TestOnSageMaker:
         assert given.pop("launch")
         assert json.loads(given.pop("map")) == {"vessel": "ship"}
         assert given == {"name": "ports", "form": "auto", "classes": "ship", "minutes": "162.0"}
-        assert f"by --on-sagemaker --checkpoints {job['CheckpointConfig']['S3Uri']}" in told.output
+        assert (
+            f"with --on-sagemaker --checkpoints {job['CheckpointConfig']['S3Uri']}" in told.output
+        )
         assert {one["ChannelName"] for one in job["InputDataConfig"]} == {"images", "labels"}
 
     @pytest.mark.parametrize("more", [["--out", "x"], ["--resume"]])
@@ -213,5 +215,5 @@ class TestOnSageMaker:
         told = self.run("--checkpoints", uri, "--yes", "--set", "epochs=50")
 
         assert told.exit_code == EXIT_INPUT
-        assert "give the --options and --set that it was launched with" in told.output
+        assert "give the original --options and --set" in told.output
         assert not self.jobs()

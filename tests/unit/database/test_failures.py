@@ -65,7 +65,7 @@ def test_a_failure_knows_nothing_of_tiles(connection):
 
 @pytest.mark.parametrize(
     ("status", "cause"),
-    [("TIMED_OUT", "longer than it may"), ("ABORTED", "stopped by hand"), ("FAILED", "no cause")],
+    [("TIMED_OUT", "exceeded its timeout"), ("ABORTED", "stopped by hand"), ("FAILED", "no cause")],
 )
 def test_an_end_without_a_cause_says_what_kind_of_end_it_was(status, cause):
     failure = RunFailure.from_event_detail(detail(status, error=None, cause=None))

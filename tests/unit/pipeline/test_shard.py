@@ -380,7 +380,7 @@ def test_a_package_that_was_replaced_is_refused(make_plan, scene, package):
     plan_uri = make_plan(scene)
     (package / "more.txt").write_text("more")
 
-    with pytest.raises(PackageError, match="replaced after the run began"):
+    with pytest.raises(PackageError, match="replaced since the run began"):
         run_shard(plan_uri, 0)
 
 
