@@ -1,7 +1,7 @@
-"""Each target's packages are enough for what it runs, by the lock: no target lives on another's.
+"""Check that each target of the Makefile installs all packages that it runs, by the lock.
 
-Imports are read from the source: all of a target's own folders, and what is imported when the
-modules of swath that these use are loaded.
+Imports are read from the source: those of the target's own folders, and those of the modules of
+swath that these folders load.
 """
 
 import ast

@@ -90,7 +90,11 @@ def docstrings(tree):
                         yield one.lineno, text.strip()
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path",
+    [*FILES, *sorted((ROOT / "tests").rglob("*.py"))],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
 def test_docstrings_begin_with_a_verb_or_a_noun(path):
     found = docstrings(ast.parse(path.read_text()))
     assert [f"line {line}: {text[:60]}" for line, text in found if FRAGMENT.match(text)] == []

@@ -1,4 +1,4 @@
-"""Faults of AWS: what is not set, does not answer, or refuses."""
+"""Faults of AWS: missing settings, services that do not respond, and refused requests."""
 
 from swath.cli import EXIT_FAILED, EXIT_INPUT
 from tests.errors.fault import Fault, run

@@ -1,4 +1,4 @@
-"""A fault: something wrong, in the words of one command."""
+"""Define a fault: an invalid input or state, and the command that meets it."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""The page docs/errors.md: a table of faults and of what swath says of each."""
+"""Write the page docs/errors.md: a table of errors, their causes and messages."""
 
 import itertools
 import re
@@ -11,7 +11,7 @@ from tests.errors.provoke import Said
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "errors.md"
 LONGEST_SECONDS = 5
-"""How long an error may take that needs no inference."""
+"""Maximum CPU time in s of an error that needs no inference."""
 _LONGEST = 120
 # `error:` of the command, `ERROR` of a job's log, `NAME: error:` of argparse.
 _ERROR = r"error: |ERROR |python -m [\w.]+: error: "
@@ -35,7 +35,7 @@ causes some of them again, and compares the lines.
 
 
 def complaints(fault: Fault, said: Said) -> list[str]:
-    """What is not as it should be, in an answer to a fault."""
+    """Return the differences between the response to a fault and a correct one."""
     found = []
     if said.code != fault.code:
         found.append(f"exit code {said.code} rather than {fault.code}")
@@ -47,24 +47,24 @@ def complaints(fault: Fault, said: Said) -> list[str]:
 
 
 def is_slow(said: Said) -> bool:
-    """Whether an answer took longer than anybody should wait for an error."""
+    """Return whether an error took longer than `LONGEST_SECONDS`."""
     return said.seconds > LONGEST_SECONDS
 
 
 def row_start(fault: Fault) -> str:
-    """The cells of a row that say what is provoked, and by which command."""
+    """Return the first two cells of a row: the cause and the command."""
     command = " ".join(_shown(word) for word in fault.command)
     return "".join(f"| {_escaped(cell)} " for cell in (fault.wrong, f"`{command}`"))
 
 
 def row(fault: Fault, said: Said) -> str:
-    """The row of a fault."""
+    """Return the row of a fault."""
     text = _escaped(_cell(" ".join(said.lines)))
     return f"{row_start(fault)}| {said.code} | {text} |"
 
 
 def rows(page: Path) -> list[str]:
-    """The rows of a page, without the heads of its tables."""
+    """Return the rows of a page, without the headers of its tables."""
     lines = page.read_text().splitlines()
     return [line for line in lines if line.startswith("| ") and line != _HEAD]
 

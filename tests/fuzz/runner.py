@@ -203,11 +203,11 @@ class Choice:
 
     seed: int = 1
     seconds: float = 600.0
-    """For how long, at most."""
+    """Maximum duration in s."""
     inputs: int = 10**9
-    """How many, at most, beside the cases."""
+    """Maximum number of inputs in addition to the cases."""
     workers: int = 2
-    """How many are tried side by side."""
+    """Number of inputs that are tried at the same time."""
     only: str | None = None
     """A target, or an input's name."""
     sound: bool = False

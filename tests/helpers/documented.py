@@ -43,7 +43,7 @@ PROGRAMS = {
     "unzip",
     "uv",
 }
-"""Those that a documented command line begins with."""
+"""Programs with which a documented command line begins."""
 LEFT_OUT = "…"
 """Stands in a sentence for the words of a command that do not matter there."""
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```\n?", re.DOTALL | re.MULTILINE)

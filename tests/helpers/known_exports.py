@@ -1,7 +1,7 @@
-"""Exports whose every answer is known: the outputs are constants, in each form that libraries have.
+"""Exports with known results: the outputs are constants, in each format that libraries write.
 
-`draw` gives one of them: what its outputs hold, which objects these are, and what its exporter said
-of it. Some say little, or hold little, so that nothing can tell how to read them.
+`draw` returns one of them: its outputs, the objects in them, and the metadata of its exporter. Some
+have so little data or metadata that their format cannot be determined.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Known:
     """The class of each pixel, or of the tile; -1 where none is reported."""
     metadata: dict[str, str] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
-    """What a user who knows the export sets."""
+    """Options that a user who knows the export sets."""
     batched: bool = True
     plain: bool = False
     """Whether there is enough in it to read it without a question."""

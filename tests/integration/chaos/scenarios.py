@@ -18,7 +18,7 @@ WORKERS: Mapping[str, tuple[str, ...]] = {
     "sagemaker-async": ("lambdas.submit_shard", "sagemaker_jobs.serve_model"),
     "sagemaker-serverless": ("lambdas.invoke_endpoint", "sagemaker_jobs.serve_model"),
 }
-"""What runs the shards of each backend, as the command lines of its processes have it."""
+"""Part of the command line of the processes that run the shards of each backend."""
 BACKENDS = ("lambda", "lambda", "batch", "batch", *list(WORKERS)[2:])
 HANDLERS = (
     *("lambdas.start_run", "lambdas.plan_scene", "lambdas.merge_detections"),
@@ -34,7 +34,7 @@ ASKED: Mapping[str, tuple[str, ...]] = {
 }
 """The function that a backend's Map asks for a shard."""
 ACTIONS = ("kill", "kill", "cut", "double", "replace", "delete", "damage", "lose")
-"""What is done to the cloud, beside the faults that it is asked for."""
+"""Changes of the cloud besides the faults that it is asked for."""
 
 
 @dataclass(frozen=True)
