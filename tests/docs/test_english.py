@@ -22,16 +22,18 @@ FRAGMENT = re.compile(
 PROSE = sorted({*ROOT.glob("*.md"), *PAGES})
 """Pages that are written by hand."""
 VAGUE = re.compile(
-    r"\b(told|tells?|telling|finds?|found|findings?|places?|placed|placing|ways?|looks? at"
-    r"|stands? for|hangs? together|takes? up|taken up|mend(s|ed|ing)?|fates?|doubles)\b",
+    r"\b(told|tells?|telling|finds?|found|findings?|places?|placed|placing|ways?"
+    r"|look(s|ed|ing)? at|st(and|ands|ood|anding) for|ma(ke|kes|de|king) of"
+    r"|h(ang|angs|ung|anging) together|t(ake|akes|ook|aken|aking) up|mend(s|ed|ing)?|fates?"
+    r"|patience|doubles)\b",
     re.IGNORECASE,
 )
-"""Words of pages for which the field has its own, such as detect, position, mode, resume."""
+"""Words for which the field has its own, such as detect, position, mode, resume."""
 IDIOMS = re.compile(
-    r"\bin\s+place\b|\bdecimal\s+places\b|(404 |^)Not Found|Endpoint .* not found| not found\.$",
+    r"\bin\s+place\b|\bdecimal\s+places\b|^(404 )?Not Found$|^ not found\.$|\(patience\)",
     re.IGNORECASE,
 )
-"""Idioms, and texts of HTTP and AWS."""
+"""Idioms, whole texts of HTTP and AWS, and an option of a training."""
 NAMES = re.compile(
     r"(^|_)(of|told|tell|found|findings?|places?|ways?|fates?|patience|mends?|doubles|seen|take_up"
     r"|sort_out|settled?|judged?|most|least|neighbours?|colours?|grey|centre|catalogue|licence"

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from swath.errors import InputError, PackageError
 from swath.models.mlm_output import Hyperparameters
@@ -28,7 +28,6 @@ from swath.packaging.write_mlm import PackageSpec, write_description
 from swath.storage.output_folder import work_folder
 
 Library = Literal["ultralytics", "torchvision", "transformers", "smp", "swath"]
-LIBRARIES: tuple[Library, ...] = get_args(Library)
 
 _Convention = Callable[[ExportedNetwork, Sequence[str] | None, Mapping[str, Any]], InferredOutputs]
 _CONVENTIONS: dict[Library, _Convention] = {
