@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from local_cloud.faults.kinds import DatabasePaused, DatabaseRestarted
 from local_cloud.faults.registry import FaultRegistry
@@ -14,6 +15,21 @@ from local_cloud.faults.registry import FaultRegistry
 _CHUNK_BYTES = 65_536
 
 Restart = Callable[[DatabaseRestarted], None]
+
+
+@dataclass
+class _Pause:
+    """Pause of the database that a connection has begun to end.
+
+    Attributes:
+        fault: Fault that paused the database. The reference keeps its `id` from being reused.
+        resumed: Time by `time.monotonic` at which the database is resumed.
+        refused: Number of connections that were counted against the fault's limit.
+    """
+
+    fault: DatabasePaused
+    resumed: float
+    refused: int = 0
 
 
 class DatabaseProxy:
@@ -28,8 +44,7 @@ class DatabaseProxy:
         self._faults = faults
         self._restart = restart
         self._lock = threading.Lock()
-        self._resumed: dict[int, float] = {}
-        self._refused: dict[int, int] = {}
+        self._pauses: dict[int, _Pause] = {}
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, name="database gate", daemon=True).start()
@@ -66,16 +81,16 @@ class DatabaseProxy:
         if fault is None:
             return True
         with self._lock:
-            key = id(fault)
             now = time.monotonic()
-            resumed = self._resumed.setdefault(key, now + fault.seconds)
-            if now >= resumed:
+            pause = self._pauses.setdefault(id(fault), _Pause(fault, now + fault.seconds))
+            if now >= pause.resumed:
                 return True
             self._faults.trigger(DatabasePaused)
-            refused = self._refused[key] = self._refused.get(key, 0) + 1
-        if refused <= fault.refused:
+            pause.refused += 1
+            is_refused = pause.refused <= fault.refused
+        if is_refused:
             return False
-        time.sleep(max(0.0, resumed - time.monotonic()))
+        time.sleep(max(0.0, pause.resumed - time.monotonic()))
         return True
 
 
