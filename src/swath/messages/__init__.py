@@ -6,6 +6,7 @@ messages carry their addresses. Every deployable imports this module, so it impo
 
 from __future__ import annotations
 
+from swath.messages.acquisition import UNKNOWN_ACQUISITION, Acquisition
 from swath.messages.payload import Payload
 from swath.messages.plans import PLAN_VERSION, Georeference, PlanSummary, is_readable_plan
 from swath.messages.requests import (
@@ -29,6 +30,8 @@ from swath.messages.shards import (
 
 __all__ = [
     "PLAN_VERSION",
+    "UNKNOWN_ACQUISITION",
+    "Acquisition",
     "Backend",
     "Checkpoint",
     "Engine",

@@ -7,7 +7,7 @@ from typing import Any
 from swath.messages.payload import Payload
 from swath.messages.requests import Backend
 
-PLAN_VERSION = 5
+PLAN_VERSION = 6
 """Version of the format of `swath.pipeline.plan.Plan`; each incompatible change adds 1."""
 
 

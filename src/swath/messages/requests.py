@@ -40,16 +40,30 @@ _ENDPOINT_KINDS = {
 }
 
 
-class SceneRef(Payload, frozen=True, kw_only=True):
-    """Address of a scene, with the ETag that pins its bytes."""
+class SceneRef(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """Address of a scene, with the ETag that pins its bytes.
+
+    A scene is one raster file, or a document that names the files of the scene: a STAC Item, a list
+    of files, or the manifest of a delivery.
+    """
 
     uri: str
-    """S3 URI or local path."""
+    """S3 URI or local path of the file or document."""
     etag: str
+    """ETag of the file or document."""
     dropped_at: str
     """Time of the drop, ISO 8601 UTC; for a local run, the time at which the run began."""
     sequencer: str = ""
     """S3's order of the writes to one key, hexadecimal; empty if no S3 event caused the run."""
+    scene_id: str = ""
+    """Collection and id of a STAC Item, `collection/id`; empty for a scene that has neither."""
+    assets: str = ""
+    """Digest of the ETags of the files that a document names; empty for a raster file."""
+
+    @property
+    def identity(self) -> str:
+        """Identity of the scene: two scenes with the same identity are versions of one scene."""
+        return self.scene_id or self.uri
 
 
 class ModelRef(Payload, frozen=True, kw_only=True, omit_defaults=True):
@@ -120,6 +134,8 @@ def derive_run_id(*, scene: SceneRef, model: ModelRef, options: RunOptions) -> s
     parts: list[Any] = [scene.uri, scene.etag, model.name, model.digest, options.tolerated_failures]
     if options.score_threshold is not UNSET:
         parts.append(float(options.score_threshold))
+    if scene.assets:
+        parts.append(["assets", scene.assets])
     digest = bytearray(hashlib.sha256(json.dumps(parts).encode()).digest()[:16])
     digest[6] = 0x80 | (digest[6] & 0x0F)
     digest[8] = 0x80 | (digest[8] & 0x3F)

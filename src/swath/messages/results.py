@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from swath.messages.acquisition import UNKNOWN_ACQUISITION, Acquisition
 from swath.messages.payload import Payload
 from swath.messages.plans import PlanSummary
 from swath.messages.requests import RunRequest
@@ -24,6 +25,10 @@ class MergeSummary(Payload, frozen=True, kw_only=True):
     """ETag of the GeoParquet file as the merge wrote it; empty in summaries of earlier versions."""
     mask_etag: str = ""
     """ETag of the mask as the merge wrote it; empty without a mask or in earlier versions."""
+    acquisition: Acquisition = UNKNOWN_ACQUISITION
+    """Acquisition of the scene, as its metadata state it."""
+    valid_area_m2: float | None = None
+    """Area on the ellipsoid, in m², of the scene's valid pixels; None without a georeference."""
 
 
 class MergedRun(Payload, frozen=True, kw_only=True):

@@ -15,6 +15,8 @@ from swath._types import Ints, Mask
 from swath.errors import PayloadError
 from swath.messages import (
     PLAN_VERSION,
+    UNKNOWN_ACQUISITION,
+    Acquisition,
     Backend,
     Georeference,
     ModelRef,
@@ -49,6 +51,8 @@ class Plan(Payload, frozen=True, kw_only=True):
     scene: SceneRef
     georeference: Georeference
     """Georeference of the scene."""
+    acquisition: Acquisition = UNKNOWN_ACQUISITION
+    """Acquisition of the scene, as its metadata state it."""
     model: ModelRef
     output_spec: OutputSpec
     """Description of the model's outputs."""
