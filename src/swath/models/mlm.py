@@ -29,6 +29,12 @@ from swath.models.mlm_output import (
 )
 from swath.models.output_spec import OutputSpec
 from swath.models.scaling import Scaling, finite_range, is_degenerate
+from swath.raster.assets.stack import (
+    DEFAULT_GSD_TOLERANCE,
+    DEFAULT_RESAMPLING,
+    BandNeeds,
+    Resampling,
+)
 from swath.raster.band_units import Unit, Units
 from swath.raster.radiometry.comparison import TrainingStatistics
 from swath.storage.encoding import to_utf8
@@ -86,6 +92,17 @@ class ModelDescription(OutputSpec, frozen=True, kw_only=True):
     precision: Precision
     """Precision that a GPU may compute in; a CPU computes in float32."""
     weights: tuple[WeightsAsset, ...]
+    gsd: float | None = None
+    """Ground sampling distance in m that scenes are resampled to; None for each scene's own."""
+    gsd_tolerance: float = DEFAULT_GSD_TOLERANCE
+    """Relative deviation from `gsd` up to which a scene keeps its own pixels."""
+    resampling: Resampling = DEFAULT_RESAMPLING
+    """Method by which bands on another pixel grid are resampled."""
+
+    @property
+    def band_needs(self) -> BandNeeds:
+        """Requirements for the bands of a scene: names, resolution and resampling."""
+        return BandNeeds(self.bands, self.gsd, self.gsd_tolerance, self.resampling)
 
     @property
     def output_spec(self) -> OutputSpec:
@@ -171,6 +188,9 @@ def parse_description(text: bytes) -> ModelDescription:
         batch_size=properties.batch_size,
         fill_value=options.fill_value,
         precision=options.precision,
+        gsd=options.gsd,
+        gsd_tolerance=options.gsd_tolerance,
+        resampling=options.resampling,
         weights=_parse_weights(item.assets),
     )
 

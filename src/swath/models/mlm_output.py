@@ -34,6 +34,7 @@ from swath.models.output_spec import (
     Role,
     TaskName,
 )
+from swath.raster.assets.stack import DEFAULT_GSD_TOLERANCE, DEFAULT_RESAMPLING, Resampling
 
 Precision = Literal["float32", "float16", "bfloat16"]
 UnitInterval = Annotated[float, Meta(ge=0, le=1)]
@@ -49,6 +50,8 @@ _MLM_TASKS: dict[str, TaskName] = {
     "classification": "classification",
 }
 MAX_CLASSES = 10_000
+MAX_GSD_M = 100_000
+"""Largest ground sampling distance in m that a package may state; a typing error is larger."""
 _MAX_PIXEL_CLASSES = 255
 """Maximum number of segmentation classes: a mask is uint8, and one value means "no class"."""
 
@@ -83,6 +86,12 @@ class Hyperparameters(msgspec.Struct, frozen=True, kw_only=True):
     min_area: Annotated[float, Meta(ge=0)] | None = None
     """Minimum area of a segment in px."""
     mask: bool | None = None
+    gsd: Annotated[float, Meta(gt=0, le=MAX_GSD_M)] | None = None
+    """Ground sampling distance in m that scenes are resampled to; None for each scene's own."""
+    gsd_tolerance: Annotated[float, Meta(ge=0, lt=1)] = DEFAULT_GSD_TOLERANCE
+    """Relative deviation from `gsd` up to which a scene keeps its own pixels."""
+    resampling: Resampling = DEFAULT_RESAMPLING
+    """Method by which bands on another pixel grid are resampled."""
 
 
 class NamedEntry(msgspec.Struct):

@@ -1,0 +1,1 @@
+"""Read scenes whose bands lie in several files, on one pixel grid."""
