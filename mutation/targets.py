@@ -38,6 +38,7 @@ _RUN_MODULES = (
     "src/swath/pipeline/shard_attempt.py",
     "src/swath/pipeline/plan.py",
     "src/swath/pipeline/planning.py",
+    "src/swath/pipeline/scene_plan.py",
     "src/swath/pipeline/merge.py",
     "src/swath/storage/as_files.py",
     "src/swath/storage/local_files.py",

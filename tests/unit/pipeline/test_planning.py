@@ -21,7 +21,8 @@ from swath.messages import Backend, ModelRef, RunOptions, RunRequest, SceneRef
 from swath.models import packing
 from swath.pipeline.paths import RunPaths
 from swath.pipeline.plan import read_plan
-from swath.pipeline.planning import MAX_SHARD_COLUMNS, plan_run
+from swath.pipeline.planning import plan_run
+from swath.pipeline.scene_plan import MAX_SHARD_COLUMNS
 from swath.raster.scene import open_scene
 from swath.raster.tiles import Grid
 from swath.settings import EndpointKind, PlanSettings
@@ -292,7 +293,7 @@ class TestBackend:
         assert summary.backend == "lambda"
 
     def test_a_shard_grows_before_there_are_too_many(self, plan, package, make_scene, monkeypatch):
-        monkeypatch.setattr("swath.pipeline.planning.MAX_SHARDS", 5)
+        monkeypatch.setattr("swath.pipeline.scene_plan.MAX_SHARDS", 5)
         scene = make_scene(np.ones((1, 300, 500), "uint8"))
 
         summary, written = plan(scene, package("a", tile_size=64, overlap=16), lambda_shard_tiles=2)
