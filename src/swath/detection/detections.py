@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -129,6 +129,19 @@ class Detections:
                 tied = order[np.append(is_tied, False) | np.insert(is_tied, 0, False)]
                 order = np.lexsort((_rank_outlines(self.outline, tied), *keys))
         return self.take(order)
+
+    def scaled(self, scale: tuple[float, float]) -> Detections:
+        """Return the same detections in pixels of another size.
+
+        Args:
+            scale: Number of new px along x and along y in one px of `box` and `outline`.
+        """
+        if scale == (1.0, 1.0):
+            return self
+        outline = self.outline
+        if outline is not None:
+            outline = np.asarray(shapely.transform(outline, lambda xy: xy * scale), np.object_)
+        return replace(self, box=self.box * np.tile(scale, 2), outline=outline)
 
     def to_table(self) -> pa.Table:
         """Return the detections as an Arrow table of `SCHEMA`, outlines as WKB."""

@@ -71,8 +71,11 @@ class LatestDrop(Payload, frozen=True, kw_only=True):
 
     @staticmethod
     def note_uri(work_uri: str, request: RunRequest) -> str:
-        """Return the address of the note for a request's scene and model."""
-        names = json.dumps([request.scene.uri, request.model.name])
+        """Return the address of the note for a request's scene and model.
+
+        All versions of a scene share the note, whatever key they were dropped under.
+        """
+        names = json.dumps([request.scene.identity, request.model.name])
         name = hashlib.sha256(names.encode()).hexdigest()
         return storage.join(work_uri, "scenes", f"{name}.json")
 

@@ -78,7 +78,7 @@ def merge_run(plan_uri: str) -> MergeSummary:
 
 
 def read_merged_detections(plan_uri: str) -> DetectionBatches:
-    """Yield the merged detections of a run whose shards are done, in pixel coordinates.
+    """Yield the merged detections of a run whose shards are done, in pixels of the scene.
 
     The detections and their order are those that `merge_run` writes.
 
@@ -87,7 +87,8 @@ def read_merged_detections(plan_uri: str) -> DetectionBatches:
         PayloadError: The plan is missing or damaged, or another version of swath wrote it.
     """
     run = RunStore.open(plan_uri)
-    yield from _iter_merged(run, run.read_receipts())
+    for detections in _iter_merged(run, run.read_receipts()):
+        yield detections.scaled(run.plan.pixel_scale)
 
 
 def _check_tile_counts(plan: Plan, receipts: Sequence[Receipt]) -> TileCounts:
@@ -136,7 +137,8 @@ def _write_detections(run: RunStore, receipts: Sequence[Receipt], path: Path) ->
         footprint=footprint(scene, georeferencer),
     ) as out:
         for detections in _iter_merged(run, receipts):
-            out.write(detections, georeferencer.to_polygons(detections.box, detections.outline))
+            positions = georeferencer.to_polygons(detections.box, detections.outline)
+            out.write(detections.scaled(plan.pixel_scale), positions)
     return out.count, out.without_position_count
 
 

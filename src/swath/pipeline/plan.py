@@ -28,6 +28,7 @@ from swath.messages import (
 )
 from swath.models.output_spec import OutputSpec
 from swath.pipeline.shard_layout import ShardLayout
+from swath.raster.assets.stack import BandStack
 from swath.raster.radiometry.comparison import TrainingStatistics
 from swath.raster.scene_info import ImageInfo
 from swath.raster.tiles import Grid
@@ -50,7 +51,13 @@ class Plan(Payload, frozen=True, kw_only=True):
     run_id: str
     scene: SceneRef
     georeference: Georeference
-    """Georeference of the scene."""
+    """Georeference of the run's pixel grid: `stack.georeference` if there is a stack."""
+    stack: BandStack | None = None
+    """Files and grid of a scene of several files, or of a scene that is resampled.
+
+    None for a scene of one file whose own pixels are the grid. With a stack, shards open its files
+    without reading the scene's document.
+    """
     acquisition: Acquisition = UNKNOWN_ACQUISITION
     """Acquisition of the scene, as its metadata state it."""
     model: ModelRef
@@ -63,9 +70,9 @@ class Plan(Payload, frozen=True, kw_only=True):
     options: RunOptions
     backend: Backend
     width: int
-    """Width of the scene in px."""
+    """Width of the grid in px."""
     height: int
-    """Height of the scene in px."""
+    """Height of the grid in px."""
     tile_size: int
     """Width and height of a tile in px."""
     overlap: int
@@ -86,10 +93,15 @@ class Plan(Payload, frozen=True, kw_only=True):
 
     @property
     def georeferenced_scene(self) -> ImageInfo:
-        """Size and georeference of the scene."""
+        """Size and georeference of the scene, in px of the grid."""
         return ImageInfo.from_georeference(
             self.georeference, uri=self.scene.uri, width=self.width, height=self.height
         )
+
+    @property
+    def pixel_scale(self) -> tuple[float, float]:
+        """Width and height of a px of the grid in px of the scene."""
+        return self.stack.scale if self.stack else (1.0, 1.0)
 
     @property
     def grid(self) -> Grid:
@@ -98,7 +110,7 @@ class Plan(Payload, frozen=True, kw_only=True):
 
     @property
     def fingerprint(self) -> str:
-        """Fingerprint of the plan's tiles and shards, 16 hexadecimal digits.
+        """Fingerprint of the plan's tiles, shards and stack, 16 hexadecimal digits.
 
         A run that is started again may be planned with other settings, or by another version of
         swath. Shard 7 of one plan then has other tiles than shard 7 of another. The fingerprint
@@ -106,6 +118,9 @@ class Plan(Payload, frozen=True, kw_only=True):
         """
         parts: list[Any] = [self.width, self.height, self.tile_size, self.overlap]
         parts += [self.column_cuts, self.row_cuts, self.shards, self.skipped]
+        if self.stack:
+            # A file may have been replaced since an earlier plan of the same document.
+            parts.append(self.stack)
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]
 
     @property

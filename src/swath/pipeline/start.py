@@ -255,8 +255,7 @@ def _decide_on_drop(
     if stored is None:
         return LatestDrop.from_request(request, request.run_id), None
     drop = SceneVersion.from_request(request)
-    same_bytes = stored.request.scene.etag == request.scene.etag
-    if same_bytes and drop.is_same_drop(stored.version):
+    if _same_object(stored.request.scene, request.scene) and drop.is_same_drop(stored.version):
         return _decide_on_latest_drop(stored, executions)
     if stored.version.is_later_than(drop):
         return stored, "outdated"
@@ -265,6 +264,11 @@ def _decide_on_drop(
         if state != "stale":
             return stored.with_later_drop(request.scene), "duplicate" if state == "valid" else None
     return LatestDrop.from_request(request, unique_execution_name(request)), None
+
+
+def _same_object(one: SceneRef, other: SceneRef) -> bool:
+    """Return whether two versions of a scene are the same bytes under the same key."""
+    return (one.uri, one.etag) == (other.uri, other.etag)
 
 
 def _decide_on_latest_drop(

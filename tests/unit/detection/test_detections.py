@@ -45,3 +45,14 @@ def test_the_order_of_outlines_in_one_box_depends_on_them_alone(order, tied):
 
 def test_nothing_concatenated_is_nothing():
     assert_same(Detections.concatenate([]), Detections.empty())
+
+
+def test_detections_in_other_pixels_have_their_boxes_and_outlines_scaled():
+    rows = Detections.concatenate([outlined(3, 1), some(2, 2)])
+
+    scaled = rows.scaled((2.0, 0.5))
+
+    assert np.array_equal(scaled.box, rows.box * [2, 0.5, 2, 0.5])
+    assert np.allclose(shapely.bounds(scaled.outline[:3]), scaled.box[:3])
+    assert_same(scaled.scaled((0.5, 2.0)), rows)
+    assert rows.scaled((1.0, 1.0)) is rows

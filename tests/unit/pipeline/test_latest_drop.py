@@ -13,9 +13,9 @@ NAME = re.compile(r"[0-9A-Za-z_-]{1,80}")
 """Step Functions' names of executions, without characters that swath does not use."""
 
 
-def request(sequencer="", dropped_at="2026-11-21T12:00:00Z", uri="s3://incoming/a.tif"):
+def request(sequencer="", dropped_at="2026-11-21T12:00:00Z", uri="s3://incoming/a.tif", **scene):
     return RunRequest.new(
-        scene=SceneRef(uri=uri, etag="e", dropped_at=dropped_at, sequencer=sequencer),
+        scene=SceneRef(uri=uri, etag="e", dropped_at=dropped_at, sequencer=sequencer, **scene),
         model=ModelRef(name="ships", uri="s3://models/ships", digest="d"),
         options=RunOptions(),
     )
@@ -31,6 +31,21 @@ def test_a_note_is_read_as_it_was_written(tmp_path):
     # A writer without the latest ETag replaces nothing.
     assert not note.with_later_drop(note.request.scene).write(uri, "another")
     assert note.write(uri, etag)
+
+
+def test_versions_of_an_item_share_a_note_whatever_their_keys():
+    item, moved, other = (
+        LatestDrop.note_uri("w", request(uri=f"s3://incoming/{key}.json", scene_id=scene_id))
+        for key, scene_id in (("a", "s2/A"), ("b", "s2/A"), ("a", "s2/B"))
+    )
+
+    assert item == moved != other
+
+
+def test_the_note_of_a_plain_file_is_where_earlier_versions_of_swath_look_for_it():
+    name = "e7593f9858584e7f74ca7f592b02e1feacfb38eb0e042a4dd550d97624d59d15"
+
+    assert LatestDrop.note_uri("w", request()) == f"w/scenes/{name}.json"
 
 
 def test_a_note_that_nobody_can_read_is_replaced_by_its_etag(tmp_path):

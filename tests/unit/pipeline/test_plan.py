@@ -38,6 +38,27 @@ def test_a_plan_as_this_version_has_always_written_it_is_read():
     assert plan.output_spec.classes == ("ship",)
 
 
+def test_a_plan_with_a_stack_is_read_as_this_version_has_always_written_it():
+    written = PLANS / f"v{PLAN_VERSION}-stack.json"
+
+    plan = read_plan(str(written))
+
+    assert json.loads(json.dumps(plan.to_json())) == read_checked(str(written))
+    assert plan.pixel_scale == (2.0, 1.5)
+    assert plan.scene.identity == "sentinel-2-l2a/S2A_33UUP"
+    assert plan.fingerprint == "b4b31b2822011479"
+
+
+def test_a_plan_of_other_files_has_another_fingerprint():
+    """Check that receipts of an earlier run of the same document do not count."""
+    plan = read_plan(str(PLANS / f"v{PLAN_VERSION}-stack.json"))
+    first, *others = plan.stack.assets
+    replaced = [msgspec.structs.replace(first, etag="another"), *others]
+    stack = msgspec.structs.replace(plan.stack, assets=replaced)
+
+    assert msgspec.structs.replace(plan, stack=stack).fingerprint != plan.fingerprint
+
+
 def test_a_plan_of_an_earlier_version_is_refused():
     for version in range(1, PLAN_VERSION):
         with pytest.raises(PayloadError, match="another version of swath; drop the scene"):
