@@ -33,6 +33,8 @@ class Meter:
     """Elapsed time in s."""
     cpu: float = 0.0
     """CPU time in s of this process and its children."""
+    companion_cpu: float = 0.0
+    """CPU time in s of the companions."""
     other_cores: float = 0.0
     """Mean number of cores that other processes used meanwhile."""
     resident_mb: float = 0.0
@@ -44,6 +46,7 @@ class Meter:
         reset_peak()
         self.resident_mb = resident_memory_mb()
         self.cpu, self.other_cores = -own_cpu_seconds(), -self._other_cpu_seconds()
+        self.companion_cpu = -self._companion_cpu_seconds()
         self.wall = -time.perf_counter()
         return self
 
@@ -55,6 +58,7 @@ class Meter:
     ) -> None:
         self.wall += time.perf_counter()
         self.cpu += own_cpu_seconds()
+        self.companion_cpu += self._companion_cpu_seconds()
         self.peak_mb = peak_memory_mb()
         self.other_cores = max(0.0, self.other_cores + self._other_cpu_seconds()) / self.wall
 
@@ -63,6 +67,7 @@ class Meter:
         return {
             "wall": round(self.wall, 5),
             "cpu": round(self.cpu, 3),
+            "companion_cpu": round(self.companion_cpu, 3),
             "others": round(self.other_cores, 3),
             "peak_mb": round(self.peak_mb, 1),
             "added_mb": round(self.peak_mb - self.resident_mb, 1),
@@ -70,11 +75,10 @@ class Meter:
         }
 
     def _other_cpu_seconds(self) -> float:
-        return (
-            machine_cpu_seconds()
-            - own_cpu_seconds()
-            - sum(process_cpu_seconds(pid) for pid in self.companion_pids)
-        )
+        return machine_cpu_seconds() - own_cpu_seconds() - self._companion_cpu_seconds()
+
+    def _companion_cpu_seconds(self) -> float:
+        return sum(process_cpu_seconds(pid) for pid in self.companion_pids)
 
 
 def own_cpu_seconds() -> float:

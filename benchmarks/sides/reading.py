@@ -45,7 +45,7 @@ def limit(path: str) -> Sample:
 
     def decode_block(byte_range: tuple[int, int]) -> None:
         start, count = byte_range
-        if not hasattr(local, "room"):
+        if not hasattr(local, "buffer"):
             local.buffer = np.empty(length, np.uint8)
         decode(content[start : start + count], out=local.buffer.data)
         # A reader returns its pixels, so they have their own memory here, too.
@@ -55,6 +55,41 @@ def limit(path: str) -> Sample:
         list(pool.map(decode_block, ranges[:8]))
         with Meter() as meter:
             list(pool.map(decode_block, ranges, chunksize=8))
+    return meter.sample(blocks=len(ranges))
+
+
+def written_limit(path: str) -> Sample:
+    """Decode as `limit` does, but write each pixel once to memory as large as a row of tiles.
+
+    No reader that returns whole tiles can write less.
+    """
+    with rasterio.open(path) as scene:
+        rows, cols = scene.block_shapes[0]
+        dtype, depth = np.dtype(scene.dtypes[0]), scene.count
+        decode: Any = getattr(imagecodecs, f"{scene.compression.name}_decode")
+        ranges, across = block_ranges(scene), -(-scene.width // cols)
+    content = memoryview(Path(path).read_bytes())
+    local = threading.local()
+    length = rows * cols * depth * dtype.itemsize
+    # Twice the rows of a tile are in memory, as in a reader that decodes ahead of its consumer.
+    rows_in_memory = 2 * -(-TILE_SIZE // rows)
+    memory = np.empty((rows_in_memory * rows, across * cols, depth), dtype)
+
+    def decode_block(number: int) -> None:
+        start, count = ranges[number]
+        if not hasattr(local, "buffer"):
+            local.buffer = np.empty(length, np.uint8)
+        decode(content[start : start + count], out=local.buffer.data)
+        row, column = divmod(number, across)
+        top, left = row % rows_in_memory * rows, column * cols
+        block = local.buffer.view(dtype).reshape(rows, cols, depth)
+        target = memory[top : top + rows, left : left + cols]
+        imagecodecs.delta_decode(block, axis=1, out=target)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(decode_block, range(across * rows_in_memory)))
+        with Meter() as meter:
+            list(pool.map(decode_block, range(len(ranges)), chunksize=8))
     return meter.sample(blocks=len(ranges))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,6 +43,10 @@ def run(*, quick: bool) -> Iterator[Result]:
     limit_rounds = select_sides(rounds, "network", "decode", "limit", "swath")
     yield make_result("http_limit", ratio(limit_rounds, "limit", "swath"), limit_rounds)
     swath = select_sides(rounds, "swath")
+    for round_ in rounds:
+        round_["cores"] = _share_cores(round_["network"], round_["decode"])
+    cores_rounds = select_sides(rounds, "network", "decode", "cores", "swath")
+    yield make_result("http_cores", ratio(cores_rounds, "cores", "swath"), cores_rounds)
     yield make_result("http_gets", _count_gets(swath, ranges) / rows, swath)
     yield make_result("http_bytes", _count_bytes(swath) / sum(count for _, count in ranges), swath)
     decodes = decode_counts[0]["swath"]["decodes"]
@@ -72,6 +77,17 @@ def _sides(
         ),
         "vsicurl": lambda: counted_run("reading:windows", path=f"/vsicurl/{url}", local=str(path)),
     }
+
+
+def _share_cores(network: Sample, decode: Sample) -> Sample:
+    """Return the least time in which the cores can serve, receive and decode the blocks.
+
+    The server runs on the same cores. The time is the CPU time of all of this work, divided by the
+    number of cores.
+    """
+    cpu = network["cpu"] + network["companion_cpu"] + decode["cpu"]
+    others = max(network["others"], decode["others"])
+    return {"wall": round(cpu / (os.cpu_count() or 1), 5), "cpu": cpu, "others": others}
 
 
 def _count_decodes(server: RunningServer, path: Path) -> Sample:

@@ -30,7 +30,7 @@ def run(*, quick: bool) -> Iterator[Result]:
         print_line(f"  {name}, {size} x {size} px")
         sides = {
             side: partial(run_side, f"reading:{side}", path=str(spec.path))
-            for side in ("limit", *_READERS)
+            for side in ("limit", "written_limit", *_READERS)
         }
         rounds = compare(sides, rounds=7, quick=quick)
         pixels = {one[side]["pixels"] for one in rounds for side in _READERS}
@@ -38,6 +38,10 @@ def run(*, quick: bool) -> Iterator[Result]:
             raise RuntimeError(f"the readers read different numbers of pixels: {pixels}")
         against_limit = ratio(rounds, "limit", "swath")
         yield make_result(f"reading_{name}", against_limit, select_sides(rounds, "limit", "swath"))
+        against_written = ratio(rounds, "written_limit", "swath")
+        yield make_result(
+            f"written_{name}", against_written, select_sides(rounds, "written_limit", "swath")
+        )
         against_windows = ratio(rounds, "windows", "swath")
         yield make_result(
             f"windows_{name}", against_windows, select_sides(rounds, "windows", "swath")

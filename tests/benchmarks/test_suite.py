@@ -59,6 +59,7 @@ def test_every_metric_belongs_to_a_benchmark():
     text = "".join(path.read_text() for path in SOURCES)
     made_up = {
         "reading_",
+        "written_",
         "windows_",
         "async_geotiff_",
         "polygons_",
@@ -104,7 +105,7 @@ def test_a_run_writes_results_and_the_page(monkeypatch, tmp_path, capsys):
             f"{what}_{kind}_{how}"
             for kind in ("rgb8", "ms16")
             for how in ("deflate", "zstd")
-            for what in ("reading", "windows", "async_geotiff")
+            for what in ("reading", "written", "windows", "async_geotiff")
         ),
         "reading_memory",
         "page",
