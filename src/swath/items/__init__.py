@@ -1,0 +1,32 @@
+"""Read what a scene consists of: a STAC Item, a list of files, or a small JSON of names and URIs.
+
+The room reads documents only, never pixels. It decides from the documents and the allowed sources
+which files a run may open, before anything else is requested.
+"""
+
+from swath.items.documents import (
+    item_from_dict,
+    item_from_files,
+    item_from_pystac,
+    parse_item,
+    read_item,
+)
+from swath.items.scene_item import Access, ItemAsset, ItemBand, SceneItem, SelectedBand
+from swath.items.selection import select_assets, selection_warnings
+from swath.items.sources import SceneSources
+
+__all__ = [
+    "Access",
+    "ItemAsset",
+    "ItemBand",
+    "SceneItem",
+    "SceneSources",
+    "SelectedBand",
+    "item_from_dict",
+    "item_from_files",
+    "item_from_pystac",
+    "parse_item",
+    "read_item",
+    "select_assets",
+    "selection_warnings",
+]

@@ -1,0 +1,162 @@
+"""Read the document of a scene: a STAC Item, or a small JSON of names and URIs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from swath import storage
+from swath.errors import SceneError
+from swath.items.addresses import shown
+from swath.items.file_lists import scene_from_files, scene_from_list
+from swath.items.scene_item import SceneItem
+from swath.items.sources import SceneSources
+from swath.items.stac_items import scene_from_stac
+from swath.items.stac_types import DocumentHead, FileList, StacItem
+from swath.items.versions import is_old, upgrade
+from swath.storage.encoding import to_utf8
+
+MAX_DOCUMENT_BYTES = 8 << 20
+_KINDS = {
+    "FeatureCollection": "a collection of Features; give one of its Items",
+    "Collection": "a STAC Collection; give one of its Items",
+    "Catalog": "a STAC Catalog; give one of its Items",
+}
+_NO_SOURCES = SceneSources()
+# Created here, because msgspec 0.22 crashes if two threads resolve a type at once.
+_HEADS = msgspec.json.Decoder(DocumentHead)
+_ITEMS = msgspec.json.Decoder(StacItem)
+_LISTS = msgspec.json.Decoder(FileList)
+
+
+def read_item(uri: str, sources: SceneSources = _NO_SOURCES) -> SceneItem:
+    """Read a STAC Item or a small JSON of names and URIs.
+
+    Nothing else is requested: the addresses of the assets are only checked.
+
+    Args:
+        uri: Address of the document. An https address must belong to the sources; any other is
+            that of a drop or of a command, and is read as it is.
+        sources: Allowed sources of the assets. The folder of the document is always allowed.
+
+    Raises:
+        SceneError: The document is no scene, or is too large; the error states why.
+    """
+    if uri.lower().startswith("https:"):
+        uri = sources.check(uri)
+    status = storage.status(uri)
+    if status is None:
+        raise SceneError(f"{uri} does not exist; check the address")
+    if status.size > MAX_DOCUMENT_BYTES:
+        raise SceneError(_too_large(uri, status.size))
+    content, etag = storage.read_with_etag(uri)
+    return parse_item(content, uri, sources, etag=etag)
+
+
+def parse_item(
+    content: bytes, uri: str, sources: SceneSources = _NO_SOURCES, *, etag: str = ""
+) -> SceneItem:
+    """Parse a STAC Item or a small JSON of names and URIs.
+
+    Args:
+        content: JSON in UTF-8 or UTF-16, with or without a byte order mark.
+        uri: Address of the document, against which relative addresses are resolved.
+        sources: Allowed sources of the assets. The folder of the document is always allowed.
+        etag: ETag of the document.
+
+    Raises:
+        SceneError: The document is no scene, or is too large; the error states why.
+    """
+    if len(content) > MAX_DOCUMENT_BYTES:
+        raise SceneError(_too_large(uri, len(content)))
+    try:
+        text = to_utf8(content)
+        head = _HEADS.decode(text)
+        if head.type is None and head.stac_version is None and (head.files or head.bands):
+            return scene_from_list(_LISTS.decode(text), uri, sources, etag)
+        _check_kind(head, uri)
+        if is_old(head.stac_version):
+            return item_from_dict(msgspec.json.decode(text), uri, sources, etag=etag)
+        return scene_from_stac(_ITEMS.decode(text), uri, sources, etag)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise SceneError(_malformed(uri, error)) from None
+
+
+def item_from_dict(
+    data: dict[str, Any], base: str = "", sources: SceneSources = _NO_SOURCES, *, etag: str = ""
+) -> SceneItem:
+    """Return the scene of a STAC Item, as parsed JSON.
+
+    Args:
+        data: Item as parsed JSON; it is not modified.
+        base: Address of its document, against which relative addresses are resolved; empty if it
+            has none.
+        sources: Allowed sources of the assets. The folder of the document is always allowed.
+        etag: ETag of the document.
+
+    Raises:
+        SceneError: The data are no STAC Item; the error states why.
+    """
+    try:
+        head = msgspec.convert(
+            {name: data.get(name) for name in ("type", "stac_version")}, DocumentHead
+        )
+        _check_kind(head, base)
+        if is_old(head.stac_version):
+            data = upgrade(data, base)
+        return scene_from_stac(msgspec.convert(data, StacItem), base, sources, etag)
+    except (msgspec.ValidationError, UnicodeError, RecursionError) as error:
+        raise SceneError(_malformed(base, error)) from None
+
+
+def item_from_pystac(item: Any, sources: SceneSources = _NO_SOURCES) -> SceneItem:
+    """Return the scene of a `pystac.Item`; pystac itself is not imported here.
+
+    Args:
+        item: The Item. Its self link, if any, is the address of its document.
+        sources: Allowed sources of the assets. The folder of the document is always allowed.
+
+    Raises:
+        SceneError: The Item is no scene; the error states why.
+    """
+    base = item.get_self_href() or ""
+    return item_from_dict(item.to_dict(transform_hrefs=False), base, sources)
+
+
+def item_from_files(uris: Sequence[str], sources: SceneSources = _NO_SOURCES) -> SceneItem:
+    """Return the scene of a list of files, whose names name the bands.
+
+    Args:
+        uris: Absolute addresses of the files, which the caller names and thereby allows.
+        sources: Allowed sources, which say how to read buckets of others.
+
+    Raises:
+        SceneError: An address is invalid, or two are equal.
+    """
+    return scene_from_files(uris, sources.with_files(uris))
+
+
+def _check_kind(head: DocumentHead, uri: str) -> None:
+    name = shown(uri) or "the document"
+    if isinstance(head.type, str) and head.type in _KINDS:
+        raise SceneError(f"{name} is {_KINDS[head.type]}")
+    if head.type != "Feature" or not isinstance(head.stac_version, str):
+        raise SceneError(
+            f"{name} is no STAC Item (type Feature with a stac_version) and no JSON of the form "
+            '{"files": […]} or {"bands": {…}}; give one of these'
+        )
+
+
+def _too_large(uri: str, size: int) -> str:
+    return (
+        f"{shown(uri)} has {size / 2**20:.1f} MiB; the document of a scene has at most "
+        f"{MAX_DOCUMENT_BYTES >> 20} MiB"
+    )
+
+
+def _malformed(uri: str, error: Exception) -> str:
+    reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+    name = shown(uri) or "the Item"
+    return f"{name} is not a valid document of a scene: {shown(reason)}; correct it"
