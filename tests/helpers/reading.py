@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from swath.errors import SceneChangedError, SwathError, TransientError
-from swath.raster.reader import block_source, read_tiles, tile_reader
+from swath.raster.reader import block_source, file_tiles, read_tiles, tile_reader
 from swath.raster.scene import open_scene
 from swath.raster.tiles import Grid
 
@@ -81,6 +81,6 @@ def watched():
 
     original = tile_reader.read_tile_with_gdal
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tile_reader, "open_block_source", open_block_source)
+        patch.setattr(file_tiles, "open_block_source", open_block_source)
         patch.setattr(tile_reader, "read_tile_with_gdal", read_tile_with_gdal)
         yield sources

@@ -68,7 +68,7 @@ def _detect_open(
 ) -> Detections:
     description = _description_with_options(model, options)
     detected = detect_scene(scene, description, model.runtime, progress=progress)
-    etag = scene.dataset.etag
+    etag = scene.etag
     name = _run_id(scene.info.uri, etag, model, options)
     return Detections.from_scene_detections(
         detected, scene.info, description, run_id=name, etag=etag

@@ -19,7 +19,8 @@ from swath.raster.footprint import footprint
 from swath.raster.georeference import Georeferencer
 from swath.raster.interpretation import select_bands
 from swath.raster.radiometry.units import conversion
-from swath.raster.reader.memory_check import MemoryNeed, gdal_memory_need
+from swath.raster.reader.memory_check import MemoryNeed
+from swath.raster.reader.scene_memory import gdal_memory_need
 from swath.raster.scene import Scene
 from swath.raster.scene_info import SceneInfo
 from swath.raster.tiles import Grid
@@ -139,7 +140,7 @@ def assess_scene(scene: Scene, description: ModelDescription) -> ScenePlan:
         bands=bands,
         grid=grid,
         empty=detect_empty_tiles(scene, grid, bands),
-        row_need=gdal_memory_need(scene.dataset, len(bands), windows),
+        row_need=gdal_memory_need(scene, bands, windows),
     )
 
 

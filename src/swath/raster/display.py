@@ -47,8 +47,7 @@ def read_thumbnail(scene: Scene, bands: Sequence[str], *, side: int) -> NDArray[
     info = scene.info
     shown = display_bands(info, bands)
     shrink = max(info.width, info.height) / side
-    files = [scene.dataset, *([scene.mask] if scene.mask else [])]
-    level = min(_overview_factor(file, shrink) for file in files)
+    level = min(_overview_factor(file, shrink) for file in scene.files)
     max_pixels = MAX_PIXELS_FETCHED if storage.is_s3(info.uri) else MAX_PIXELS_READ
     if info.width * info.height / level**2 > max_pixels:
         return None

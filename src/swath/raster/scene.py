@@ -1,11 +1,13 @@
 """Open and check scenes, and read them window by window.
 
 A scene is one file (GeoTIFF, JPEG 2000 or NITF), optionally with a mask file next to it
-(`x.tif.msk`). Every fault of a scene raises a SceneError that names the file.
+(`x.tif.msk`), or several files on one pixel grid (`swath.raster.assets`). Every fault of a scene
+raises a SceneError that names the file.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -39,7 +41,7 @@ MAX_GCPS = 50_000
 
 
 @contextmanager
-def open_scene(uri: str, *, etag: str | None = None) -> Iterator[Scene]:
+def open_scene(uri: str, *, etag: str | None = None) -> Iterator[FileScene]:
     """Open a scene for use in the calling thread, and close it on exit.
 
     Args:
@@ -66,19 +68,23 @@ def open_scene(uri: str, *, etag: str | None = None) -> Iterator[Scene]:
             dataset = stack.enter_context(open_dataset(uri, etag))
             masked = storage.exists(mask_uri)
         mask = stack.enter_context(open_dataset(mask_uri)) if masked else None
-        yield Scene(dataset, mask)
+        yield FileScene(dataset, mask)
 
 
-class Scene:
+class Scene(ABC):
     """An open scene, whose pixels and validity can be read."""
 
-    def __init__(self, dataset: PinnedDataset, mask: PinnedDataset | None) -> None:
-        self.dataset = dataset
-        self.mask = mask
-        self.info = _read_scene_info(dataset, masked=mask is not None or not dataset.is_all_valid)
-        self._floating = self.info.dtype.startswith("float")
-        if mask:
-            _check_mask(mask, self.info)
+    info: SceneInfo
+
+    @property
+    @abstractmethod
+    def etag(self) -> str:
+        """ETag of the scene's file; for several files, a digest of their ETags."""
+
+    @property
+    @abstractmethod
+    def files(self) -> Sequence[PinnedDataset]:
+        """Open files of the scene, masks next to them included."""
 
     def read(self, window: PixelWindow, bands: Sequence[int]) -> tuple[NDArray[Any], Mask]:
         """Read the pixels of a window, and a mask of the valid pixels.
@@ -88,7 +94,7 @@ class Scene:
             bands: Numbers of the bands, from 1, in the order wanted.
 
         Returns:
-            Pixels (bands, rows, cols) in the file's dtype, and a mask (rows, cols), True = valid.
+            Pixels (bands, rows, cols) in the scene's dtype, and a mask (rows, cols), True = valid.
             A pixel is valid where at least one of the bands is valid.
 
         Raises:
@@ -100,13 +106,14 @@ class Scene:
         pixels, valid = self.read_layers(window, bands)
         return pixels, valid.pixel_mask(pixels.shape[1:])
 
+    @abstractmethod
     def read_layers(
         self, window: PixelWindow, bands: Sequence[int]
     ) -> tuple[NDArray[Any], Validity]:
         """Read the pixels of a window, and their validity band by band.
 
         A band is invalid where it has its nodata value, NaN or infinity. It is also invalid where
-        the mask next to the scene, the mask in it or its alpha band is 0 (see
+        the mask next to the file, the mask in it or its alpha band is 0 (see
         `swath.raster.validity`).
 
         Args:
@@ -114,7 +121,7 @@ class Scene:
             bands: Numbers of the bands, from 1, in the order wanted.
 
         Returns:
-            Pixels (bands, rows, cols) in the file's dtype, and their validity.
+            Pixels (bands, rows, cols) in the scene's dtype, and their validity.
 
         Raises:
             SceneError: The file is damaged in the window.
@@ -122,13 +129,8 @@ class Scene:
             TransientError: S3 did not answer.
             ValueError: The window does not lie within the scene.
         """
-        self._check_window(window)
-        pixel_window = Window(*window)
-        pixels = self.dataset.read(pixel_window, bands)
-        masked = self.has_mask(bands)
-        masks, nodata = self._read_masks(pixel_window, bands), self.nodata_values(bands)
-        return pixels, combine(pixels, masks, nodata, masked=masked)
 
+    @abstractmethod
     def read_reduced(
         self, shape: tuple[int, int], bands: Sequence[int]
     ) -> tuple[NDArray[Any], Mask]:
@@ -146,18 +148,76 @@ class Scene:
             SceneChangedError: The object was replaced since it was opened.
             TransientError: S3 did not answer.
         """
-        pixels, valid = self.dataset.read_reduced(shape, bands)
-        if self.mask:
-            valid &= self.mask.read_reduced(shape, self.mask_bands(bands))[0] > 0
-        return pixels, valid
 
+    @abstractmethod
     def read_valid(self, window: PixelWindow, bands: Sequence[int]) -> Mask:
         """Return the mask of `read` for a window, (rows, cols), True = valid.
 
         Pixels are read only if the masks, the alpha band and the dtype do not decide their
         validity. Arguments and errors are those of `read`.
         """
-        self._check_window(window)
+
+    def check_window(self, window: PixelWindow) -> None:
+        """Refuse a window that does not lie within the scene.
+
+        Args:
+            window: Window (x, y, width, height) in scene px.
+
+        Raises:
+            ValueError: The window does not lie within the scene, or is empty.
+        """
+        x, y, width, height = window
+        scene = self.info
+        fits = x >= 0 and y >= 0 and x + width <= scene.width and y + height <= scene.height
+        if not fits or width <= 0 or height <= 0:
+            size = f"{scene.width} x {scene.height} px"
+            raise ValueError(f"the window {window} does not lie within {scene.uri} of {size}")
+
+
+class FileScene(Scene):
+    """An open scene of one file, optionally with a mask file next to it."""
+
+    def __init__(self, dataset: PinnedDataset, mask: PinnedDataset | None) -> None:
+        self.dataset = dataset
+        self.mask = mask
+        self.info = _read_scene_info(dataset, masked=mask is not None or not dataset.is_all_valid)
+        self._floating = self.info.dtype.startswith("float")
+        if mask:
+            _check_mask(mask, self.info)
+
+    @property
+    def etag(self) -> str:
+        """ETag of the scene's file."""
+        return self.dataset.etag
+
+    @property
+    def files(self) -> Sequence[PinnedDataset]:
+        """The scene's file, and the mask next to it."""
+        return [self.dataset, *([self.mask] if self.mask else [])]
+
+    def read_layers(
+        self, window: PixelWindow, bands: Sequence[int]
+    ) -> tuple[NDArray[Any], Validity]:
+        """Read the pixels of a window, and their validity; see `Scene.read_layers`."""
+        self.check_window(window)
+        pixel_window = Window(*window)
+        pixels = self.dataset.read(pixel_window, bands)
+        masked = self.has_mask(bands)
+        masks, nodata = self._read_masks(pixel_window, bands), self.nodata_values(bands)
+        return pixels, combine(pixels, masks, nodata, masked=masked)
+
+    def read_reduced(
+        self, shape: tuple[int, int], bands: Sequence[int]
+    ) -> tuple[NDArray[Any], Mask]:
+        """Read the whole scene at a small size, for display; see `Scene.read_reduced`."""
+        pixels, valid = self.dataset.read_reduced(shape, bands)
+        if self.mask:
+            valid &= self.mask.read_reduced(shape, self.mask_bands(bands))[0] > 0
+        return pixels, valid
+
+    def read_valid(self, window: PixelWindow, bands: Sequence[int]) -> Mask:
+        """Return the mask of `read` for a window; see `Scene.read_valid`."""
+        self.check_window(window)
         masks_suffice = self.has_mask(bands) or not any(
             v is not None for v in self.nodata_values(bands)
         )
@@ -186,14 +246,6 @@ class Scene:
     def mask_bands(self, bands: Sequence[int]) -> list[int]:
         """Return the bands of the mask next to the scene that apply to the scene's bands."""
         return [1] if not self.mask or self.mask.reader.count == 1 else list(bands)
-
-    def _check_window(self, window: PixelWindow) -> None:
-        x, y, width, height = window
-        scene = self.info
-        fits = x >= 0 and y >= 0 and x + width <= scene.width and y + height <= scene.height
-        if not fits or width <= 0 or height <= 0:
-            size = f"{scene.width} x {scene.height} px"
-            raise ValueError(f"the window {window} does not lie within {scene.uri} of {size}")
 
     def _read_masks(self, window: Window, bands: Sequence[int]) -> list[NDArray[Any]]:
         """Read the masks and the alpha band of a window, as arguments of `combine`."""

@@ -14,7 +14,7 @@ from swath.raster.files.tiff_layout import read_layouts
 from swath.raster.reader.block_cache import BlockSource
 from swath.raster.reader.channels import Channels
 from swath.raster.reader.gdal_rows import RowGroups
-from swath.raster.reader.memory_check import gdal_memory_need, swath_memory_need
+from swath.raster.reader.memory_check import file_memory_need, swath_memory_need
 from swath.raster.reader.workers import Workers
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def open_block_source(
     blocks = _open_geotiff(dataset, channels, windows, workers)
     if blocks is not None:
         return blocks
-    workers.reserve_memory(dataset, gdal_memory_need(dataset, channels.layer_count, windows))
+    workers.reserve_memory(dataset, file_memory_need(dataset, channels.layer_count, windows))
     handles = workers.open_handles(dataset)
     return RowGroups(handles, channels, windows, readers=workers.new_reader_pool(len(handles)))
 

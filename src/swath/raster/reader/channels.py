@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from swath.raster.scene import Scene
+    from swath.raster.scene import FileScene
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +32,11 @@ class Channels:
         return len(self.samples) + (self.mask_band is not None)
 
 
-def select_channels(scene: Scene, bands: Sequence[int]) -> Channels | None:
-    """Return the layers from which the result of `Scene.read_layers` can be computed.
+def select_channels(scene: FileScene, bands: Sequence[int]) -> Channels | None:
+    """Return the layers from which the result of `FileScene.read_layers` can be computed.
 
     Args:
-        scene: Scene to read.
+        scene: FileScene to read.
         bands: Numbers of the bands, from 1, in the order wanted.
 
     Returns:

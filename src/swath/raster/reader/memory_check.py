@@ -70,11 +70,11 @@ def swath_memory_need(layout: Layout, layers: int, windows: Ints) -> MemoryNeed:
     return MemoryNeed(tile_rows, layout.block_bytes * (copies if can_decode(layout) else 4))
 
 
-def gdal_memory_need(dataset: PinnedDataset, layers: int, windows: Ints) -> MemoryNeed:
-    """Return the memory for reading windows of a scene with GDAL, by whole rows of blocks.
+def file_memory_need(dataset: PinnedDataset, layers: int, windows: Ints) -> MemoryNeed:
+    """Return the memory for reading windows of a file with GDAL, by whole rows of blocks.
 
     Args:
-        dataset: Scene to read.
+        dataset: File to read.
         layers: Number of layers that are read.
         windows: Windows (n, 4) x, y, width and height in px.
     """

@@ -16,14 +16,13 @@ import numpy as np
 
 from swath._types import Ints, Mask
 from swath.errors import SceneChangedError, TransientError
-from swath.raster.reader.block_cache import BlockCache
-from swath.raster.reader.block_source import open_block_source
-from swath.raster.reader.channels import Channels, select_channels
-from swath.raster.reader.memory_check import fit_threads, gdal_memory_need
+from swath.raster.reader.file_tiles import open_file_tiles
+from swath.raster.reader.memory_check import fit_threads
+from swath.raster.reader.scene_memory import gdal_memory_need
+from swath.raster.reader.tiled_scene import TiledScene, TileSource
 from swath.raster.reader.workers import Workers
-from swath.raster.scene import Scene
+from swath.raster.scene import FileScene, Scene
 from swath.raster.tiles import Grid, Tile
-from swath.raster.validity import combine
 from swath.resource_limits import available_cpus
 
 if TYPE_CHECKING:
@@ -85,51 +84,39 @@ def read_tiles(
     if len(indices) == 0:
         return
     with Workers(threads or available_cpus()) as workers:
-        reader = _CachedReader(scene, bands, grid.windows(indices), workers)
+        source = _open_source(scene, bands, grid.windows(indices), workers)
         for index, tile in enumerate(grid.iter_tiles(indices)):
-            yield reader.read(index, tile)
+            yield _read_tile(scene, source, index, tile, bands)
 
 
-class _CachedReader:
-    """Reader of tiles from two caches of blocks: the scene's, and that of its mask file, if any."""
+def _open_source(
+    scene: Scene, bands: Sequence[int], windows: Ints, workers: Workers
+) -> TileSource | None:
+    """Return the source of the tiles; None if GDAL must read them one by one."""
+    if isinstance(scene, TiledScene):
+        return scene.open_tiles(bands, windows, workers)
+    if isinstance(scene, FileScene) and (source := open_file_tiles(scene, bands, windows, workers)):
+        return source
+    check_free_memory(scene, bands, windows)
+    return None
 
-    def __init__(self, scene: Scene, bands: Sequence[int], windows: Ints, workers: Workers) -> None:
-        self._scene, self._bands = scene, bands
-        self._nodata, self._masked = scene.nodata_values(bands), scene.has_mask(bands)
-        self._caches: list[BlockCache] = []
-        channels = select_channels(scene, bands)
-        if channels is None:
-            check_free_memory(scene, bands, windows)
-        else:
-            layers = [(scene.dataset, channels)]
-            if scene.mask:
-                layers.append((scene.mask, Channels(bands=tuple(scene.mask_bands(bands)))))
-            self._caches = [
-                BlockCache(open_block_source(dataset, selected, windows, workers), windows)
-                for dataset, selected in layers
-            ]
 
-    def read(self, index: int, tile: Tile) -> TilePixels:
-        """Return a tile by its position, from 0, among the windows of the reader.
+def _read_tile(
+    scene: Scene, source: TileSource | None, index: int, tile: Tile, bands: Sequence[int]
+) -> TilePixels:
+    """Return a tile by its index among the windows of a source.
 
-        If the caches raise an error, GDAL reads the tile.
-        """
-        try:
-            if self._caches:
-                return self._read_from_caches(index, tile)
-        except (SceneChangedError, TransientError):
-            raise
-        except Exception:  # noqa: BLE001, S110 (a damaged block can make a codec raise anything)
-            pass
-        return read_tile_with_gdal(self._scene, tile, self._bands)
-
-    def _read_from_caches(self, index: int, tile: Tile) -> TilePixels:
-        layers, *mask_layers = [cache.read_tile(index) for cache in self._caches]
-        count = len(self._bands)
-        masks = [*layers[count:], *(mask if len(mask) > 1 else mask[0] for mask in mask_layers)]
-        pixels = layers[:count]
-        valid = combine(pixels, masks, self._nodata, masked=self._masked)
-        return TilePixels(tile, pixels, valid.pixels, valid.bands)
+    If the source raises an error, GDAL reads the tile.
+    """
+    try:
+        if source is not None:
+            pixels, valid = source.read_tile(index)
+            return TilePixels(tile, pixels, valid.pixels, valid.bands)
+    except (SceneChangedError, TransientError):
+        raise
+    except Exception:  # noqa: BLE001, S110 (a damaged block can make a codec raise anything)
+        pass
+    return read_tile_with_gdal(scene, tile, bands)
 
 
 def read_tile(scene: Scene, tile: Tile, bands: Sequence[int]) -> TilePixels:
@@ -163,7 +150,7 @@ def check_free_memory(scene: Scene, bands: Sequence[int], windows: Ints) -> None
     Raises:
         SceneError: The free memory does not suffice.
     """
-    fit_threads(scene.dataset, gdal_memory_need(scene.dataset, len(bands), windows), 1)
+    fit_threads(scene.files[0], gdal_memory_need(scene, bands, windows), 1)
 
 
 def read_tile_with_gdal(scene: Scene, tile: Tile, bands: Sequence[int]) -> TilePixels:

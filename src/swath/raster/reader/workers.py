@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from swath.raster.dataset import PinnedDataset, open_dataset
 from swath.raster.files.byte_ranges import File, open_file
@@ -63,9 +64,18 @@ class Workers:
         total = sum(self._needs.values(), MemoryNeed(0, 0))
         self._thread_count = fit_threads(dataset, total, self._thread_count)
 
+    @property
+    def thread_count(self) -> int:
+        """Number of threads for which the memory that was reserved so far suffices."""
+        return self._thread_count
+
     @cached_property
     def decoder_pool(self) -> Executor:
-        """Pool of the threads that decode blocks."""
+        """Pool of the threads that decode blocks; it has as many as memory was reserved for."""
+        return _DeferredPool(lambda: self._decoders)
+
+    @cached_property
+    def _decoders(self) -> Executor:
         return self._create_pool(self._thread_count, "decode")
 
     @cached_property
@@ -97,3 +107,14 @@ class Workers:
         pool = ThreadPoolExecutor(count, thread_name_prefix=f"swath-{purpose}")
         self._pools.append(pool)
         return pool
+
+
+class _DeferredPool(Executor):
+    """Pool that is created by its first task, after all files have reserved their memory."""
+
+    def __init__(self, create: Callable[[], Executor]) -> None:
+        self._create = create
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Submit a task to the pool."""
+        return self._create().submit(function, *args, **kwargs)

@@ -12,7 +12,7 @@ import rasterio
 from swath.errors import SceneError
 from swath.raster.dataset import open_dataset
 from swath.raster.empty_tiles import detect_empty_tiles
-from swath.raster.reader import read_tile, read_tiles, tile_reader
+from swath.raster.reader import file_tiles, read_tile, read_tiles, tile_reader
 from swath.raster.reader.memory_check import MemoryNeed
 from swath.raster.reader.workers import Workers
 from swath.raster.scene import open_scene
@@ -213,7 +213,7 @@ def test_one_tile_alone_is_held_to_it_too(large, free):
 
 
 def test_a_scene_that_gdal_reads_tile_by_tile_is_held_to_it_too(large, free, monkeypatch):
-    monkeypatch.setattr(tile_reader, "select_channels", lambda *_: None)
+    monkeypatch.setattr(file_tiles, "select_channels", lambda *_: None)
     free(4 * MIB)
 
     with open_scene(large) as scene, pytest.raises(SceneError, match="reading them takes"):
@@ -253,7 +253,7 @@ def test_striped_scenes_of_200000_px_are_read_by_a_function(tmp_path, free, band
     free(2200 * MIB)  # of 3008 MiB, with a model
     with open_scene(str(path)) as scene, Workers(2) as workers:
         grid = Grid(200_000, 4_000, 512, 64)
-        tile_reader._CachedReader(
+        tile_reader._open_source(
             scene, range(1, bands + 1), grid.windows(range(grid.count)), workers
         )
         assert workers._thread_count == 2
@@ -271,7 +271,7 @@ def test_no_ordinary_scene_is_refused(data, free):
             grid = Grid(scene.info.width, scene.info.height, 512, 64)
             bands, windows = range(1, scene.info.count + 1), grid.windows(range(grid.count))
             workers = opened.enter_context(Workers(2))
-            tile_reader._CachedReader(scene, bands, windows, workers)
+            tile_reader._open_source(scene, bands, windows, workers)
             assert workers._thread_count == 2
             seen += 1
     assert seen > 100
