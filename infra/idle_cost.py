@@ -1,7 +1,7 @@
 """Print the cost of a deployed stack while it is idle: `python -m infra.idle_cost`.
 
-The prices are those of AWS for us-east-1 in November 2026, in US dollars a month. They do not
-include storage: images, objects and the database's pages.
+The prices are those of us-east-1 in `swath.prices`, in US dollars a month. They do not include
+storage: images, objects and the database's pages.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from infra.app import build_app
+from swath.prices import regional_prices
 
-ALARM_METRIC_PRICE = 0.10
-"""Price of a metric that an alarm watches: https://aws.amazon.com/cloudwatch/pricing/."""
-SECRET_PRICE = 0.40
-"""Price of a secret: https://aws.amazon.com/secrets-manager/pricing/."""
+_PRICES = regional_prices("us-east-1")
+ALARM_METRIC_PRICE = _PRICES["cloudwatch_alarm_month"].usd
+"""Price of a metric that an alarm watches."""
+SECRET_PRICE = _PRICES["secret_month"].usd
+"""Price of a secret."""
 
 
 def idle_cost(template: dict[str, Any]) -> float:
