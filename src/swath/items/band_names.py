@@ -53,8 +53,12 @@ _PLATFORMS = {
 }
 _NUMBERED = re.compile(r"(?P<prefix>[a-z]+_)?b(?P<padding>0?)(?P<number>[0-9]{1,2}a?)")
 """Numbered band, with the prefix of an instrument or product: `B04`, `OLI_B4`, `SR_B4`."""
-_COMMON_TO_SENSORS = {"b2": "blue", "b3": "green", "b4": "red"}
+_COMMON_NUMBERS = {"b1": "coastal", "b2": "blue", "b3": "green", "b4": "red"}
 """Numbers that mean the same on Sentinel-2 and on Landsat 8 and 9."""
+_WITHOUT_ZERO = {"b8a", "b10", "b11", "b12"}
+"""Numbers of Sentinel-2 that are spelled without a leading zero."""
+_OTHER_NAMES = {number: {"rededge"} for number in ("b5", "b6", "b7", "b8a")}
+"""Common names that catalogs also give to bands of Sentinel-2."""
 
 
 def find_sensor(properties: Mapping[str, Any]) -> str:
@@ -76,8 +80,8 @@ def find_sensor(properties: Mapping[str, Any]) -> str:
 def same_number(wanted: str, name: str, common_name: str, sensor: str) -> bool:
     """Return whether two spellings name the same numbered band, such as B04, B4 and OLI_B4.
 
-    Spellings with and without the zero come from different sensors, so they are the same only if
-    the Item states the sensor, or a common name that this number has on all of them.
+    Sentinel-2's numbers have a leading zero and Landsat's have none. Both spellings are therefore
+    the same only for numbers that mean the same on both, if the Item does not contradict that.
 
     Args:
         wanted: Name of the band in the model.
@@ -92,29 +96,44 @@ def same_number(wanted: str, name: str, common_name: str, sensor: str) -> bool:
         return False
     if one["padding"] == other["padding"]:
         return True
-    number = f"b{one['number']}"
-    if sensor == SENTINEL2:
-        return True
-    return _COMMON_TO_SENSORS.get(number, "?") == common_name.casefold()
+    usual = _COMMON_NUMBERS.get(f"b{one['number']}")
+    if not usual:
+        return False
+    return common_name.casefold() == usual if common_name else bool(sensor)
 
 
-def usual_color(wanted: str) -> str:
-    """Return the color that a numbered band has on Sentinel-2, Landsat 8 and 9; empty if none."""
+def unusual_name(wanted: str, common_name: str) -> str:
+    """Return what a band number usually means, if an Item contradicts that; else an empty text.
+
+    Args:
+        wanted: Name of the band in the model.
+        common_name: Common name of the selected band in the Item; empty if it has none.
+    """
     match = _NUMBERED.fullmatch(wanted.casefold())
-    return _COMMON_TO_SENSORS.get(f"b{match['number']}", "") if match else ""
+    if not match or not common_name:
+        return ""
+    number = f"b{match['number']}"
+    sensors = [SENTINEL2] if match["padding"] else [SENTINEL2, LANDSAT_OLI]
+    usual = [name for sensor in sensors for name in _SENSOR_BANDS[sensor].get(number, ())]
+    if common_name.casefold() in {*usual, *_OTHER_NAMES.get(number, ())} or not usual:
+        return ""
+    return " or ".join(dict.fromkeys(usual))
 
 
 def names_by_sensor(wanted: str, sensor: str) -> tuple[str, ...]:
     """Return the common names that a numbered band has on a sensor; none for other names.
 
-    Landsat's numbers have no leading zero, so `B08` is not translated for a Landsat Item.
+    A number in the spelling of the other sensor, such as `B08` for Landsat or `B5` for Sentinel-2,
+    is not translated, unless it means the same on both.
     """
     match = _NUMBERED.fullmatch(wanted.casefold())
     if not match or sensor not in _SENSOR_BANDS:
         return ()
-    if sensor == LANDSAT_OLI and match["padding"]:
+    number = f"b{match['number']}"
+    is_neutral = number in _COMMON_NUMBERS or number in _WITHOUT_ZERO
+    if not is_neutral and bool(match["padding"]) != (sensor == SENTINEL2):
         return ()
-    return _SENSOR_BANDS[sensor].get(f"b{match['number']}", ())
+    return _SENSOR_BANDS[sensor].get(number, ())
 
 
 def tokens(file: str) -> list[str]:

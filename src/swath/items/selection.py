@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from swath.errors import SceneError
 from swath.items.addresses import shown
-from swath.items.band_names import names_by_sensor, same_number, tokens, usual_color
+from swath.items.band_names import names_by_sensor, same_number, tokens, unusual_name
 from swath.items.scene_item import (
     ItemAsset,
     ItemBand,
@@ -63,19 +63,18 @@ def selection_warnings(item: SceneItem, selected: Sequence[SelectedBand]) -> lis
         if one.band.doubt:
             doubts.setdefault(one.band.doubt, []).append(one.name)
     about_bands = [
-        f"{shown(item.title)}: {', '.join(names)} {doubt}" for doubt, names in doubts.items()
+        f"{shown(item.title)}: {', '.join(names)}: {doubt}" for doubt, names in doubts.items()
     ]
     return [*item.warnings, *about_bands, *_number_warnings(item, selected)]
 
 
 def _number_warnings(item: SceneItem, selected: Sequence[SelectedBand]) -> Iterator[str]:
     for one in selected:
-        usual = usual_color(one.name)
-        if usual and one.band.common_name and one.band.common_name.casefold() != usual:
+        if usual := unusual_name(one.name, one.band.common_name):
             yield (
-                f"{shown(item.title)}: {one.name} is {one.band.common_name}, and on Sentinel-2 and "
-                f"Landsat 8 it is {usual}; if the model was trained on those, name its bands by "
-                "color"
+                f"{shown(item.title)}: {one.name} is {one.band.common_name}, where the number "
+                f"usually means {usual}; if the model was trained on that, name its bands by their "
+                "common names"
             )
 
 

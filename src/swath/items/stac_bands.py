@@ -107,16 +107,16 @@ def _check_offset(band: ItemBand, asset: StacAsset, properties: Mapping[str, Any
     is_jpeg2000 = (asset.type or "").startswith(_JPEG2000_TYPE)
     if band.offset and properties.get(_OFFSET_APPLIED) is True and not is_jpeg2000:
         doubt = (
-            f"states the offset {band.offset:g} and, by {_OFFSET_APPLIED}, that the files no "
-            "longer need it; it is not applied"
+            f"the Item states the offset {band.offset:g} and, by {_OFFSET_APPLIED}, that the files "
+            "no longer need it; the offset is not applied"
         )
         return msgspec.structs.replace(band, offset=0.0, doubt=doubt)
     baseline = next((properties[name] for name in _BASELINES if name in properties), "")
     is_reflectance = bool(band.common_name) and band.scale is None
     if is_reflectance and _has_offset(baseline) and _OFFSET_APPLIED not in properties:
         doubt = (
-            f"has Sentinel-2's processing baseline {shown(str(baseline))}, whose numbers contain "
-            "an offset of 1000, and states no offset; the numbers are taken as they are"
+            f"Sentinel-2's processing baseline {shown(str(baseline))} adds 1000 to the numbers, "
+            "and the Item states no offset; the numbers are taken as they are"
         )
         return msgspec.structs.replace(band, doubt=doubt)
     return band

@@ -84,6 +84,13 @@ def test_a_number_of_another_sensor_is_no_match():
     assert "has no band B08; it has pan: B8 (pan)" in refusal(landsat, "B08")
 
 
+def test_landsats_numbers_are_not_sentinels():
+    scene = item({"a": asset("a.tif", ("B05", "rededge"))}, constellation="sentinel-2")
+    assert "no band B5" in refusal(scene, "B5")
+    scene = item({"a": asset("a.tif", ("B05", "nir"))}, platform="landsat-9")
+    assert selected(scene, "B5") == [("a", 1)]
+
+
 def test_a_sensor_that_the_item_states_translates_numbers():
     scene = item({"a": asset("a.tif", ("swir16", "swir16"))}, constellation="sentinel-2")
     assert selected(scene, "B11") == [("a", 1)]
@@ -94,7 +101,25 @@ def test_a_number_with_an_unusual_color_is_warned_about():
     scene = item({"nir08": asset("a.tif", ("ETM_B4", "nir08"))}, platform="landsat-7")
     warnings = selection_warnings(scene, select_assets(scene, ["B4"]))
     assert len(warnings) == 1
-    assert "B4 is nir08, and on Sentinel-2 and Landsat 8 it is red" in warnings[0]
+    assert "B4 is nir08, where the number usually means red; if" in warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "color", "warned"),
+    [
+        ("B05", "nir", True),
+        ("B05", "rededge", False),
+        ("B5", "nir08", False),
+        ("B8", "nir", False),
+        ("B8A", "rededge", False),
+        ("B11", "lwir12", False),
+        ("B1", "green", True),
+        ("red", "red", False),
+    ],
+)
+def test_only_contradictions_are_warned_about(wanted, color, warned):
+    scene = item({"a": asset("a.tif", (wanted, color))})
+    assert bool(selection_warnings(scene, select_assets(scene, [wanted]))) is warned
 
 
 def test_data_come_before_renderings():
