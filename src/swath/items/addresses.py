@@ -120,10 +120,11 @@ def shown(text: str) -> str:
 
 
 def _parse_s3(text: str) -> Address:
+    uri = f"s3://{text[5:]}"
     try:
-        bucket, key = split_s3(f"s3://{text[5:]}")
+        bucket, key = split_s3(uri)
     except InputError as error:
-        raise SceneError(shown(str(error))) from None
+        raise SceneError(str(error).replace(uri, shown(uri))) from None
     if bucket.startswith("arn:"):
         raise SceneError(f"{shown(text)} is an access point; give the bucket itself")
     return Address("s3", bucket, key)

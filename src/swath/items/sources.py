@@ -117,6 +117,8 @@ class SceneSources:
             SceneError: The address is invalid or outside the sources.
         """
         parsed = _parsed(address)
+        if parsed.path.endswith("/") or not parsed.path:
+            raise SceneError(f"{shown(parsed.text)} is a folder; give the address of a file")
         for source in self.sources:
             match = source.match(parsed)
             if match and (source.is_file or self._contains_target(match)):
@@ -185,9 +187,10 @@ def _parse_source(text: str) -> Source:
 
 def _parse_options(prefix: str, query: str) -> Access:
     options = dict(parse_qsl(query, keep_blank_values=True))
+    has_region = _REGION_OPTION in options
     region = options.pop(_REGION_OPTION, "")
     pays = options.pop(_PAYS_OPTION, "false").lower()
-    if options or pays not in _BOOLEANS or not (region == "" or _REGION.fullmatch(region)):
+    if options or pays not in _BOOLEANS or (has_region and not _REGION.fullmatch(region)):
         raise SettingsError(
             f"scene_sources: {shown(prefix)} has the options {shown(query)!r}; an S3 source has "
             "region=NAME and requester_pays=true or false"
