@@ -46,11 +46,14 @@ def read_item(uri: str, sources: SceneSources = _NO_SOURCES) -> SceneItem:
     """
     if uri.lower().startswith("https:"):
         uri = sources.check(uri)
-    status = storage.status(uri)
-    if status is None:
-        raise SceneError(f"{uri} does not exist; check the address")
+    known = storage.status_and_head(uri, MAX_DOCUMENT_BYTES)
+    if known is None:
+        raise SceneError(f"{shown(uri)} does not exist; check the address")
+    status, content = known
     if status.size > MAX_DOCUMENT_BYTES:
         raise SceneError(_too_large(uri, status.size))
+    if len(content) == status.size:
+        return parse_item(content, uri, sources, etag=status.etag)
     content, etag = storage.read_with_etag(uri)
     return parse_item(content, uri, sources, etag=etag)
 

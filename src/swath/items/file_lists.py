@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from swath.errors import SceneError
 from swath.items.acquisitions import read_acquisition
 from swath.items.addresses import shown
-from swath.items.scene_item import ItemAsset, ItemBand, SceneItem
+from swath.items.scene_item import Access, ItemAsset, ItemBand, SceneItem
 from swath.items.sources import SceneSources
 from swath.items.stac_bands import MAX_BANDS, MAX_NAME_CHARACTERS, read_nodata
 from swath.items.stac_items import MAX_ASSETS, allowed_address
@@ -16,6 +16,7 @@ from swath.items.stac_types import FileList, NamedBand
 from swath.storage import file_name
 
 _DIGEST_CHARACTERS = 16
+_DOCUMENT_ENDINGS = (".json", ".geojson", ".xml", ".vrt", ".txt")
 
 
 def scene_from_files(uris: Sequence[str], sources: SceneSources) -> SceneItem:
@@ -74,7 +75,7 @@ def _read_files(
     _check_count(len(hrefs), name)
     assets = []
     for href in hrefs:
-        address, access, refusal = allowed_address([href], base, sources)
+        address, access, refusal = _check_file(href, base, sources)
         key = shown(file_name(href))
         assets.append(ItemAsset(key=key, href=address, access=access, refusal=refusal))
     known = [asset.href for asset in assets if asset.href]
@@ -99,7 +100,7 @@ def _read_named(
                 f"{name}: {shown(band_name)} is band {named.band}; bands count from 1 to "
                 f"{MAX_BANDS}"
             )
-        address, access, refusal = allowed_address([named.uri], base, sources)
+        address, access, refusal = _check_file(named.uri, base, sources)
         bands_before = (ItemBand(),) * (named.band - 1)
         assets.append(
             ItemAsset(
@@ -111,6 +112,14 @@ def _read_named(
             )
         )
     return tuple(assets)
+
+
+def _check_file(href: str, base: str, sources: SceneSources) -> tuple[str, Access, str]:
+    """Return address, access and refusal of a file; documents that lead on are no rasters."""
+    if href.lower().endswith(_DOCUMENT_ENDINGS):
+        refusal = f"{shown(href)} is no raster; a list names raster files, not other documents"
+        return "", Access(), refusal
+    return allowed_address([href], base, sources)
 
 
 def _named_band(band_name: str, named: NamedBand, name: str) -> ItemBand:

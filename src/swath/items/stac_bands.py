@@ -91,7 +91,7 @@ def _read_band(
         offset=offset,
         unit=_name(raster.unit or band.unit or asset.unit),
         nodata=read_nodata(_first(raster.nodata, band.nodata, asset.nodata)),
-        gsd=_first(
+        gsd=first_length(
             raster.spatial_resolution,
             band.spatial_resolution,
             band.gsd,
@@ -140,6 +140,11 @@ def read_nodata(value: float | str | None) -> float | None:
     if value.lower() not in _SPECIAL_NODATA:
         raise SceneError(f"it has the nodata value {shown(value)!r}, which is no number")
     return _SPECIAL_NODATA[value.lower()]
+
+
+def first_length(*values: float | None) -> float | None:
+    """Return the first of several lengths in m that is positive and finite."""
+    return next((one for one in values if one is not None and 0 < one < math.inf), None)
 
 
 def _first(*values: Any) -> Any:

@@ -14,7 +14,7 @@ from swath.items.addresses import SCHEME, check_characters, shown
 from swath.items.band_names import find_sensor
 from swath.items.scene_item import Access, ItemAsset, SceneItem
 from swath.items.sources import SceneSources
-from swath.items.stac_bands import MAX_BANDS, MAX_NAME_CHARACTERS, read_bands
+from swath.items.stac_bands import MAX_BANDS, MAX_NAME_CHARACTERS, first_length, read_bands
 from swath.items.stac_types import StacAsset, StacBand, StacItem
 
 MAX_ASSETS = 1000
@@ -146,7 +146,7 @@ def _read_asset(
         access=access,
         media_type=(asset.type or "").strip().lower(),
         roles=tuple(role.casefold() for role in asset.roles or ()),
-        gsd=asset.gsd if asset.gsd is not None else asset.spatial_resolution,
+        gsd=first_length(asset.gsd, asset.spatial_resolution),
         bands=bands,
         refusal=refusal,
     )

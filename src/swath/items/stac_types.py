@@ -74,8 +74,8 @@ class DocumentHead(msgspec.Struct, frozen=True):
 
     type: Any = None
     stac_version: Any = None
-    files: msgspec.Raw | None = None
-    bands: msgspec.Raw | None = None
+    files: msgspec.Raw = msgspec.Raw()
+    bands: msgspec.Raw = msgspec.Raw()
 
 
 class NamedBand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
