@@ -40,6 +40,14 @@ class BlockSource(Protocol):
     def block_grid(self) -> BlockGrid:
         """Positions of the blocks in the scene."""
 
+    def byte_ranges(self, row: BlockRow, spans: Ints | None = None) -> Ints | None:
+        """Return offsets and sizes in bytes, (n, 2), of the blocks of a row; None if unknown.
+
+        Args:
+            row: Row of blocks.
+            spans: First row and end, (n, 2), of the rows of pixels that are needed; None for all.
+        """
+
     def prefetch(self, row: BlockRow) -> int:
         """Start prefetching the bytes of a block row, and return how many there are."""
 

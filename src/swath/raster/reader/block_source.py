@@ -39,8 +39,15 @@ def open_block_source(
         TransientError: S3 did not answer.
     """
     blocks = _open_geotiff(dataset, channels, windows, workers)
-    if blocks is not None:
-        return blocks
+    source = blocks or _open_with_gdal(dataset, channels, windows, workers)
+    workers.note_source(dataset, source, windows)
+    return source
+
+
+def _open_with_gdal(
+    dataset: PinnedDataset, channels: Channels, windows: Ints, workers: Workers
+) -> RowGroups:
+    """Return the source that reads rows of blocks with GDAL."""
     workers.reserve_memory(dataset, file_memory_need(dataset, channels.layer_count, windows))
     handles = workers.open_handles(dataset)
     return RowGroups(handles, channels, windows, readers=workers.new_reader_pool(len(handles)))

@@ -60,6 +60,9 @@ class RowGroups:
         count = max(1, min(-(-_MIN_GROUP_ROWS // rows), _MAX_GROUP_BYTES // row_bytes))
         self.block_grid = BlockGrid(x=left, y=0, block_width=width, block_height=rows * count)
 
+    def byte_ranges(self, row: BlockRow, spans: Ints | None = None) -> None:
+        """Return None, as only GDAL knows which bytes it reads."""
+
     def prefetch(self, row: BlockRow) -> int:  # noqa: ARG002
         """Return 0, as nothing is prefetched: GDAL fetches when it reads."""
         return 0

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from swath._types import Ints
+
 Decode = Callable[[memoryview, Sequence[CopyTarget], int], None]
 """Function that decodes the bytes of a block into its destinations.
 
@@ -90,14 +92,36 @@ class GeoTiffBlocks:
             else None
         )
 
+    def byte_ranges(self, row: BlockRow, spans: Ints | None = None) -> Ints:
+        """Return the positions of the stored blocks of a row.
+
+        Args:
+            row: Row of blocks.
+            spans: First row and end, (n, 2), of the rows of pixels that are needed; None for all.
+                Of strips that are decoded together, only those with such rows are returned.
+
+        Returns:
+            Offsets and sizes in bytes, int64 (n, 2).
+        """
+        first = row.row * self._strips_per_stack
+        numbers = range(first, min(first + self._strips_per_stack, self._image.blocks_down))
+        strips = [
+            number - self._first_block_row
+            for number in numbers
+            if spans is None or self._is_needed(number, spans)
+        ]
+        tables = [self._byte_ranges, *([] if self._mask_ranges is None else [self._mask_ranges])]
+        return concatenate_ranges([table[:, strips][:, :, row.columns] for table in tables])
+
+    def _is_needed(self, number: int, spans: Ints) -> bool:
+        """Return whether a row of blocks has a row of pixels that is needed."""
+        top = number * self._image.block_height
+        bottom = top + self._image.block_row_height(number)
+        return bool(((spans[:, 0] < bottom) & (spans[:, 1] > top)).any())
+
     def prefetch(self, row: BlockRow) -> int:
         """Start prefetching the bytes of a block row, and return how many there are."""
-        start = row.row * self._strips_per_stack - self._first_block_row
-        strips = slice(start, start + self._strips_per_stack)
-        parts = [self._byte_ranges[:, strips, row.columns]]
-        if self._mask_ranges is not None:
-            parts.append(self._mask_ranges[:, strips, row.columns])
-        byte_ranges = concatenate_ranges(parts)
+        byte_ranges = self.byte_ranges(row)
         self._file.prefetch(row.row, byte_ranges)
         return int(byte_ranges[:, 1].sum())
 

@@ -84,12 +84,12 @@ def read_tiles(
     if len(indices) == 0:
         return
     with Workers(threads or available_cpus()) as workers:
-        source = _open_source(scene, bands, grid.windows(indices), workers)
+        source = open_source(scene, bands, grid.windows(indices), workers)
         for index, tile in enumerate(grid.iter_tiles(indices)):
             yield _read_tile(scene, source, index, tile, bands)
 
 
-def _open_source(
+def open_source(
     scene: Scene, bands: Sequence[int], windows: Ints, workers: Workers
 ) -> TileSource | None:
     """Return the source of the tiles; None if GDAL must read them one by one."""

@@ -15,6 +15,9 @@ from swath.raster.reader.memory_check import MemoryNeed, fit_threads
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from swath._types import Ints
+    from swath.raster.reader.block_cache import BlockSource
+
 _FETCH_THREADS = 4
 """Number of concurrent requests to S3."""
 
@@ -102,6 +105,15 @@ class Workers:
         file = open_file(dataset.uri, dataset.etag, self._fetcher_pool)
         self._files.callback(file.close)
         return file
+
+    def note_source(self, dataset: PinnedDataset, source: BlockSource, windows: Ints) -> None:
+        """Do nothing; a subclass may record which blocks will be read.
+
+        Args:
+            dataset: Dataset that the source reads.
+            source: Source of the dataset's blocks.
+            windows: Windows (n, 4) x, y, width and height in px that will be read.
+        """
 
     def _create_pool(self, count: int, purpose: str) -> Executor:
         pool = ThreadPoolExecutor(count, thread_name_prefix=f"swath-{purpose}")

@@ -253,7 +253,7 @@ def test_striped_scenes_of_200000_px_are_read_by_a_function(tmp_path, free, band
     free(2200 * MIB)  # of 3008 MiB, with a model
     with open_scene(str(path)) as scene, Workers(2) as workers:
         grid = Grid(200_000, 4_000, 512, 64)
-        tile_reader._open_source(
+        tile_reader.open_source(
             scene, range(1, bands + 1), grid.windows(range(grid.count)), workers
         )
         assert workers._thread_count == 2
@@ -271,7 +271,7 @@ def test_no_ordinary_scene_is_refused(data, free):
             grid = Grid(scene.info.width, scene.info.height, 512, 64)
             bands, windows = range(1, scene.info.count + 1), grid.windows(range(grid.count))
             workers = opened.enter_context(Workers(2))
-            tile_reader._open_source(scene, bands, windows, workers)
+            tile_reader.open_source(scene, bands, windows, workers)
             assert workers._thread_count == 2
             seen += 1
     assert seen > 100
