@@ -10,6 +10,7 @@ import msgspec
 from swath import storage
 from swath.errors import SceneError
 from swath.items.addresses import shown
+from swath.items.deliveries import read_delivery
 from swath.items.file_lists import scene_from_files, scene_from_list
 from swath.items.scene_item import SceneItem
 from swath.items.sources import SceneSources
@@ -32,13 +33,15 @@ _LISTS = msgspec.json.Decoder(FileList)
 
 
 def read_item(uri: str, sources: SceneSources = _NO_SOURCES) -> SceneItem:
-    """Read a STAC Item or a small JSON of names and URIs.
+    """Read a STAC Item, a small JSON of names and URIs, or a delivery.
 
-    Nothing else is requested: the addresses of the assets are only checked.
+    A delivery is a folder, or its manifest or marker, as `swath.items.deliveries` reads it: its
+    manifest and the producer's metadata are requested. For an Item or a small JSON, nothing else is
+    requested: the addresses of the assets are only checked.
 
     Args:
-        uri: Address of the document. An https address must belong to the sources; any other is
-            that of a drop or of a command, and is read as it is.
+        uri: Address of the document or folder. An https address must belong to the sources; any
+            other is that of a drop or of a command, and is read as it is.
         sources: Allowed sources of the assets. The folder of the document is always allowed.
 
     Raises:
@@ -46,6 +49,8 @@ def read_item(uri: str, sources: SceneSources = _NO_SOURCES) -> SceneItem:
     """
     if uri.lower().startswith("https:"):
         uri = sources.check(uri)
+    elif (delivery := read_delivery(uri, sources, parse_item)) is not None:
+        return delivery
     known = storage.status_and_head(uri, MAX_DOCUMENT_BYTES)
     if known is None:
         raise SceneError(f"{shown(uri)} does not exist; check the address")

@@ -9,6 +9,7 @@ ClientError if S3 refuses the request.
 
 from swath.storage.addresses import file_name, is_s3, join, resolve, split_object, split_s3
 from swath.storage.as_files import copy, reading, reading_each, writing
+from swath.storage.listing import ListedObject, iterate_objects, list_objects
 from swath.storage.object_status import ObjectStatus
 from swath.storage.objects import (
     digest,
@@ -30,6 +31,7 @@ from swath.storage.objects import (
 from swath.storage.s3_objects import s3
 
 __all__ = [
+    "ListedObject",
     "ObjectStatus",
     "copy",
     "digest",
@@ -37,7 +39,9 @@ __all__ = [
     "exists",
     "file_name",
     "is_s3",
+    "iterate_objects",
     "join",
+    "list_objects",
     "modified",
     "read_bounded",
     "read_bytes",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from swath.errors.service_errors import is_transient, translate_transient_errors
-from swath.storage.addresses import split_object
+from swath.storage.addresses import split_object, split_s3
 from swath.storage.object_status import ObjectStatus
 
 if TYPE_CHECKING:
@@ -144,6 +145,40 @@ def copy(source: str, target: str, *, content_type: str) -> None:
             key,
             ExtraArgs={"ContentType": content_type, "MetadataDirective": "REPLACE"},
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ListedKey:
+    """Object in S3's list of a bucket."""
+
+    bucket: str
+    key: str
+    etag: str
+    size: int
+    """Size in bytes."""
+    modified: datetime
+
+
+def iterate(prefix: str, *, after: str = "") -> Iterator[ListedKey]:
+    """Yield the objects whose address begins with a prefix, in the order of their keys.
+
+    Args:
+        prefix: `s3://BUCKET/PREFIX`.
+        after: Rest of the address after which the list begins; empty for all objects.
+    """
+    bucket, key = split_s3(prefix)
+    start: Any = {"StartAfter": key + after} if after else {}
+    with _translate_missing(prefix), _translate_read_errors(prefix):
+        pages = s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key, **start)
+        for page in pages:
+            for entry in page.get("Contents", ()):
+                yield ListedKey(
+                    bucket,
+                    entry["Key"],
+                    _unquote(entry["ETag"]),
+                    entry["Size"],
+                    entry["LastModified"],
+                )
 
 
 def _head(uri: str) -> dict[str, Any] | None:
