@@ -117,7 +117,7 @@ def read_manifest(uri: str) -> tuple[Manifest, list[str]] | None:
     return manifest, [storage.join(folder, path) for path in paths]
 
 
-def folder_of(uri: str) -> str:
+def delivery_folder(uri: str) -> str:
     """Return the folder of a delivery, without a slash at its end.
 
     Args:
@@ -206,7 +206,7 @@ def _parse_order(content: bytes, uri: str) -> tuple[Manifest, list[planet.OrderF
 
 def _read_folder(uri: str, sources: SceneSources, parse_item: ParseItem) -> SceneItem:
     """Return the scene of a folder or a marker, by its manifest, its Item or its raster files."""
-    folder = folder_of(uri)
+    folder = delivery_folder(uri)
     listing = _list(folder)
     if not listing:
         raise SceneError(f"{shown(uri)} has no files; check the address")
