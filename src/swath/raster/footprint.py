@@ -41,16 +41,32 @@ def footprint(scene: ImageInfo, georeferencer: Georeferencer) -> shapely.Geometr
             f"{scene.uri} has ground control points that fold it over itself; "
             "correct them, or orthorectify it with gdalwarp"
         )
-    whole = georeferencer.limit_to_one_turn(shapely.box(0, 0, scene.width, scene.height))
+    return outline_to_lonlat(shapely.box(0, 0, scene.width, scene.height), scene, georeferencer)
+
+
+def outline_to_lonlat(
+    outline: shapely.Geometry, scene: ImageInfo, georeferencer: Georeferencer
+) -> shapely.Geometry:
+    """Convert an outline of any extent from scene px to EPSG:4326, split at the antimeridian.
+
+    Args:
+        outline: Polygon or MultiPolygon in scene px.
+        scene: Size of the scene.
+        georeferencer: Georeference of the scene.
+
+    Returns:
+        Polygon or MultiPolygon (lon, lat) of the parts that are on Earth; an empty Polygon if there
+        are none.
+    """
     finest = max(scene.width, scene.height) / _MAX_CELLS
-    outline = polygon_to_lonlat(
+    converted = polygon_to_lonlat(
         georeferencer.to_lonlat,
-        whole,
+        georeferencer.limit_to_one_turn(outline),
         is_curved=True,
         max_deviation=_MAX_DEVIATION_PX,
         finest=finest,
     )
-    return shapely.Polygon() if outline is None else shapely.simplify(outline, GRID_DEGREES)
+    return shapely.Polygon() if converted is None else shapely.simplify(converted, GRID_DEGREES)
 
 
 def _is_folded(georeferencer: Georeferencer, columns: Floats, rows: Floats) -> bool:

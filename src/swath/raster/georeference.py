@@ -187,8 +187,13 @@ class Georeferencer:
 
     def limit_to_one_turn(self, outline: Any) -> Any:
         """Return an outline in px that covers each longitude once, even if the scene is wider."""
+        return limit_to_one_turn(outline, self.turn_px)
+
+    @property
+    def turn_px(self) -> float:
+        """Distance in px along x after which longitudes repeat; infinite for narrower scenes."""
         step = np.diff(self.geotransform.forward(np.array([0.0, 1]), np.zeros(2))[0])[0]
-        return limit_to_one_turn(outline, 2 * self._half_world / abs(step) if step else np.inf)
+        return 2 * self._half_world / abs(step) if step else np.inf
 
     def _quads_to_polygons(self, x: Floats, y: Floats) -> PolygonArray:
         """Convert rings of four corners, (n, 4) x and y, from scene px to EPSG:4326."""
