@@ -137,7 +137,7 @@ def select_bands(scene: SceneInfo, wanted: Sequence[str]) -> list[int]:
     numbers = _match_descriptions(scene, wanted) or _match_colors(scene, wanted)
     if numbers is None:
         numbers = _match_positions(scene, wanted)
-    _check_brightness(scene, wanted, numbers)
+    check_brightness(scene, wanted, numbers)
     return numbers
 
 
@@ -207,8 +207,17 @@ def _check_descriptions(scene: SceneInfo, bands: Sequence[int]) -> None:
             )
 
 
-def _check_brightness(scene: SceneInfo, wanted: Sequence[str], bands: Sequence[int]) -> None:
-    """Refuse bands whose pixel values are not brightness."""
+def check_brightness(scene: SceneInfo, wanted: Sequence[str], bands: Sequence[int]) -> None:
+    """Refuse bands whose pixel values are not brightness.
+
+    Args:
+        scene: Header of the scene.
+        wanted: Names of the model's bands.
+        bands: Numbers of these bands in the scene, from 1.
+
+    Raises:
+        SceneError: A band is an alpha band, has a color table, or is hue, saturation or the like.
+    """
     for name, number in zip(wanted, bands, strict=True):
         color = scene.colors[number - 1]
         if color == "alpha":

@@ -87,9 +87,14 @@ class Alignment:
         """Whether each pixel of the grid is a pixel of the asset, or lies outside it."""
         return self.x.shift is not None and self.y.shift is not None
 
-    def is_same_grid(self, width: int, height: int) -> bool:
-        """Return whether the asset has exactly the pixels of a grid of `width` x `height` px."""
-        return (self.x.shift, self.y.shift, self.x.size, self.y.size) == (0, 0, width, height)
+    def scaled(self, x: float, y: float) -> Alignment:
+        """Return the alignment with a grid whose pixels are x and y times as large."""
+        if (x, y) == (1.0, 1.0):
+            return self
+        return Alignment(
+            _axis(self.x.scale * x, self.x.offset, self.x.size),
+            _axis(self.y.scale * y, self.y.offset, self.y.size),
+        )
 
 
 def align(asset: ImageInfo, grid: ImageInfo) -> Alignment:

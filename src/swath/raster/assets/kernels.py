@@ -156,7 +156,7 @@ def _average(axis: Axis, start: int, count: int) -> tuple[Ints, Floats, Mask, Ma
 
     The masks are True where the asset has data, and where no pixel before its first one is missing.
     A pixel's weight is its overlap with the px of the grid. As in GDAL, the asset's first and last
-    pixel stand for what lies beyond them. Unlike in GDAL, the asset has no data for a px that only
+    pixel are extended beyond its edges. Unlike in GDAL, the asset has no data for a px that only
     touches it.
     """
     whole, rest = axis.split(start, count + 1, 0.0)

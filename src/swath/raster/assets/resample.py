@@ -95,6 +95,20 @@ class Resampler:
             known = self._interpolate_valid(pixels, valid, window, out)
         return part.clip_to_asset(known, out)
 
+    def resample_mask(self, mask: Mask | None, window: PixelWindow) -> Mask | None:
+        """Return where a window of the grid is valid, (rows, cols); None if it is everywhere.
+
+        Args:
+            mask: Mask (rows, cols) of `source_window(window)`, True = valid; None if it all is.
+            window: Window (x, y, width, height) in grid px.
+        """
+        part = self._part(window)
+        if self.kernel == "average":
+            known = self._overlaps_valid(mask, window)
+        else:
+            known = part.nearest(mask)
+        return part.clip_to_asset(Validity(known), None).pixels
+
     def _part(self, window: PixelWindow, kernel: Kernel | None = None) -> Part:
         """Return the weights for a window in grid px."""
         left, top, _, _ = self.source_window(window) or (0, 0, 0, 0)

@@ -93,18 +93,19 @@ class Part:
         cols = _as_index(self.across.nearest - self.left)
         return array[..., rows, :][..., cols]
 
-    def clip_to_asset(self, valid: Validity, out: NDArray[Any]) -> Validity:
+    def clip_to_asset(self, valid: Validity, out: NDArray[Any] | None) -> Validity:
         """Return the validity without what lies outside the asset, where pixels become 0.
 
         Args:
             valid: Validity of the pixels of the window.
-            out: Pixels (layers, rows, cols) of the window.
+            out: Pixels (layers, rows, cols) of the window; None if only the validity is wanted.
         """
         down, across = self.down.inside, self.across.inside
         if down.all() and across.all():
             return valid
-        out[:, ~down] = 0
-        out[:, :, ~across] = 0
+        if out is not None:
+            out[:, ~down] = 0
+            out[:, :, ~across] = 0
         inside = down[:, None] & across
         return Validity(
             inside if valid.pixels is None else valid.pixels & inside,

@@ -66,7 +66,23 @@ class FileTiles:
         Raises:
             Exception: A block of the window cannot be decoded.
         """
-        layers, *mask_layers = [cache.read_tile(index) for cache in self._caches]
+        return self.combine(self.read_raw(index))
+
+    def read_raw(self, index: int) -> list[NDArray[Any]]:
+        """Return the layers of a window in the file, and those in its mask file, if any.
+
+        Raises:
+            Exception: A block of the window cannot be decoded.
+        """
+        return [cache.read_tile(index) for cache in self._caches]
+
+    def combine(self, raw: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], Validity]:
+        """Return pixels (bands, rows, cols) and their validity; any thread may call this.
+
+        Args:
+            raw: Layers of a window, from `read_raw`.
+        """
+        layers, *mask_layers = raw
         count = self._count
         masks = [*layers[count:], *(mask if len(mask) > 1 else mask[0] for mask in mask_layers)]
         pixels = layers[:count]

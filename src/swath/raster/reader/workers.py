@@ -31,7 +31,7 @@ class Workers:
 
     def __init__(self, decoders: int) -> None:
         self._thread_count = decoders
-        self._needs: dict[str, MemoryNeed] = {}
+        self._needs: dict[tuple[str, str], MemoryNeed] = {}
         self._files = ExitStack()
         self._pools: list[Executor] = []
 
@@ -51,7 +51,9 @@ class Workers:
             for pool in self._pools:
                 pool.shutdown()
 
-    def reserve_memory(self, dataset: PinnedDataset, need: MemoryNeed) -> None:
+    def reserve_memory(
+        self, dataset: PinnedDataset, need: MemoryNeed, *, purpose: str = "blocks"
+    ) -> None:
         """Reserve the memory for reading a dataset, and use fewer threads if too little is free.
 
         Call it before any thread reads the dataset.
@@ -59,11 +61,12 @@ class Workers:
         Args:
             dataset: Dataset to read.
             need: Memory that reading it takes.
+            purpose: Name of what the memory is for; another need of the same name is replaced.
 
         Raises:
             SceneError: The free memory does not suffice for one thread.
         """
-        self._needs[dataset.uri] = need
+        self._needs[dataset.uri, purpose] = need
         total = sum(self._needs.values(), MemoryNeed(0, 0))
         self._thread_count = fit_threads(dataset, total, self._thread_count)
 
@@ -80,6 +83,11 @@ class Workers:
     @cached_property
     def _decoders(self) -> Executor:
         return self._create_pool(self._thread_count, "decode")
+
+    @cached_property
+    def resampler_pool(self) -> Executor:
+        """Pool of the threads that resample, which do not wait for blocks that are read ahead."""
+        return self._create_pool(self._thread_count, "resample")
 
     @cached_property
     def _fetcher_pool(self) -> Executor:
