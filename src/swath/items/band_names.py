@@ -47,6 +47,8 @@ _SENSOR_BANDS: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 """Names of each numbered band of a sensor: common names, or names that state more."""
+RASTER_NAME = re.compile(r"\.(tiff?|jp2|j2k|ntf|nitf)$", re.IGNORECASE)
+"""Ending of the name of a raster file."""
 _PLATFORMS = {
     re.compile(r"sentinel[-_ ]?2.*"): SENTINEL2,
     re.compile(r"landsat[-_ ]?[89]"): LANDSAT_OLI,
@@ -142,6 +144,6 @@ def tokens(file: str) -> list[str]:
     Args:
         file: Name of the file, with or without its extension.
     """
-    stem = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", file).casefold()
+    stem = RASTER_NAME.sub("", file).casefold()
     parts = [part for part in re.split(r"[_.\- ]+", stem) if part]
     return [*parts, *(f"{one}_{other}" for one, other in pairwise(parts)), stem]

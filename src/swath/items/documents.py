@@ -9,14 +9,14 @@ import msgspec
 
 from swath import storage
 from swath.errors import SceneError
-from swath.items.addresses import shown
+from swath.items.addresses import parse_address, shown
 from swath.items.deliveries import read_delivery
 from swath.items.file_lists import scene_from_files, scene_from_list
 from swath.items.scene_item import SceneItem
 from swath.items.sources import SceneSources
 from swath.items.stac_items import scene_from_stac
 from swath.items.stac_types import DocumentHead, FileList, StacItem
-from swath.items.versions import is_old, upgrade
+from swath.items.versions import MAX_OLD_BYTES, is_old, upgrade
 from swath.storage.encoding import to_utf8
 
 MAX_DOCUMENT_BYTES = 8 << 20
@@ -86,6 +86,11 @@ def parse_item(
             return scene_from_list(_LISTS.decode(text), uri, sources, etag)
         _check_kind(head, uri)
         if is_old(head.stac_version):
+            if len(text) > MAX_OLD_BYTES:
+                raise SceneError(
+                    f"{shown(uri)} has the STAC version {shown(str(head.stac_version))} and more "
+                    f"than {MAX_OLD_BYTES >> 20} MiB; convert it to 1.0"
+                )
             return item_from_dict(msgspec.json.decode(text), uri, sources, etag=etag)
         return scene_from_stac(_ITEMS.decode(text), uri, sources, etag)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
@@ -130,6 +135,10 @@ def item_from_pystac(item: Any, sources: SceneSources = _NO_SOURCES) -> SceneIte
         SceneError: The Item is no scene; the error states why.
     """
     base = item.get_self_href() or ""
+    try:
+        parse_address(base)
+    except SceneError:
+        base = ""  # such as the address of a search on another server, beside which nothing lies
     return item_from_dict(item.to_dict(transform_hrefs=False), base, sources)
 
 

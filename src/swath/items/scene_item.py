@@ -112,6 +112,8 @@ class SelectedBand(msgspec.Struct, frozen=True, kw_only=True):
     access: Access = DEFAULT_ACCESS
     number: int
     """Number of the band in the asset, from 1."""
+    expects_one_band: bool
+    """Whether the file must have one band, because nothing states which of several is meant."""
     band: ItemBand
     """Statements of the Item about the band."""
 

@@ -88,6 +88,7 @@ def _select(item: SceneItem, name: str) -> SelectedBand:
                 href=asset.href,
                 access=asset.access,
                 number=number,
+                expects_one_band=not asset.bands,
                 band=band,
             )
     raise SceneError(

@@ -11,16 +11,18 @@ import msgspec
 from swath.errors import SceneError
 from swath.items.acquisitions import read_acquisition
 from swath.items.addresses import SCHEME, check_characters, shown
-from swath.items.band_names import find_sensor
+from swath.items.band_names import RASTER_NAME, find_sensor
 from swath.items.scene_item import Access, ItemAsset, SceneItem
 from swath.items.sources import SceneSources
 from swath.items.stac_bands import MAX_BANDS, MAX_NAME_CHARACTERS, first_length, read_bands
 from swath.items.stac_types import StacAsset, StacBand, StacItem
 
 MAX_ASSETS = 1000
+MAX_ITEM_BANDS = 10_000
+"""Maximum number of bands that all assets of an Item describe (hyperspectral: hundreds)."""
+_UNSPECIFIC_TYPES = {"", "application/octet-stream", "binary/octet-stream"}
 _RASTER_TYPES = ("image/tiff", "image/vnd.stac.geotiff", "image/jp2", "image/x.geotiff")
 _NITF_TYPE = re.compile(r"(application|image)/(x-|vnd\.)?nitf")
-_RASTER_NAME = re.compile(r"\.(tiff?|jp2|j2k|ntf|nitf)$", re.IGNORECASE)
 _NEVER_SCENES = {"metadata", "overview", "thumbnail", "tiles"}
 """Roles of assets that are no scene, whatever their format."""
 
@@ -42,6 +44,12 @@ def scene_from_stac(item: StacItem, uri: str, sources: SceneSources, etag: str) 
         raise SceneError(
             f"{name} has {len(item.assets):,} assets; the maximum is {MAX_ASSETS:,}: remove those "
             "that the model does not need"
+        )
+    count = sum(len(one.bands or one.eo_bands or ()) for one in item.assets.values())
+    if count > MAX_ITEM_BANDS:
+        raise SceneError(
+            f"{name} describes {count:,} bands; the maximum is {MAX_ITEM_BANDS:,}: remove the "
+            "assets that the model does not need"
         )
     definitions = _read_definitions(item)
     allowed = sources.with_folder(uri)
@@ -121,9 +129,9 @@ def _is_raster(asset: StacAsset) -> bool:
     if _NEVER_SCENES & {role.casefold() for role in asset.roles or ()}:
         return False
     media_type = (asset.type or "").strip().lower()
-    if media_type:
-        return media_type.startswith(_RASTER_TYPES) or bool(_NITF_TYPE.match(media_type))
-    return bool(_RASTER_NAME.search(asset.href))
+    if media_type in _UNSPECIFIC_TYPES:
+        return bool(RASTER_NAME.search(asset.href))
+    return media_type.startswith(_RASTER_TYPES) or bool(_NITF_TYPE.match(media_type))
 
 
 def _read_asset(

@@ -12,6 +12,8 @@ from typing import Any
 from swath.errors import SceneError
 from swath.items.addresses import shown
 
+MAX_OLD_BYTES = 1 << 20
+"""Maximum size in bytes of an old Item: pystac takes 100 times as much memory."""
 _CURRENT = re.compile(r"1\.\d+\.\d+(-(beta|rc)\.\d+)?")
 
 

@@ -123,6 +123,10 @@ def test_encodings_of_windows_are_read(encoding):
         (stac(collection="x" * 201), "the collection"),
         (stac(assets={f"a{i}": {"href": "a.tif"} for i in range(10_000)}), "has 10,000 assets"),
         (
+            stac(assets={f"a{i}": {"href": "a.tif", "bands": [{}] * 11} for i in range(1000)}),
+            "describes 11,000 bands",
+        ),
+        (
             stac(assets={"red": {"href": "red.tif", "bands": [{}] * 1001}}),
             "describes 1,001 bands",
         ),
@@ -214,6 +218,12 @@ def test_a_document_over_the_limit_is_not_read(tmp_path):
         parse_item(b" " * (MAX_DOCUMENT_BYTES + 1), URI)
 
 
+def test_a_large_old_item_is_not_upgraded():
+    text = json.dumps(stac(stac_version="0.9.0", description="x" * (1 << 20)))
+    with pytest.raises(SceneError, match="and more than 1 MiB"):
+        parse(text.encode())
+
+
 def test_a_document_is_read_with_its_etag(tmp_path):
     path = tmp_path / "item.json"
     path.write_text(json.dumps(stac()))
@@ -238,6 +248,14 @@ def test_a_pystac_item_is_a_scene():
     item.set_self_href("https://example.com/x/item.json")
     scene = item_from_pystac(item, sources)
     assert (scene.scene_id, scene.assets[0].href) == ("c/x", "https://example.com/x/red.tif")
+
+
+@pytest.mark.parametrize("href", ["http://localhost:8080/items/x", "items/x.json", "file:///x"])
+def test_a_pystac_item_with_an_unusable_address_has_none(href):
+    item = pystac.Item.from_dict(stac(links=[]))
+    item.set_self_href(href)
+    item.get_self_href = lambda: href
+    assert item_from_pystac(item).uri == ""
 
 
 def test_a_pystac_item_with_absolute_addresses_needs_no_document():

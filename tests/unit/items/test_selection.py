@@ -62,6 +62,12 @@ def test_common_names_and_keys_answer():
     assert selected(scene, "swir16", "VV") == [("swir", 1), ("vv", 1)]
 
 
+def test_a_file_of_which_nothing_states_the_bands_has_to_have_one():
+    scene = item({"a": asset("a.tif", ("B04", "red")), "vv": asset("vv.tif")})
+    bands = select_assets(scene, ["red", "vv"])
+    assert [one.expects_one_band for one in bands] == [False, True]
+
+
 def test_names_come_before_common_names_and_keys():
     scene = item(
         {
