@@ -34,7 +34,7 @@ def plan_run(request: RunRequest, settings: PlanSettings) -> PlanSummary:
         SettingsError: The requested backend is not deployed, or the requested score threshold is
             below that of the package.
     """
-    description = _apply_score_threshold(_describe_model(request.model), request.options)
+    description = _apply_score_threshold(describe_model(request.model), request.options)
     with open_scene(request.scene.uri, etag=request.scene.etag) as scene:
         assessed = assess_scene(scene, description)
     backend = assessed.choose_backend(request.options.backend, settings)
@@ -45,7 +45,13 @@ def plan_run(request: RunRequest, settings: PlanSettings) -> PlanSummary:
     )
 
 
-def _describe_model(model: ModelRef) -> ModelDescription:
+def describe_model(model: ModelRef) -> ModelDescription:
+    """Return the description of a run's model package.
+
+    Raises:
+        UnknownModelError: No model of this name is deployed.
+        PackageError: The package cannot be used, or was replaced after the run began.
+    """
     if not model.uri:
         others = f"; the deployed models are {', '.join(model.deployed)}" if model.deployed else ""
         raise UnknownModelError(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from swath._types import Mask
+from swath._types import Ints, Mask
 from swath.errors import SettingsError
 from swath.messages import Backend
 from swath.pipeline.shard_layout import ShardLayout
@@ -107,6 +107,12 @@ class ScenePlan:
             return layout, list(range(layout.count))
         nonempty = layout.rectangle_numbers(np.flatnonzero(~self.empty))
         return layout, [int(number) for number in np.unique(nonempty)]
+
+    def tiles_to_infer(self) -> Ints:
+        """Return the sorted numbers of the tiles that are not known to be empty, int64 (n,)."""
+        if self.empty is None:
+            return np.arange(self.grid.count, dtype=np.int64)
+        return np.flatnonzero(~self.empty).astype(np.int64)
 
     def _is_small(self, settings: PlanSettings) -> bool:
         """Return whether Lambda functions can run the scene: few tiles, and blocks that fit."""

@@ -5,7 +5,7 @@ The sources of the blocks are opened as for reading, and asked for the positions
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -63,7 +63,7 @@ class ReadSize:
         self.requests += len(parts)
 
 
-def read_sizes(scene: Scene, bands: Sequence[int], shards: Sequence[Ints]) -> list[ReadSize]:
+def read_sizes(scene: Scene, bands: Sequence[int], shards: Iterable[Ints]) -> list[ReadSize]:
     """Return what the shards of a run read of each file of a scene.
 
     Args:

@@ -1,0 +1,192 @@
+"""Predict a run: open the scene as the plan does, and write nothing."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from swath import storage
+from swath.messages import Backend
+from swath.messages.run_warnings import gather_warnings
+from swath.pipeline.forecast.calibration import (
+    Calibration,
+    calibrate,
+    read_calibration,
+    write_calibration,
+)
+from swath.pipeline.forecast.contents import (
+    Forecast,
+    PriceNotes,
+    SceneForecast,
+)
+from swath.pipeline.forecast.estimates import Estimator, Workload
+from swath.pipeline.forecast.inputs import describe_bands, describe_files, describe_transfers
+from swath.pipeline.planning import describe_model
+from swath.pipeline.scene_plan import ScenePlan, assess_scene
+from swath.prices import regional_prices, table_date
+from swath.raster.radiometry.units import unit_warnings
+from swath.raster.reader.read_sizes import read_sizes
+from swath.raster.scene import open_scene
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from swath._types import Ints
+    from swath.messages import ModelRef
+    from swath.messages.deployed_settings import DeployedSettings
+    from swath.models.mlm import ModelDescription
+    from swath.raster.scene import Scene
+
+BACKENDS = (
+    Backend.LOCAL,
+    Backend.LAMBDA,
+    Backend.BATCH,
+    Backend.SAGEMAKER_SERVERLESS,
+    Backend.SAGEMAKER_ASYNC,
+    Backend.SAGEMAKER_REALTIME,
+)
+"""Backends in the order in which a forecast lists them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForecastOptions:
+    """Options of a forecast."""
+
+    settings: DeployedSettings
+    """Settings of the deployment."""
+    region: str = ""
+    """AWS region of the deployment; empty if it is unknown."""
+    backend: Backend = Backend.AUTO
+    """Requested backend."""
+    calibrations: Path | None = None
+    """Folder that keeps calibrations; None for none."""
+    measure: bool = False
+    """Whether to measure the model's speed on some tiles of the scene."""
+
+
+def forecast_run(scene: str, model: ModelRef, options: ForecastOptions) -> Forecast:
+    """Predict the run of a model over a scene.
+
+    Args:
+        scene: Path or S3 URI of the scene.
+        model: Model package.
+        options: Options of the forecast.
+
+    Raises:
+        UnknownModelError: No model of the requested name is deployed.
+        PackageError: The model package cannot be used.
+        SceneError: The scene is unusable, or does not fit the model.
+        SettingsError: The requested backend is not deployed.
+        TransientError: S3 failed, and a retry can succeed.
+    """
+    description = describe_model(model)
+    started = time.perf_counter()
+    with open_scene(storage.resolve(scene)) as opened:
+        plan = assess_scene(opened, description)
+        plan_seconds = time.perf_counter() - started
+        prediction = _Prediction(opened, plan, description, model, options, plan_seconds)
+        return prediction.forecast()
+
+
+@dataclass(frozen=True, slots=True)
+class _Prediction:
+    """Prediction of the run of one open scene."""
+
+    scene: Scene
+    plan: ScenePlan
+    description: ModelDescription
+    model: ModelRef
+    options: ForecastOptions
+    plan_seconds: float
+    """Time in s that opening and assessing the scene took."""
+
+    def forecast(self) -> Forecast:
+        """Return the forecast."""
+        plan, options, description = self.plan, self.options, self.description
+        settings = options.settings.plan_settings("")
+        backend = plan.choose_backend(options.backend, settings)
+        _, numbers = plan.shards(backend, settings)
+        files = describe_files(read_sizes(self.scene, plan.bands, self._shard_windows(backend)))
+        calibration, measured_warnings = self._calibration()
+        estimator = Estimator(
+            settings=options.settings,
+            calibration=calibration,
+            prices=regional_prices(options.region),
+        )
+        requests = sum(file.requests for file in files)
+        estimates = [estimator.estimate(one, self._workload(one, requests)) for one in BACKENDS]
+        units = description.units
+        stated = unit_warnings(plan.scene, plan.bands, description.bands, units)
+        return Forecast(
+            scene=self._describe_scene(),
+            model=self.model.name,
+            digest=self.model.digest,
+            bands=describe_bands(plan, description),
+            files=files,
+            tile_size=plan.grid.size,
+            overlap=plan.grid.overlap,
+            tiles=plan.grid.count,
+            skipped=plan.skipped,
+            backend=backend,
+            shards=len(numbers),
+            estimates=estimates,
+            transfers=describe_transfers(files, options.region),
+            prices=self._price_notes(estimator),
+            calibration=calibration,
+            warnings=gather_warnings(stated, measured_warnings),
+        )
+
+    def _shard_windows(self, backend: Backend) -> Iterator[Ints]:
+        """Yield the windows (n, 4) of the tiles that each shard reads."""
+        plan = self.plan
+        layout, numbers = plan.shards(backend, self.options.settings.plan_settings(""))
+        for number in numbers:
+            tiles = layout.tiles(number)
+            yield plan.grid.windows(tiles if plan.empty is None else tiles[~plan.empty[tiles]])
+
+    def _workload(self, backend: Backend, requests: int) -> Workload:
+        plan = self.plan
+        layout, numbers = plan.shards(backend, self.options.settings.plan_settings(""))
+        tiles = plan.tiles_to_infer()
+        counts = np.bincount(layout.rectangle_numbers(tiles), minlength=layout.count)
+        return Workload(
+            tiles=len(tiles),
+            shard_tiles=counts[numbers].tolist(),
+            requests=requests,
+            plan_seconds=self.plan_seconds,
+        )
+
+    def _calibration(self) -> tuple[Calibration | None, list[str]]:
+        folder = self.options.calibrations
+        if not self.options.measure or self.plan.skipped == self.plan.grid.count:
+            known = read_calibration(folder, self.model.digest) if folder else None
+            return known, []
+        run = calibrate(self.scene, self.plan, self.model.uri)
+        if folder:
+            write_calibration(folder, run.calibration)
+        return run.calibration, run.warnings
+
+    def _describe_scene(self) -> SceneForecast:
+        info = self.plan.scene
+        crs = info.crs
+        authority = crs.to_authority() if crs else None
+        return SceneForecast(
+            uri=info.uri,
+            identity=info.uri,
+            width=info.width,
+            height=info.height,
+            crs=":".join(authority) if authority else "a CRS without a code",
+        )
+
+    def _price_notes(self, estimator: Estimator) -> PriceNotes:
+        prices = estimator.prices
+        return PriceNotes(
+            region=self.options.region,
+            read_on=table_date(),
+            unverified=sorted(name for name in estimator.used if not prices[name].verified),
+            unknown=sorted(estimator.unknown),
+        )
