@@ -47,6 +47,7 @@ from swath.storage.output_folder import (
     work_folder,
 )
 
+_MOVE_SECONDS = 60.0
 _SUPERSEDED_WARNING = (
     "the database has a later run of this scene and model, so the detections of this run were "
     "not loaded"
@@ -234,6 +235,9 @@ def _write_formats(files: dict[str, Path], formats: Collection[VectorFormat]) ->
 def _migrate_database(database: str) -> None:
     """Migrate the database before the inference, so that an unusable one fails the run early.
 
+    Rows of an earlier release may need longer to move than a run should wait. The next run moves
+    further ones.
+
     Raises:
         SettingsError: The address or the database cannot be used.
         TransientError: The connection failed.
@@ -241,9 +245,11 @@ def _migrate_database(database: str) -> None:
     # Imported here, so that a run without a database does not need a driver.
     from swath.database.connect import connect_dsn  # noqa: PLC0415
     from swath.database.migrate import migrate  # noqa: PLC0415
+    from swath.database.move_rows import move_rows  # noqa: PLC0415
 
     with closing(connect_dsn(database)) as connection:
         migrate(connection)
+        move_rows(connection, seconds=_MOVE_SECONDS)
 
 
 def _load_into_database(database: str, request: RunRequest, merged: MergeSummary) -> LoadSummary:
