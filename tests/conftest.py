@@ -16,6 +16,7 @@ pytest_plugins = [
     "tests.helpers.runs",
     "tests.helpers.serving",
     "tests.helpers.squares",
+    "tests.helpers.stacks",
 ]
 
 # As many tests as there are cores run side by side; with torch's threads besides, all would wait.
