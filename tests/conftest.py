@@ -9,6 +9,7 @@ import pytest
 pytest_plugins = [
     "tests.helpers.answers",
     "tests.helpers.assembly",
+    "tests.helpers.band_files",
     "tests.helpers.goldens",
     "tests.helpers.packages",
     "tests.helpers.postgis",
@@ -16,7 +17,6 @@ pytest_plugins = [
     "tests.helpers.runs",
     "tests.helpers.serving",
     "tests.helpers.squares",
-    "tests.helpers.stacks",
 ]
 
 # As many tests as there are cores run side by side; with torch's threads besides, all would wait.

@@ -1,67 +1,54 @@
-"""Scenes of several files: bands of several resolutions, written as files of their own."""
+"""A deployed stack as far as those who launch jobs beside it see it: its outputs and buckets."""
 
-import numpy as np
-import pytest
-import rasterio
-from rasterio.transform import Affine
+import json
+from contextlib import contextmanager
 
-from swath.items import item_from_files
-from swath.raster.assets.open import open_model_scene
-from swath.raster.assets.stack import BandNeeds
-from tests.helpers.rasters import UTM
+import boto3
+from moto import mock_aws
 
-ORIGIN = (500_000, 5_000_000)
-TILES = {"tiled": True, "blockxsize": 32, "blockysize": 32, "compress": "deflate"}
-RESOLUTIONS = {"B02": 10, "B05": 20, "B01": 60}
+from swath import storage
 
-
-def texture(width, height, dtype="uint16", seed=1):
-    """Return smooth pixels with noise (rows, cols), all above 0."""
-    y, x = np.mgrid[:height, :width]
-    waves = 500 + 300 * np.sin(x / 5) * np.cos(y / 7)
-    noise = np.random.default_rng(seed).normal(0, 20, (height, width))
-    limit = 250 / 1000 if np.dtype(dtype).itemsize == 1 else 1
-    return np.clip((waves + noise) * limit, 1, None).astype(dtype)
-
-
-@pytest.fixture
-def write_band(tmp_path):
-    """Writes pixels (rows, cols) or (bands, rows, cols) as a file, and gives its path."""
-
-    def write(name, pixels, size=10, *, shift=(0, 0), mask=None, folder="", **profile):
-        pixels = np.asarray(pixels)
-        pixels = pixels if pixels.ndim > 2 else pixels[None]
-        count, height, width = pixels.shape
-        transform = Affine(size, 0, ORIGIN[0] + shift[0], 0, -size, ORIGIN[1] + shift[1])
-        defaults = {"driver": "GTiff", "crs": UTM, "transform": transform, "dtype": pixels.dtype}
-        suffix = "jp2" if profile.get("driver") == "JP2OpenJPEG" else "tif"
-        path = tmp_path / folder / f"{name}.{suffix}"
-        path.parent.mkdir(exist_ok=True)
-        with (
-            rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
-            rasterio.open(
-                path, "w", width=width, height=height, count=count, **(defaults | profile)
-            ) as target,
-        ):
-            target.write(pixels)
-            if mask is not None:
-                target.write_mask(np.asarray(mask))
-        return str(path)
-
-    return write
+REGION = "eu-west-1"
+_ACCOUNT = "123456789012"
+_IMAGES = f"{_ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/swath"
+_ROLES = f"arn:aws:iam::{_ACCOUNT}:role/swath"
+BUCKETS = ("results", "scenes", "my-data", "cdk-assets")
+OUTPUTS = {
+    "ScenesBucket": "scenes",
+    "ResultsBucket": "results",
+    "DataBuckets": "my-data",
+    "ModelCatalogUri": "s3://cdk-assets/0123.json",
+    "TrainingRoleArn": f"{_ROLES}-training",
+    "TrainingImageUri": f"{_IMAGES}:train",
+    "EvaluationRoleArn": f"{_ROLES}-evaluation",
+    "EvaluationImageUri": f"{_IMAGES}:evaluate",
+    "ServingRoleArn": f"{_ROLES}-serving",
+    "ServingImageUri": f"{_IMAGES}:serve",
+}
 
 
-@pytest.fixture
-def three_resolutions(write_band):
-    """The paths of bands of 10, 20 and 60 m over the same 360 x 240 px of 10 m, in tiles."""
-    return [
-        write_band(name, texture(3600 // size, 2400 // size, seed=size), size, **TILES)
-        for name, size in RESOLUTIONS.items()
-    ]
+@contextmanager
+def account():
+    """An account with the stack's buckets in it."""
+    storage.s3.cache_clear()
+    with mock_aws():
+        for bucket in BUCKETS:
+            boto3.client("s3").create_bucket(
+                Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
+            )
+        yield
+    storage.s3.cache_clear()
 
 
-def open_stack(paths, names=tuple(RESOLUTIONS), **needs):
-    """Open the bands of files on one grid."""
-    return open_model_scene(
-        item_from_files([str(path) for path in paths]), BandNeeds(names, **needs)
-    )
+@contextmanager
+def deployed():
+    """A simulated account with the deployed stack."""
+    template = {
+        "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
+        "Outputs": {name: {"Value": value} for name, value in OUTPUTS.items()},
+    }
+    with account():
+        boto3.client("cloudformation").create_stack(
+            StackName="swath", TemplateBody=json.dumps(template)
+        )
+        yield

@@ -17,7 +17,7 @@ from swath.raster.band_units import Unit
 from swath.raster.reader import read_tiles
 from swath.raster.scene import FileScene
 from swath.raster.tiles import Grid
-from tests.helpers.stacks import TILES, open_stack, texture
+from tests.helpers.band_files import TILES, open_stack, texture
 from tests.helpers.warping import image, warped
 
 

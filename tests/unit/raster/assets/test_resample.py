@@ -13,7 +13,7 @@ from tests.helpers.warping import METHODS, UTM_33, Affine, image, is_wide, rando
 
 PAIRS = 200
 TOLERANCE = 1e-6
-"""Of the largest value of an asset: float32 holds no more where large values cancel each other."""
+"""Largest error as a share of the largest value, as values cancel each other in float32."""
 
 
 def resample(

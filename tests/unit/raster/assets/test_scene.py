@@ -18,8 +18,8 @@ from swath.raster.empty_tiles import detect_empty_tiles
 from swath.raster.reader import block_cache, memory_check, read_tile, read_tiles
 from swath.raster.scene import open_scene
 from swath.raster.tiles import Grid
+from tests.helpers.band_files import TILES, open_stack, texture
 from tests.helpers.reading import watched
-from tests.helpers.stacks import TILES, open_stack, texture
 from tests.helpers.warping import METHODS, image, warped
 
 NAMES = ("B02", "B05", "B01")
