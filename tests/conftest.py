@@ -9,11 +9,11 @@ import pytest
 pytest_plugins = [
     "tests.helpers.answers",
     "tests.helpers.assembly",
-    "tests.helpers.band_files",
     "tests.helpers.goldens",
     "tests.helpers.packages",
     "tests.helpers.postgis",
     "tests.helpers.rasters",
+    "tests.helpers.band_files",
     "tests.helpers.runs",
     "tests.helpers.serving",
     "tests.helpers.squares",
