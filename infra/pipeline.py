@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from aws_cdk import Duration
@@ -20,7 +21,7 @@ from infra.constructs.failures import FailureTopic, RunFailedRule
 from infra.constructs.find_cause import FindCause
 from infra.constructs.gpu_queue import GpuQueue
 from infra.constructs.gpu_watch import GpuWatch
-from infra.constructs.infer_shard import InferShard
+from infra.constructs.infer_shard import LAMBDA_MEMORY_MIB, InferShard
 from infra.constructs.infer_shard_job import InferShardJob
 from infra.constructs.load_detections import LoadDetections
 from infra.constructs.merge_detections import MergeDetections
@@ -102,6 +103,7 @@ class Pipeline(Construct):
             SettingsError: There is no folder of models, or it lacks the default model.
         """
         super().__init__(scope, construct_id)
+        self._deployed = settings.to_deployed(lambda_memory_mib=LAMBDA_MEMORY_MIB)
         self._log_options = {"log_retention": LOG_RETENTION[settings.log_retention_days]}
         self._add_storage_and_network(settings, zones)
         self._add_endpoints(settings)
@@ -127,6 +129,7 @@ class Pipeline(Construct):
             "StateMachineArn": self.runs.machine.state_machine_arn,
             "FailureTopicArn": self.failure_topic.topic.topic_arn,
             "ModelCatalogUri": self.models.uri,
+            "Settings": json.dumps(self._deployed.to_json(), separators=(",", ":")),
             "InferShardFunction": self.infer_shard.function_name,
             "DatabaseHost": self.database.cluster.cluster_endpoint.hostname,
             "DatabaseClusterArn": self.database.cluster.cluster_arn,
@@ -374,11 +377,7 @@ class Pipeline(Construct):
         ).queue
 
     def _add_migrations(self, *, before: Construct) -> None:
-        """Prepare and migrate the database on each deployment that changes one of the functions.
-
-        The functions that write to the database are updated afterwards: a migration keeps the
-        previous release working, but the new one may need the new schema.
-        """
+        """Prepare and migrate the database on each deployment that changes one of the functions."""
         prepare = PrepareDatabase(
             self, "PrepareDatabase", database=self.database, **self._log_options
         )
@@ -391,10 +390,6 @@ class Pipeline(Construct):
             "DatabaseMigrated",
             function=migrate.function,
             execute_after=[prepared, self.network],
-            execute_before=[
-                before,
-                self.node.find_child("LoadDetections"),
-                self.node.find_child("RecordFailure"),
-            ],
+            execute_before=[before],
         )
         log_triggers(self, **self._log_options)

@@ -14,6 +14,7 @@ from msgspec import Meta
 from infra.instance_types import unsupported_reason
 from swath.errors import SettingsError
 from swath.messages import Backend
+from swath.messages.deployed_settings import DeployedSettings
 from swath.settings import EndpointKind, has_gpu
 
 if TYPE_CHECKING:
@@ -112,6 +113,19 @@ class DeploySettings:
     def has_gpu_queue(self) -> bool:
         """Whether runs can use AWS Batch; if not, the stack has no job queue, job or GPU image."""
         return self.backend in {Backend.AUTO, Backend.BATCH}
+
+    def to_deployed(self, *, lambda_memory_mib: int) -> DeployedSettings:
+        """Return the settings from which the shards and the cost of a run follow.
+
+        Args:
+            lambda_memory_mib: Memory of `infer_shard` in MiB.
+        """
+        names = {name for name in DeployedSettings.__struct_fields__ if hasattr(self, name)}
+        return DeployedSettings(
+            **{name: getattr(self, name) for name in names},
+            lambda_memory_mib=lambda_memory_mib,
+            batch=self.has_gpu_queue,
+        )
 
     @property
     def retain(self) -> bool:

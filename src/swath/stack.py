@@ -11,7 +11,10 @@ from botocore.exceptions import ClientError
 
 from swath import storage
 from swath.errors import InputError
+from swath.messages.deployed_settings import DeployedSettings
+from swath.storage.encoding import parse_json
 
+_DEPLOY_AGAIN = "deploy the stack again"
 _ENABLE_ENDPOINTS = "name an endpoint in `endpoints` in cdk.json and run `cdk deploy`"
 _ENABLE_TRAINING = "set `training` to true in cdk.json and run `cdk deploy`"
 _ADD_BUCKET = "add its bucket to `data_buckets` in cdk.json and run `cdk deploy`"
@@ -55,19 +58,50 @@ class Deployment:
         return cls(stack=stack, region=client.meta.region_name, outputs=outputs)
 
     @property
+    def settings(self) -> DeployedSettings:
+        """Settings of the deployment; the defaults for a stack of an earlier version of swath."""
+        text = self.outputs.get("Settings")
+        return DeployedSettings.from_json(parse_json(text)) if text else DeployedSettings()
+
+    @property
+    def catalog_uri(self) -> str:
+        """S3 URI of the catalog of deployed models."""
+        return self._output("ModelCatalogUri", _DEPLOY_AGAIN)
+
+    @property
+    def scenes_bucket(self) -> str:
+        """Name of the bucket that scenes are dropped into."""
+        return self._output("ScenesBucket", _DEPLOY_AGAIN)
+
+    @property
+    def work_uri(self) -> str:
+        """S3 URI of the bucket of the runs' plans and shards."""
+        return f"s3://{self._output('WorkBucket', _DEPLOY_AGAIN)}"
+
+    @property
+    def results_uri(self) -> str:
+        """S3 URI of the bucket of results."""
+        return f"s3://{self._output('ResultsBucket', _DEPLOY_AGAIN)}"
+
+    @property
+    def state_machine_arn(self) -> str:
+        """ARN of the state machine of runs."""
+        return self._output("StateMachineArn", _DEPLOY_AGAIN)
+
+    @property
     def jobs_uri(self) -> str:
         """S3 URI of the jobs' inputs and outputs, which are kept, unlike the work of runs."""
-        return f"s3://{self._output('ResultsBucket', 'deploy the stack again')}/training"
+        return f"{self.results_uri}/training"
 
     @property
     def evaluations_uri(self) -> str:
         """S3 URI to which evaluation jobs write their reports."""
-        return f"s3://{self._output('ResultsBucket', 'deploy the stack again')}/evaluations"
+        return f"{self.results_uri}/evaluations"
 
     @property
     def readable_prefixes(self) -> tuple[str, ...]:
         """S3 prefixes that the roles of all jobs may read, each with a slash at its end."""
-        scenes = self._output("ScenesBucket", "deploy the stack again")
+        scenes = self.scenes_bucket
         more = [name for name in self.outputs.get("DataBuckets", "").split(",") if name]
         return (*(f"s3://{bucket}/" for bucket in (scenes, *more)), f"{self.jobs_uri}/")
 
@@ -94,7 +128,7 @@ class Deployment:
         Raises:
             InputError: The jobs may not write there; the error names the prefix where they may.
         """
-        allowed = f"s3://{self._output('ResultsBucket', 'deploy the stack again')}/transforms/"
+        allowed = f"{self.results_uri}/transforms/"
         if not _is_below(uri, allowed):
             raise InputError(
                 f"{uri}: transform jobs of the stack {self.stack!r} may not write there; write "
@@ -104,7 +138,7 @@ class Deployment:
     @property
     def packages_uri(self) -> str:
         """S3 URI of the bucket of deployed model packages, with a slash at its end."""
-        bucket, _ = storage.split_s3(self._output("ModelCatalogUri", "deploy the stack again"))
+        bucket, _ = storage.split_s3(self.catalog_uri)
         return f"s3://{bucket}/"
 
     @property

@@ -133,6 +133,7 @@ def test_users_find_everything_among_the_outputs(dev: Any):
         "JobQueueArn",
         "FailureTopicArn",
         "ModelCatalogUri",
+        "Settings",
         "DatabaseHost",
         "DatabaseClusterArn",
         "InferShardFunction",

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from swath.cli import evaluate, invoke, local, model, registry, run, train, tune
+from swath.cli import evaluate, invoke, local, model, plan, registry, run, train, tune
 from swath.cli.base import Command, RootGroup, examples
 from swath.models import model_cache
 
@@ -28,6 +28,15 @@ app.command(
         "swath run scene.tif --model models/ships --out results --format gpkg",
     ),
 )(run.run)
+app.command(
+    "plan",
+    cls=Command,
+    rich_help_panel=_DETECTION_PANEL,
+    epilog=examples(
+        "swath plan scene.tif --model models/ships --calibrate",
+        "swath plan s3://scenes/incoming/x.tif --model ships --stack swath --json",
+    ),
+)(plan.plan)
 app.command(
     "invoke",
     cls=Command,

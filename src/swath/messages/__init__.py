@@ -16,7 +16,6 @@ from swath.messages.requests import (
     RunRequest,
     SceneRef,
     derive_run_id,
-    is_document,
 )
 from swath.messages.results import LoadSummary, MergedRun, MergeSummary, PublishSummary
 from swath.messages.shards import (
@@ -53,6 +52,5 @@ __all__ = [
     "TileCounts",
     "TileFailure",
     "derive_run_id",
-    "is_document",
     "is_readable_plan",
 ]

@@ -16,9 +16,6 @@ from swath import storage
 from swath.errors import SceneError, SwathError
 from swath.errors.exit_codes import CommandExit
 from swath.errors.extras import require_modules
-from swath.items import SceneItem, SceneSources
-from swath.items.references import reference
-from swath.items.scene_arguments import SceneArgument, as_item, parse_scene
 from swath.messages import (
     Backend,
     LoadSummary,
@@ -32,7 +29,6 @@ from swath.messages import (
 from swath.models.package import describe_package
 from swath.models.runtimes.time_limit import before_forced_exit
 from swath.pipeline.merge import merge_run
-from swath.pipeline.plan import Plan
 from swath.pipeline.planning import plan_run
 from swath.pipeline.run_report import RunReport, RunStatus
 from swath.pipeline.run_store import RunStore
@@ -51,7 +47,6 @@ from swath.storage.output_folder import (
     work_folder,
 )
 
-_MOVE_SECONDS = 60.0
 _SUPERSEDED_WARNING = (
     "the database has a later run of this scene and model, so the detections of this run were "
     "not loaded"
@@ -78,11 +73,10 @@ class Stopwatch:
 
 
 def run_local(
-    scene: SceneArgument,
+    scene: str,
     model: str,
     out: Path,
     *,
-    sources: Collection[str] = (),
     formats: Collection[VectorFormat] = (),
     database: str | None = None,
     options: RunOptions | None = None,
@@ -94,10 +88,9 @@ def run_local(
     earlier run in the folder are removed first.
 
     Args:
-        scene: Scene: the address of a file or of a STAC Item, a list of files, or an Item.
+        scene: Path or S3 URI of the scene.
         model: Model package: a folder, a `model.tar.gz` or the S3 URI of one.
         out: Folder for the outputs.
-        sources: Prefixes of addresses where the files of an Item may lie, besides its folder.
         formats: Further formats of the detections, written as `detections.gpkg` and the like.
         database: DSN of a database into which the detections are also loaded.
         options: Options of the run; the backend is always `local`.
@@ -114,8 +107,7 @@ def run_local(
     if formats:
         require_modules("pyogrio")
     clear_outputs(out, run_outputs(out, formats))
-    parsed = parse_scene(scene, SceneSources.parse(sources))
-    request = new_request(parsed, model, options or RunOptions())
+    request = new_request(scene, model, options or RunOptions())
     watch = Stopwatch()
     files: dict[str, Path] = {}
 
@@ -138,9 +130,7 @@ def run_local(
         try:
             if database is not None:
                 _migrate_database(database)
-            plan, merged = run_stages(
-                request, str(work), watch, progress, item=as_item(parsed), sources=sources
-            )
+            merged = run_stages(request, str(work), watch, progress)
             files[DETECTIONS] = Path(merged.uri)
             if merged.mask_uri:
                 files[MASK] = Path(merged.mask_uri)
@@ -150,7 +140,7 @@ def run_local(
                 merged = msgspec.structs.replace(merged, warnings=[*merged.warnings, *warnings])
             if database is not None:
                 with watch.stage("load"):
-                    superseded = _load_into_database(database, request, merged, plan).superseded
+                    superseded = _load_into_database(database, request, merged).superseded
                 if superseded:
                     merged = msgspec.structs.replace(
                         merged, warnings=[*merged.warnings, _SUPERSEDED_WARNING]
@@ -163,11 +153,11 @@ def run_local(
     return report
 
 
-def new_request(scene: str | SceneItem, model: str, options: RunOptions) -> RunRequest:
+def new_request(scene: str, model: str, options: RunOptions) -> RunRequest:
     """Return a request to run the current model package over the current scene.
 
     Args:
-        scene: Path or S3 URI of a scene of one file, or the content of any other scene.
+        scene: Path or S3 URI of the scene.
         model: Path or S3 URI of the model package.
         options: Options of the run; the backend becomes `local`.
 
@@ -175,37 +165,23 @@ def new_request(scene: str | SceneItem, model: str, options: RunOptions) -> RunR
         SceneError: There is no scene at the address.
         PackageError: There is no model package at the address, or it cannot be used.
     """
+    scene = storage.resolve(scene)
     began = datetime.now(UTC).isoformat()
-    if isinstance(scene, SceneItem):
-        scene_ref = reference(scene, dropped_at=began)
-    else:
-        scene_ref = _file_ref(scene, began)
+    etag = storage.etag(scene)
+    if etag is None:
+        raise SceneError(f"there is no scene at {scene}; check the address")
     model = storage.resolve(model)
     info = describe_package(model)
     return RunRequest.new(
-        scene=scene_ref,
+        scene=SceneRef(uri=scene, etag=etag, dropped_at=began),
         model=ModelRef(name=info.description.name, uri=model, digest=info.digest),
         options=msgspec.structs.replace(options, backend=Backend.LOCAL),
     )
 
 
-def _file_ref(scene: str, began: str) -> SceneRef:
-    uri = storage.resolve(scene)
-    etag = storage.etag(uri)
-    if etag is None:
-        raise SceneError(f"there is no scene at {uri}; check the address")
-    return SceneRef(uri=uri, etag=etag, dropped_at=began)
-
-
 def run_stages(
-    request: RunRequest,
-    work: str,
-    watch: Stopwatch,
-    progress: ProgressCallback | None,
-    *,
-    item: SceneItem | None = None,
-    sources: Collection[str] = (),
-) -> tuple[Plan, MergeSummary]:
+    request: RunRequest, work: str, watch: Stopwatch, progress: ProgressCallback | None
+) -> MergeSummary:
     """Plan, infer and merge a run in one process.
 
     Args:
@@ -213,31 +189,27 @@ def run_stages(
         work: Folder for the plan, the shards and the merged files.
         watch: Stopwatch for the stages.
         progress: Callback after each batch of tiles.
-        item: Content of the scene; None for a scene of one file.
-        sources: Prefixes of addresses where the files of an Item may lie, besides its folder.
 
     Returns:
-        The plan, and the summary of the merge.
+        The summary of the merge.
     """
-    settings = PlanSettings(work_uri=work, scene_sources=tuple(sources))
     with watch.stage("plan"):
-        summary = plan_run(request, settings, item=item)
+        plan = plan_run(request, PlanSettings(work_uri=work))
     with watch.stage("infer"):
-        plan = RunStore.open(summary.uri).plan
-        total = plan.tiles_to_infer
+        total = RunStore.open(plan.uri).plan.tiles_to_infer
         report = progress or (lambda *_: None)
         done = 0
         report(done, total)
-        for index in range(summary.shards):
+        for index in range(plan.shards):
 
             def report_tiles(tiles: int, before: int = done) -> None:
                 report(before + tiles, total)
 
-            receipt = run_shard(summary.uri, index, progress=report_tiles)
+            receipt = run_shard(plan.uri, index, progress=report_tiles)
             done += receipt.tiles.planned
             report(done, total)
     with watch.stage("merge"):
-        return plan, merge_run(summary.uri)
+        return merge_run(plan.uri)
 
 
 def _write_formats(files: dict[str, Path], formats: Collection[VectorFormat]) -> list[str]:
@@ -262,9 +234,6 @@ def _write_formats(files: dict[str, Path], formats: Collection[VectorFormat]) ->
 def _migrate_database(database: str) -> None:
     """Migrate the database before the inference, so that an unusable one fails the run early.
 
-    Rows of an earlier release may need longer to move than a run should wait. The next run moves
-    further ones.
-
     Raises:
         SettingsError: The address or the database cannot be used.
         TransientError: The connection failed.
@@ -272,16 +241,12 @@ def _migrate_database(database: str) -> None:
     # Imported here, so that a run without a database does not need a driver.
     from swath.database.connect import connect_dsn  # noqa: PLC0415
     from swath.database.migrate import migrate  # noqa: PLC0415
-    from swath.database.move_rows import move_rows  # noqa: PLC0415
 
     with closing(connect_dsn(database)) as connection:
         migrate(connection)
-        move_rows(connection, seconds=_MOVE_SECONDS)
 
 
-def _load_into_database(
-    database: str, request: RunRequest, merged: MergeSummary, plan: Plan
-) -> LoadSummary:
+def _load_into_database(database: str, request: RunRequest, merged: MergeSummary) -> LoadSummary:
     from swath.database.connect import connect_dsn  # noqa: PLC0415
     from swath.database.load import load_run  # noqa: PLC0415
 
@@ -291,8 +256,8 @@ def _load_into_database(
             request,
             merged,
             backend=Backend.LOCAL,
-            # No event reports changes to local files, so their ETags are compared again.
-            check=lambda: check_scene_unchanged(plan.scene, plan.stack),
+            # No event reports changes to a local file, so its ETag is compared again.
+            check=lambda: check_scene_unchanged(request.scene),
         )
 
 

@@ -80,7 +80,9 @@ class PriceNotes(Payload, frozen=True, kw_only=True):
     """Provenance of the prices of a forecast."""
 
     region: str
-    """Region of the prices; empty if no region is known."""
+    """Region of the prices."""
+    is_default: bool
+    """Whether the region is a default, as no region is known."""
     read_on: str
     """Date of the price table, YYYY-MM-DD."""
     unverified: list[str] = []  # noqa: RUF012 (msgspec copies it)

@@ -126,7 +126,7 @@ class Estimator:
         gib = settings.lambda_memory_mib / 1024
         vcpus = settings.lambda_memory_mib / assumptions.MIB_PER_VCPU
         per_tile = self._cpu_seconds_per_tile(vcpus)
-        notes = [f"up to {min(shards, settings.lambda_concurrency)} shards at a time"]
+        notes = [_concurrency_note(min(shards, settings.lambda_concurrency))]
         if per_tile is None:
             return self._unmeasured(Backend.LAMBDA, work, notes)
         waves = ceil(shards / settings.lambda_concurrency)
@@ -151,8 +151,8 @@ class Estimator:
         settings, shards = self.settings, len(work.shard_tiles)
         hosts = max(1, min(shards, settings.gpu_max_vcpus // assumptions.VCPUS_PER_GPU))
         notes = [
-            f"{hosts} host(s) with a GPU; the high end is the time on their CPUs",
-            "Spot is at most the on-demand price, and at least a tenth of it",
+            f"{hosts} host(s) with a GPU; the high end of the time is that on their CPUs",
+            "Spot costs between a tenth of the on-demand price and all of it",
         ]
         per_tile = self._cpu_seconds_per_tile(assumptions.VCPUS_PER_GPU, gpu=True)
         if per_tile is None:
@@ -210,7 +210,7 @@ class Estimator:
         is_deployed = backend.endpoint_kind in settings.endpoints
         gib = settings.serverless_memory_mib / 1024
         concurrency = settings.serverless_max_concurrency
-        notes = [f"up to {min(shards, concurrency)} shards at a time"]
+        notes = [_concurrency_note(min(shards, concurrency))]
         per_tile = self._cpu_seconds_per_tile(
             settings.serverless_memory_mib / assumptions.MIB_PER_VCPU
         )
@@ -308,6 +308,10 @@ class Estimator:
             parts=known,
             notes=notes,
         )
+
+
+def _concurrency_note(count: int) -> str:
+    return f"up to {count} shards at a time" if count > 1 else "one shard at a time"
 
 
 def _waves(count: int, tiles: int, per_tile: Range, start: tuple[float, float]) -> Range:

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from swath.models.mlm import ModelDescription
     from swath.raster.scene import Scene
 
+DEFAULT_PRICE_REGION = "us-east-1"
+"""Region whose prices apply if no region is known."""
 BACKENDS = (
     Backend.LOCAL,
     Backend.LAMBDA,
@@ -115,7 +117,7 @@ class _Prediction:
         estimator = Estimator(
             settings=options.settings,
             calibration=calibration,
-            prices=regional_prices(options.region),
+            prices=regional_prices(options.region or DEFAULT_PRICE_REGION),
         )
         requests = sum(file.requests for file in files)
         estimates = [estimator.estimate(one, self._workload(one, requests)) for one in BACKENDS]
@@ -185,7 +187,8 @@ class _Prediction:
     def _price_notes(self, estimator: Estimator) -> PriceNotes:
         prices = estimator.prices
         return PriceNotes(
-            region=self.options.region,
+            region=self.options.region or DEFAULT_PRICE_REGION,
+            is_default=not self.options.region,
             read_on=table_date(),
             unverified=sorted(name for name in estimator.used if not prices[name].verified),
             unknown=sorted(estimator.unknown),

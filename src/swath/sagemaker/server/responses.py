@@ -51,14 +51,13 @@ def to_geojson(result: SceneDetections, image: SceneInfo, source: ModelIdentity)
         image: Size and georeference of the image.
         source: Model that made the detections.
     """
-    on_grid, shapes, placed = result.detections, None, True
-    rows = on_grid.scaled(result.pixel_scale)
+    rows, shapes, placed = result.detections, None, True
     try:
-        georeferencer = Georeferencer.from_info(result.grid)
+        georeferencer = Georeferencer.from_info(image)
     except SceneError:
         placed, shapes = False, _pixel_shapes(rows)
     else:
-        places = georeferencer.to_polygons(on_grid.box, on_grid.outline)
+        places = georeferencer.to_polygons(rows.box, rows.outline)
         rows, shapes = rows.take(places.is_valid), places.take(places.is_valid).to_shapely()
     collection: dict[str, Any] = {"type": "FeatureCollection"}
     if not placed:
@@ -84,7 +83,7 @@ def to_json(result: SceneDetections, image: SceneInfo, source: ModelIdentity) ->
         image: Size of the image.
         source: Model that made the detections.
     """
-    rows = result.detections.scaled(result.pixel_scale)
+    rows = result.detections
     shapes = raw_geometries(_pixel_shapes(rows))
     columns = (rows.label.tolist(), decimal_scores(rows), rows.box.tolist(), shapes)
     return msgspec.json.encode(

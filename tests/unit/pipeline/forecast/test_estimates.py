@@ -115,7 +115,7 @@ def test_a_gpu_is_bounded_by_the_cpus_of_its_host():
 
     spread = got.seconds.high - got.seconds.low
     assert spread > 4096 * 0.05 * 2 / 4
-    assert "time on their CPUs" in got.notes[0]
+    assert "that on their CPUs" in got.notes[0]
 
 
 def test_a_gpu_of_this_machine_says_nothing_about_cpus():
