@@ -40,6 +40,7 @@ def open_file_tiles(
     """
     channels = select_channels(scene, bands)
     if channels is None:
+        workers.note_unknown_reads(scene.files)
         return None
     layers = [(scene.dataset, channels)]
     if scene.mask:

@@ -80,8 +80,7 @@ def read_sizes(scene: Scene, bands: Sequence[int], shards: Iterable[Ints]) -> li
     with _Recorder() as recorder:
         for windows in shards:
             recorder.rows.clear()
-            if open_source(scene, bands, windows, recorder) is None:
-                recorder.rows += [(uri, None, None) for uri in sizes]
+            open_source(scene, bands, windows, recorder)
             for uri, needed, fetched in recorder.rows:
                 sizes[uri].add_row(needed, fetched)
     return list(sizes.values())
@@ -101,7 +100,9 @@ class _Recorder(Workers):
         """Arguments of `ReadSize.add_row` for each block row, after the file's address."""
         self._headers: dict[str, _HeaderCache] = {}
 
-    def reserve_memory(self, dataset: PinnedDataset, need: MemoryNeed) -> None:
+    def reserve_memory(
+        self, dataset: PinnedDataset, need: MemoryNeed, *, purpose: str = "blocks"
+    ) -> None:
         """Do nothing, as no block is decoded here."""
 
     def open(self, dataset: PinnedDataset) -> File:
@@ -109,6 +110,10 @@ class _Recorder(Workers):
         if dataset.uri not in self._headers:
             self._headers[dataset.uri] = _HeaderCache(super().open(dataset))
         return self._headers[dataset.uri]
+
+    def note_unknown_reads(self, datasets: Sequence[PinnedDataset]) -> None:
+        """Record that the blocks of files are unknown."""
+        self.rows += [(dataset.uri, None, None) for dataset in datasets]
 
     def note_source(self, dataset: PinnedDataset, source: BlockSource, windows: Ints) -> None:
         """Record the blocks that windows need."""

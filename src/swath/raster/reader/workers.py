@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cached_property
@@ -113,6 +113,9 @@ class Workers:
         file = open_file(dataset.uri, dataset.etag, self._fetcher_pool)
         self._files.callback(file.close)
         return file
+
+    def note_unknown_reads(self, datasets: Sequence[PinnedDataset]) -> None:
+        """Do nothing; a subclass may record that GDAL reads files, window by window."""
 
     def note_source(self, dataset: PinnedDataset, source: BlockSource, windows: Ints) -> None:
         """Do nothing; a subclass may record which blocks will be read.
