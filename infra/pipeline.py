@@ -377,7 +377,11 @@ class Pipeline(Construct):
         ).queue
 
     def _add_migrations(self, *, before: Construct) -> None:
-        """Prepare and migrate the database on each deployment that changes one of the functions."""
+        """Prepare and migrate the database on each deployment that changes one of the functions.
+
+        The functions that write to the database are updated afterwards: a migration keeps the
+        previous release working, but the new one may need the new schema.
+        """
         prepare = PrepareDatabase(
             self, "PrepareDatabase", database=self.database, **self._log_options
         )
@@ -390,6 +394,10 @@ class Pipeline(Construct):
             "DatabaseMigrated",
             function=migrate.function,
             execute_after=[prepared, self.network],
-            execute_before=[before],
+            execute_before=[
+                before,
+                self.node.find_child("LoadDetections"),
+                self.node.find_child("RecordFailure"),
+            ],
         )
         log_triggers(self, **self._log_options)

@@ -13,6 +13,7 @@ pytest_plugins = [
     "tests.helpers.packages",
     "tests.helpers.postgis",
     "tests.helpers.rasters",
+    "tests.helpers.band_files",
     "tests.helpers.runs",
     "tests.helpers.serving",
     "tests.helpers.squares",

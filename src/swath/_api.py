@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
-from swath import storage
 from swath.errors import GateError, InputError
 from swath.errors.extras import name_missing_extra
 from swath.messages import RunOptions
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from swath.detection.result import Detections
     from swath.evaluation.results import Evaluation
+    from swath.items.scene_arguments import SceneArgument
     from swath.labels.formats import LabelFormat
     from swath.models.loaded_model import LoadedModel
     from swath.pipeline.run_report import RunReport
@@ -51,7 +51,9 @@ def load_model(model: str | Path) -> LoadedModel:
 
 
 @name_missing_extra
-def open_scene(scene: str | Path) -> AbstractContextManager[Scene]:
+def open_scene(
+    scene: SceneArgument, *, bands: Sequence[str] | None = None, sources: Collection[str] = ()
+) -> AbstractContextManager[Scene]:
     """Open a scene for one thread, until the `with` block ends.
 
     The scene's `info` has its width, height, bands and CRS. Its method
@@ -59,22 +61,27 @@ def open_scene(scene: str | Path) -> AbstractContextManager[Scene]:
     returns pixels (bands, rows, cols) and a mask of the valid pixels (rows, cols).
 
     Args:
-        scene: Path or S3 URI of a GeoTIFF, JPEG 2000 or NITF file.
+        scene: Path or S3 URI of a GeoTIFF, JPEG 2000 or NITF file, or of a STAC Item; a list of
+            files; or an Item, from pystac or as parsed JSON.
+        bands: Names of the bands to open, in order; None for all bands of a file. An Item or a list
+            of files needs names. Its bands have the pixel grid of the finest one.
+        sources: Prefixes of addresses where the files of an Item may lie, besides its folder.
 
     Raises:
-        SceneError: There is no such file, or it cannot be read.
+        SceneError: There is no such file, it cannot be read, or it lacks a band.
         TransientError: S3 failed, and a retry can succeed.
     """
-    from swath.raster.scene import open_scene
+    from swath.detection.open_named import open_named_bands
 
-    return open_scene(storage.resolve(str(scene)))
+    return open_named_bands(scene, bands, sources)
 
 
 @name_missing_extra
 def detect(
-    scene: str | Path | Scene | DatasetReader | NDArray[Any],
+    scene: SceneArgument | Scene | DatasetReader | NDArray[Any],
     model: str | Path | LoadedModel,
     *,
+    sources: Collection[str] = (),
     score_threshold: float | None = None,
     crs: Any = None,
     transform: Sequence[float] | None = None,
@@ -87,9 +94,11 @@ def detect(
     fit into memory.
 
     Args:
-        scene: Path or S3 URI; a scene from `open_scene`; a dataset that rasterio opened from a file
-            or S3; or an array (bands, rows, cols) with the model's bands in the model's order.
+        scene: Path or S3 URI of a file or a STAC Item; a list of files; an Item, from pystac or as
+            parsed JSON; a scene from `open_scene`; a dataset that rasterio opened from a file or
+            S3; or an array (bands, rows, cols) with the model's bands in the model's order.
         model: Folder, `model.tar.gz` or S3 URI of a model package, or a model from `load_model`.
+        sources: Prefixes of addresses where the files of an Item may lie, besides its folder.
         score_threshold: Minimum score of the results, 0 to 1; by default that of the package.
         crs: Coordinate reference system of an array, for example `"EPSG:32652"`. Without it,
             positions are in px.
@@ -111,15 +120,16 @@ def detect(
     loaded = load_model(model) if isinstance(model, str | Path) else model
     options = _options(score_threshold)
     georeference = {"crs": crs, "transform": transform, "nodata": nodata}
-    return detect_any(scene, loaded, options, progress=progress, **georeference)
+    return detect_any(scene, loaded, options, sources=sources, progress=progress, **georeference)
 
 
 @name_missing_extra
 def run(
-    scene: str | Path,
+    scene: SceneArgument,
     model: str | Path,
     out: str | Path,
     *,
+    sources: Collection[str] = (),
     formats: Collection[VectorFormat] = (),
     database: str | None = None,
     score_threshold: float | None = None,
@@ -129,9 +139,11 @@ def run(
     """Run a model on a scene of any size; write `detections.parquet` and `summary.json`.
 
     Args:
-        scene: Path or S3 URI.
+        scene: Path or S3 URI of a file or a STAC Item; a list of files; or an Item, from pystac or
+            as parsed JSON.
         model: Folder, `model.tar.gz` or S3 URI of a model package.
         out: Folder to write to; files of an earlier run in it are removed.
+        sources: Prefixes of addresses where the files of an Item may lie, besides its folder.
         formats: Further formats to write: `gpkg`, `geojson` or `fgb`.
         database: DSN of a PostGIS database to load the detections into as well.
         score_threshold: Minimum score of the results, 0 to 1; by default that of the package.
@@ -148,9 +160,10 @@ def run(
 
     options = _options(score_threshold, tolerated_failures)
     return run_local(
-        str(scene),
+        scene,
         str(model),
         Path(out),
+        sources=sources,
         formats=formats,
         database=database,
         options=options,

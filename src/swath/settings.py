@@ -1,7 +1,8 @@
 """Define the environment variables of every process, once for those that set and those that read.
 
-Values are strings, numbers, booleans and tuples of an enumeration only, so that CDK tokens (which
-are strings until deploy time) pass through `to_env` unchanged. Commas separate a tuple's members.
+Values are strings, numbers, booleans and tuples of an enumeration or of strings only, so that CDK
+tokens (which are strings until deploy time) pass through `to_env` unchanged. Commas separate a
+tuple's members.
 """
 
 from __future__ import annotations
@@ -81,6 +82,9 @@ class StartRunSettings(EnvSettings):
     """Maximum fraction of planned tiles, 0 to 1, that may fail without failing the run."""
     score_threshold: float | None = None
     """Minimum score of reported detections, 0 to 1; None for the threshold of each package."""
+    scene_sources: tuple[str, ...] = ()
+    """Prefixes of addresses where the files of a scene may lie, besides the folder of its document;
+    `swath.items.SceneSources` reads them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +112,9 @@ class PlanSettings(EnvSettings):
     """Kinds of the deployed endpoints; the environment variable separates them by commas."""
     batch: bool = True
     """Whether the stack has a job queue of AWS Batch; without it, `auto` means Lambda."""
+    scene_sources: tuple[str, ...] = ()
+    """Prefixes of addresses where the files of a scene may lie, besides the folder of its document;
+    `swath.items.SceneSources` reads them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,13 +54,17 @@ def receipt_of(plan_uri, index):
 def merged(tmp_path):
     """Writes a GeoParquet file of boxes and gives its summary."""
 
-    def write(count, *, claimed=None, row_group_size=100, footprint=FOOTPRINT):
+    def write(
+        count, *, claimed=None, row_group_size=100, footprint=FOOTPRINT, valid_footprint=None
+    ):
         path = tmp_path / f"{random.random()}.parquet"
         counts = {"ship": (count + 1) // 2, "boat": count // 2, "raft": 0}
         noted = {
             geoparquet.FOOTPRINT_KEY: shapely.to_geojson(footprint),
             geoparquet.CLASSES_KEY: json.dumps(counts),
         }
+        if valid_footprint is not None:
+            noted["swath:valid_footprint"] = shapely.to_geojson(valid_footprint)
         table = detections(count).replace_schema_metadata(noted)
         pq.write_table(table, path, row_group_size=row_group_size)
         return MergeSummary(

@@ -21,6 +21,14 @@ def empty_database_env(empty_dsn, set_env):
 
 
 def test_an_empty_database_gets_the_schema(empty_dsn, empty_database_env, context):
-    assert module.handler({}, context) == module.handler({}, context) == {"revision": "0004"}
+    assert (
+        module.handler({}, context)
+        == module.handler({}, context)
+        == {
+            "revision": "0005",
+            "moved": 0,
+            "remaining": 0,
+        }
+    )
     with connect_dsn(empty_dsn) as connection:
         assert connection.execute("SELECT count(*) FROM swath.detections").fetchone() == (0,)

@@ -27,6 +27,9 @@ VALUES = {
     "float": st.floats(allow_nan=False),
     "bool": st.booleans(),
     "tuple[EndpointKind, ...]": st.lists(st.sampled_from(EndpointKind)).map(tuple),
+    "tuple[str, ...]": st.lists(
+        st.text(st.characters(exclude_characters=",\0", codec="utf-8"), min_size=1)
+    ).map(tuple),
     "float | None": st.none() | st.floats(allow_nan=False),
 }
 SECONDS = st.floats(0, allow_infinity=False, exclude_min=True)

@@ -7,13 +7,15 @@ from msgspec import UNSET
 from swath.cli.console import print_line, print_warning, progress_bar
 from swath.cli.options import inputs, limits
 from swath.messages import RunOptions
+from swath.storage import file_name
 
 
 def run(
-    scene: inputs.Scene,
+    scene: inputs.SceneFiles,
     *,
     model: inputs.ModelOption,
     out: inputs.Out,
+    source: inputs.Sources = None,
     formats: inputs.OutputFormats = None,
     database: inputs.Database = None,
     score_threshold: limits.ScoreThreshold = None,
@@ -23,19 +25,21 @@ def run(
     from swath.pipeline.local import run_local
     from swath.storage.output_folder import DETECTIONS, VECTOR_FILES
 
+    name = file_name(scene[0]) if len(scene) == 1 else f"{len(scene)} files"
     vector_formats = [form for form in VECTOR_FILES if form in (formats or ())]
     with progress_bar("tiles") as update:
         report = run_local(
             scene,
             model,
             out,
+            sources=source or (),
             formats=vector_formats,
             database=database,
             options=RunOptions(
                 tolerated_failures=tolerated_failures,
                 score_threshold=UNSET if score_threshold is None else score_threshold,
             ),
-            progress=lambda done, total: update(scene.rsplit("/", 1)[-1], done, total),
+            progress=lambda done, total: update(name, done, total),
         )
     for warning in report.warnings:
         print_warning(warning)

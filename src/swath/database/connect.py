@@ -87,7 +87,8 @@ def connect_dsn(dsn: str, *, timeout: float = 0.0) -> Connection:
 def transient_errors(activity: str) -> Iterator[None]:
     """Translate psycopg's OperationalError within the block into a TransientError.
 
-    Such errors are the loss of a connection, a failover or a deadlock.
+    Such errors are the loss of a connection, a failover, a deadlock, or a schema that the
+    deployment in progress has not migrated yet.
 
     Args:
         activity: Work of the block, as the beginning of the error message.
@@ -99,6 +100,10 @@ def transient_errors(activity: str) -> Iterator[None]:
         yield
     except psycopg.OperationalError as error:
         raise TransientError(f"{activity}: {_one_line(error)}") from error
+    except (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable) as error:
+        raise TransientError(
+            f"{activity}: the database is not migrated to this release: {_one_line(error)}"
+        ) from error
 
 
 def _connect(timeout: float, **parameters: Any) -> Connection:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,16 +14,17 @@ import pyarrow.parquet as pq
 from psycopg import sql
 
 from swath import storage
-from swath.database import copy_rows
+from swath.database.classes import number_classes
+from swath.database.columns import class_names, encode_batches
 from swath.database.connect import Connection, transient_errors
+from swath.database.copy_rows import COLUMNS, HEADER, TRAILER
 from swath.database.runs import build_run_row, write_run
 from swath.errors import RunIncompleteError
 from swath.messages import LoadSummary, MergeSummary, RunRequest
 from swath.messages.versions import SceneVersion
 
-# A batch of boxes has some 7 MB: large enough for NumPy to be fast, small for any Lambda function.
-_BATCH_ROWS = 50_000
-_COLUMNS = ("class", "score", "tile", "geometry")
+_FOOTPRINT_KEYS = (b"swath:valid_footprint", b"swath:footprint")
+"""Keys of the GeoParquet file's metadata: outlines as GeoJSON, of the valid pixels or the scene."""
 
 
 def load_run(
@@ -56,35 +57,46 @@ def load_run(
             detections differs from the merge's count.
         TransientError: The connection was lost, and nothing has changed.
     """
-    row = build_run_row(
-        request,
-        status="succeeded",
-        ended_at=datetime.now(UTC),
-        backend=backend,
-        tiles=merge.tiles,
-        detections=merge.detections,
-        warnings=merge.warnings,
-    )
     storage.require_etag(merge.uri, merge.etag)
     with (
         storage.reading(merge.uri) as path,
         _open_parquet(path, merge.uri) as file,
         transient_errors(f"loading run {request.run_id}"),
-        connection.transaction(),
     ):
-        _lock(connection, request)
-        check()
-        if _is_superseded(connection, request):
-            _delete_detections(connection, [request.run_id])
-            write_run(connection, {**row, "status": "superseded"})
-            return LoadSummary(rows=0, superseded=True)
-        _delete_detections(connection, [request.run_id, *_replace_earlier(connection, request)])
-        write_run(connection, row)
-        loaded = _copy_detections(connection, request.run_id, file)
-        if loaded != merge.detections:
-            raise RunIncompleteError(
-                f"{merge.uri} holds {loaded} detections, but the merge counted {merge.detections}"
-            )
+        classes = number_classes(connection, class_names(file))
+        with connection.transaction():
+            _lock(connection, request)
+            check()
+            return _replace_rows(connection, request, merge, backend, file, classes)
+
+
+def _replace_rows(
+    connection: Connection,
+    request: RunRequest,
+    merge: MergeSummary,
+    backend: str | None,
+    file: pq.ParquetFile,
+    classes: dict[str, int],
+) -> LoadSummary:
+    row = build_run_row(
+        request,
+        status="succeeded",
+        ended_at=datetime.now(UTC),
+        backend=backend,
+        merge=merge,
+        footprint=_read_footprint(file),
+    )
+    if _is_superseded(connection, request):
+        _delete_detections(connection, [request.run_id])
+        write_run(connection, {**row, "status": "superseded"})
+        return LoadSummary(rows=0, superseded=True)
+    _delete_detections(connection, [request.run_id, *_replace_earlier(connection, request)])
+    write_run(connection, row)
+    loaded = _copy_detections(connection, request.run_id, file, classes)
+    if loaded != merge.detections:
+        raise RunIncompleteError(
+            f"{merge.uri} holds {loaded} detections, but the merge counted {merge.detections}"
+        )
     return LoadSummary(rows=loaded, superseded=False)
 
 
@@ -92,21 +104,24 @@ def _lock(connection: Connection, request: RunRequest) -> None:
     """Wait for other loads of the scene and model, and lock them out until the transaction ends."""
     connection.execute(
         "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
-        [f"{request.scene.uri}\n{request.model.name}"],
+        [f"{request.scene.identity}\n{request.model.name}"],
     )
 
 
 def _is_superseded(connection: Connection, request: RunRequest) -> bool:
     """Return whether a later run of the same scene and model is loaded."""
     rows = connection.execute(
-        "SELECT run_id::text, status, scene_sequencer, scene_dropped_at, requested_at"
-        " FROM swath.runs WHERE scene_uri = %s AND model = %s",
-        [request.scene.uri, request.model.name],
+        "SELECT run_id::text, status, scene_uri, scene_sequencer, scene_dropped_at, requested_at"
+        " FROM swath.runs WHERE scene_id = %s AND model = %s",
+        [request.scene.identity, request.model.name],
     ).fetchall()
     mine, loaded = SceneVersion.from_request(request), list[SceneVersion]()
-    for run_id, status, sequencer, dropped_at, requested_at in rows:
+    for run_id, status, uri, sequencer, dropped_at, requested_at in rows:
         version = SceneVersion(
-            sequencer=sequencer, dropped_at=dropped_at, requested_at=requested_at or dropped_at
+            uri=uri,
+            sequencer=sequencer,
+            dropped_at=dropped_at,
+            requested_at=requested_at or dropped_at,
         )
         if run_id == request.run_id:
             mine = mine.merge_with(version)
@@ -118,30 +133,48 @@ def _is_superseded(connection: Connection, request: RunRequest) -> bool:
 def _replace_earlier(connection: Connection, request: RunRequest) -> list[str]:
     """Mark other loaded runs of the scene and model as replaced; return their ids."""
     replaced = connection.execute(
-        "UPDATE swath.runs SET status = 'replaced' WHERE scene_uri = %s AND model = %s"
+        "UPDATE swath.runs SET status = 'replaced' WHERE scene_id = %s AND model = %s"
         " AND run_id <> %s AND status = 'succeeded' RETURNING run_id",
-        [request.scene.uri, request.model.name, request.run_id],
+        [request.scene.identity, request.model.name, request.run_id],
     )
     return [str(run_id) for (run_id,) in replaced]
 
 
 def _delete_detections(connection: Connection, run_ids: list[str]) -> None:
-    connection.execute("DELETE FROM swath.detections WHERE run_id = ANY (%s::uuid[])", [run_ids])
+    """Delete detections; the order of the statements matters while old rows are moved.
+
+    The first one waits for a batch in progress, and the second one deletes what the batch moved.
+    """
+    connection.execute(
+        "DELETE FROM swath.detections_0004 WHERE run_id = ANY (%s::uuid[])", [run_ids]
+    )
+    connection.execute(
+        "DELETE FROM swath.detection_rows WHERE run = ANY"
+        " (ARRAY(SELECT run FROM swath.runs WHERE run_id = ANY (%s::uuid[])))",
+        [run_ids],
+    )
 
 
-def _copy_detections(connection: Connection, run_id: str, file: pq.ParquetFile) -> int:
+def _copy_detections(
+    connection: Connection, run_id: str, file: pq.ParquetFile, classes: dict[str, int]
+) -> int:
     """Stream the file's detections into the table; return their number."""
-    statement = sql.SQL("COPY swath.detections ({}) FROM STDIN (FORMAT binary)").format(
-        sql.SQL(", ").join(map(sql.Identifier, copy_rows.COLUMNS))
+    ((run,),) = connection.execute("SELECT run FROM swath.runs WHERE run_id = %s", [run_id])
+    statement = sql.SQL("COPY swath.detection_rows ({}) FROM STDIN (FORMAT binary)").format(
+        sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
     )
     with connection.cursor() as cursor:
         with cursor.copy(statement) as copy:
-            copy.write(copy_rows.HEADER)
-            for batch in _batches(file):
-                rows = copy_rows.copy_rows(run_id, *(batch.column(name) for name in _COLUMNS))
+            copy.write(HEADER)
+            for rows in encode_batches(file, run, classes):
                 copy.write(rows.data)
-            copy.write(copy_rows.TRAILER)
+            copy.write(TRAILER)
         return cursor.rowcount
+
+
+def _read_footprint(file: pq.ParquetFile) -> bytes | None:
+    metadata = file.schema_arrow.metadata or {}
+    return next((metadata[key] for key in _FOOTPRINT_KEYS if key in metadata), None)
 
 
 def _open_parquet(path: Path, uri: str) -> pq.ParquetFile:
@@ -149,10 +182,3 @@ def _open_parquet(path: Path, uri: str) -> pq.ParquetFile:
         return pq.ParquetFile(path)
     except pa.ArrowInvalid as error:
         raise RunIncompleteError(f"{uri} is not a Parquet file: {error}") from None
-
-
-def _batches(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a file in batches, with one row group in memory at a time."""
-    for group in range(file.num_row_groups):
-        # A single call for all row groups would keep all of them in memory until the last is read.
-        yield from file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=list(_COLUMNS))

@@ -1,4 +1,7 @@
-"""Migrate the database's schema to the version of this release."""
+"""Migrate the database's schema to the version of this release.
+
+Migrations change the schema alone. `swath.database.move_rows` moves the rows of earlier releases.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
 from swath.database.connect import Connection, transient_errors
+from swath.database.waking import retry_while
 from swath.errors import SettingsError
 
 logger = logging.getLogger(__name__)
@@ -24,6 +28,8 @@ logger = logging.getLogger(__name__)
 _LOCK_ID = 0x7377617468
 # Table in which Alembic stores a database's revision.
 VERSION_TABLE: dict[str, Any] = {"version_table": "migration", "version_table_schema": "swath"}
+MAX_LOCK_SECONDS = 120.0
+"""Time in s for which a migration tries to lock tables that others use."""
 _POSTGIS: LiteralString = "CREATE EXTENSION postgis"
 _SCHEMA: LiteralString = "CREATE SCHEMA swath"
 
@@ -39,16 +45,23 @@ def migrate(connection: Connection) -> str:
         connection: Connection that is not in a transaction; the function commits.
 
     Raises:
-        SettingsError: The extension or the schema is missing, and this user may not create it.
-        TransientError: The connection was lost, and nothing has changed.
+        SettingsError: The extension or the schema is missing, and this user may not create it; or
+            views of others depend on a table that a migration replaces.
+        TransientError: The connection was lost, or others used the tables for two minutes. Nothing
+            has changed.
     """
+    with transient_errors("migrating the database"):
+        return str(retry_while(_is_lock_error, timeout=MAX_LOCK_SECONDS)(_migrate, connection))
+
+
+def _migrate(connection: Connection) -> str:
     config = Config()
     config.set_main_option("script_location", "swath.database:migrations")
     # Alembic needs SQLAlchemy, which wraps the given connection here.
     engine = create_engine(
         "postgresql+psycopg://", creator=lambda: connection, poolclass=StaticPool
     )
-    with transient_errors("migrating the database"), engine.begin() as wrapped:
+    with engine.begin() as wrapped:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_ID])
         _create_if_missing(
             connection, "SELECT FROM pg_extension WHERE extname = 'postgis'", _POSTGIS
@@ -60,8 +73,15 @@ def migrate(connection: Connection) -> str:
             )
             return later
         config.attributes["connection"] = wrapped
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except psycopg.errors.DependentObjectsStillExist as error:
+            raise SettingsError(error.diag.message_primary) from error
     return str(ScriptDirectory.from_config(config).get_current_head())
+
+
+def _is_lock_error(error: BaseException) -> bool:
+    return isinstance(error, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected)
 
 
 def _later_revision(connection: SqlConnection, config: Config) -> str | None:

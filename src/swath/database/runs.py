@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,11 +10,18 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from swath.database.connect import Connection
-from swath.messages import RunRequest, TileCounts
+from swath.messages import UNKNOWN_ACQUISITION, MergeSummary, RunRequest
 from swath.messages.versions import SceneVersion
+from swath.observability.version import __version__
 
 # A run keeps the latest of its drops, regardless of which of its executions ends last.
 _LATEST = ("scene_dropped_at", "scene_sequencer", "requested_at")
+# What a run knows about its scene stays if the run fails afterwards.
+_ACQUISITION = (
+    *("acquired_at", "platform", "gsd", "cloud_cover", "sun_azimuth", "sun_elevation"),
+    *("view_off_nadir", "view_azimuth", "view_incidence"),
+)
+_KEPT = (*_ACQUISITION, "footprint", "valid_area_m2")
 
 
 def build_run_row(
@@ -25,9 +32,8 @@ def build_run_row(
     backend: str | None = None,
     error: str | None = None,
     cause: str | None = None,
-    tiles: TileCounts | None = None,
-    detections: int | None = None,
-    warnings: Sequence[str] = (),
+    merge: MergeSummary | None = None,
+    footprint: bytes | None = None,
 ) -> dict[str, Any]:
     """Return a run's row as a mapping from column to value.
 
@@ -38,14 +44,16 @@ def build_run_row(
         backend: Name of the backend that ran the shards.
         error: Name of the error of a failed run.
         cause: Cause of the failure in one line.
-        tiles: Numbers of tiles by outcome.
-        detections: Number of detections.
-        warnings: Warnings, one sentence each.
+        merge: Summary of the merge; None if the run failed.
+        footprint: Outline of the scene's valid pixels as GeoJSON; None if unknown.
     """
+    tiles = merge and merge.tiles
+    acquisition = merge.acquisition if merge else UNKNOWN_ACQUISITION
     version = SceneVersion.from_request(request)
     return {
         "run_id": request.run_id,
         "scene_uri": request.scene.uri,
+        "scene_id": request.scene.identity,
         "scene_etag": request.scene.etag,
         "scene_dropped_at": version.dropped_at,
         "scene_sequencer": version.sequencer,
@@ -61,9 +69,13 @@ def build_run_row(
         "tiles_succeeded": tiles and tiles.succeeded,
         "tiles_failed": tiles and tiles.failed,
         "tiles_skipped": tiles and tiles.skipped,
-        "detections": detections,
-        "warnings": list(warnings),
+        "detections": merge and merge.detections,
+        "warnings": merge.warnings if merge else [],
         "ended_at": ended_at,
+        **{name: getattr(acquisition, name) for name in _ACQUISITION},
+        "footprint": footprint and footprint.decode(),
+        "valid_area_m2": merge and merge.valid_area_m2,
+        "software": __version__,
     }
 
 
@@ -87,14 +99,26 @@ def write_run(
         "ON CONFLICT (run_id) DO UPDATE SET ({columns}) = ROW ({new}) WHERE {overwrite_if}"
     ).format(
         columns=sql.SQL(", ").join(columns),
-        values=sql.SQL(", ").join(sql.Placeholder(name) for name in row),
+        values=sql.SQL(", ").join(map(_value, row)),
         new=sql.SQL(", ").join(map(_new_value, row)),
         overwrite_if=overwrite_if or sql.SQL("true"),
     )
     return connection.execute(insert, row).rowcount == 1
 
 
+def _value(column: str) -> sql.Composable:
+    """Return the SQL expression for a column's value in the new row."""
+    value = sql.Placeholder(column)
+    if column == "footprint":
+        return sql.SQL("ST_SetSRID(ST_GeomFromGeoJSON({}), 4326)").format(value)
+    return value
+
+
 def _new_value(column: str) -> sql.Composed:
     """Return the SQL expression for a column's new value when a row is overwritten."""
-    template = "greatest(runs.{0}, excluded.{0})" if column in _LATEST else "excluded.{0}"
+    template = "excluded.{0}"
+    if column in _LATEST:
+        template = "greatest(runs.{0}, excluded.{0})"
+    elif column in _KEPT:
+        template = "coalesce(excluded.{0}, runs.{0})"
     return sql.SQL(template).format(sql.Identifier(column))

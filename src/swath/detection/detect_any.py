@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from msgspec import UNSET
 from rasterio.io import DatasetReader
 
-from swath import storage
-from swath.detection.detect_scene import detect_scene
+from swath.detection.detect_scene import detect_opened, detect_scene, open_with_needs
 from swath.detection.result import THUMBNAIL_PX, Detections
 from swath.errors import SceneError, SwathError
+from swath.items import SceneSources
+from swath.items.references import reference
+from swath.items.scene_arguments import SceneArgument, parse_scene
 from swath.messages import ModelRef, RunOptions, SceneRef, derive_run_id
 from swath.models.score_threshold import with_score_threshold
+from swath.raster.assets.open import OpenedScene, open_model_scene
 from swath.raster.display import read_thumbnail
-from swath.raster.scene import Scene, open_scene
+from swath.raster.scene import Scene
 from swath.raster.write_image import open_array
 
 if TYPE_CHECKING:
@@ -32,10 +34,11 @@ _GDAL_S3 = "/vsis3/"
 
 
 def detect_any(
-    scene: str | Path | Scene | DatasetReader | NDArray[Any],
+    scene: SceneArgument | Scene | DatasetReader | NDArray[Any],
     model: LoadedModel,
     options: RunOptions,
     *,
+    sources: Collection[str] = (),
     crs: Any = None,
     transform: Sequence[float] | None = None,
     nodata: float | None = None,
@@ -45,7 +48,7 @@ def detect_any(
 
     Raises:
         SceneError: The scene cannot be read, or does not have the model's bands.
-        SettingsError: The score threshold is below the package's own.
+        SettingsError: The score threshold is below the package's own, or a source is invalid.
         ModelOutputError: The model failed on a tile.
     """
     if isinstance(scene, np.ndarray):
@@ -53,26 +56,31 @@ def detect_any(
         return _detect_array(scene, model, options, progress, **georeference)
     if crs is not None or transform is not None or nodata is not None:
         raise SceneError("crs, transform and nodata apply only to an array; a file has its own")
+    needs = model.description.band_needs
     if isinstance(scene, Scene):
-        return _detect_open(scene, model, options, progress)
-    uri = _dataset_uri(scene) if isinstance(scene, DatasetReader) else str(scene)
-    with open_scene(storage.resolve(uri)) as opened:
-        return _detect_open(opened, model, options, progress)
+        opening, ref = open_with_needs(scene, needs), None
+    else:
+        allowed = SceneSources.parse(sources)
+        named = _dataset_uri(scene) if isinstance(scene, DatasetReader) else scene
+        parsed = parse_scene(named, allowed)
+        opening = open_model_scene(parsed, needs)
+        ref = None if isinstance(parsed, str) else reference(parsed, dropped_at="")
+    with opening as opened:
+        return _detect_open(opened, ref, model, options, progress)
 
 
 def _detect_open(
-    scene: Scene,
+    opened: OpenedScene,
+    ref: SceneRef | None,
     model: LoadedModel,
     options: RunOptions,
     progress: ProgressCallback | None,
 ) -> Detections:
-    description = _description_with_options(model, options)
-    detected = detect_scene(scene, description, model.runtime, progress=progress)
-    etag = scene.etag
-    name = _run_id(scene.info.uri, etag, model, options)
-    return Detections.from_scene_detections(
-        detected, scene.info, description, run_id=name, etag=etag
-    )
+    description, scene = _description_with_options(model, options), opened.scene
+    detected = detect_opened(opened, description, model.runtime, progress=progress)
+    ref = ref or SceneRef(uri=scene.info.uri, etag=scene.etag, dropped_at="")
+    run_id = _run_id(ref, model, options)
+    return Detections.from_scene_detections(detected, description, run_id=run_id, etag=scene.etag)
 
 
 def _detect_array(
@@ -90,11 +98,11 @@ def _detect_array(
         except SwathError as error:
             # The caller does not know the file that holds the array.
             raise type(error)(str(error).replace(uri, "the array")) from error
+        ref = SceneRef(uri=ARRAY_SCENE_NAME, etag=digest, dropped_at="")
         return Detections.from_scene_detections(
             detected,
-            scene.info,
             description,
-            run_id=_run_id(ARRAY_SCENE_NAME, digest, model, options),
+            run_id=_run_id(ref, model, options),
             thumbnail=read_thumbnail(scene, description.bands, side=THUMBNAIL_PX),
             name=ARRAY_SCENE_NAME,
         )
@@ -106,10 +114,10 @@ def _description_with_options(model: LoadedModel, options: RunOptions) -> Any:
     return with_score_threshold(model.description, options.score_threshold)
 
 
-def _run_id(uri: str, etag: str, model: LoadedModel, options: RunOptions) -> str:
+def _run_id(scene: SceneRef, model: LoadedModel, options: RunOptions) -> str:
     """Return the identifier of a run with the same scene, model and options."""
     return derive_run_id(
-        scene=SceneRef(uri=uri, etag=etag, dropped_at=""),
+        scene=scene,
         model=ModelRef(name=model.name, uri=model.uri, digest=model.package.digest),
         options=options,
     )

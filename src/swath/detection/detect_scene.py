@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from swath.detection.detections import Detections
 from swath.detection.engine import Inference
-from swath.errors import ModelOutputError, SwathError
+from swath.errors import ModelOutputError, SceneError, SwathError
 from swath.messages import TileCounts
 from swath.messages.run_warnings import gather_warnings
+from swath.raster.assets.open import OpenedScene, open_model_scene
+from swath.raster.assets.scene import StackedScene
 from swath.raster.interpretation import select_bands
 from swath.raster.radiometry.comparison import compare
 from swath.raster.radiometry.sampling import Samples
+from swath.raster.scene import FileScene
 from swath.raster.tiles import Grid
 
 if TYPE_CHECKING:
@@ -21,22 +25,33 @@ if TYPE_CHECKING:
 
     from swath.models.mlm import ModelDescription
     from swath.models.runtimes.base import Model
+    from swath.raster.assets.stack import BandNeeds, BandStack
     from swath.raster.scene import Scene
+    from swath.raster.scene_info import SceneInfo
 
 
 ProgressCallback = Callable[[int, int], None]
 """Called with the number of tiles done and the total number of tiles; first with 0 done."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SceneDetections:
     """Detections of a scene, the counts of its tiles, and warnings."""
 
     detections: Detections
-    """Detections by tile, then best first: the rows of a run's GeoParquet file."""
+    """Detections by tile, then best first, in px of `grid`."""
+    grid: SceneInfo
+    """Header of the scene on the pixel grid in which the model saw it."""
+    stack: BandStack | None = None
+    """Files and grid of the scene; None for a file whose own pixels are the grid."""
     tiles: TileCounts
     warnings: Sequence[str] = ()
     """Sentences about what looks wrong with the scene; each contains the scene's address."""
+
+    @property
+    def pixel_scale(self) -> tuple[float, float]:
+        """Width and height of a px of the grid in px of the scene."""
+        return self.stack.scale if self.stack else (1.0, 1.0)
 
 
 def detect_scene(
@@ -46,7 +61,7 @@ def detect_scene(
     *,
     progress: ProgressCallback | None = None,
 ) -> SceneDetections:
-    """Detect the objects of a scene; all detections are held in memory.
+    """Detect the objects of an open scene; all detections are held in memory.
 
     Args:
         scene: Scene to read; no other thread may use it meanwhile.
@@ -58,10 +73,29 @@ def detect_scene(
         SceneError: The scene does not have the model's bands, or is damaged.
         ModelOutputError: The model failed on a tile; partial detections are never returned.
     """
-    info = scene.info
+    with open_with_needs(scene, description.band_needs) as opened:
+        return detect_opened(opened, description, model, progress=progress)
+
+
+def detect_opened(
+    opened: OpenedScene,
+    description: ModelDescription,
+    model: Model,
+    *,
+    progress: ProgressCallback | None = None,
+) -> SceneDetections:
+    """Detect the objects of a scene that was opened for the model; see `detect_scene`.
+
+    Args:
+        opened: Scene on the grid of the model, and the numbers of the model's bands in it.
+        description: Description of the model package.
+        model: Loaded weights of the package.
+        progress: Called after each batch of tiles.
+    """
+    info = opened.scene.info
     inference = Inference(
-        scene=scene,
-        bands=select_bands(info, description.bands),
+        scene=opened.scene,
+        bands=opened.bands,
         grid=Grid(info.width, info.height, description.tile_size, description.overlap),
         description=description,
         model=model,
@@ -79,7 +113,33 @@ def detect_scene(
     flagged = all_rows.flags != 0
     stitched = inference.task.stitch(all_rows.take(flagged))
     rows = Detections.concatenate([all_rows.take(~flagged), stitched]).sorted_by_tile()
-    return SceneDetections(rows, inference.tiles, _warnings(inference))
+    return SceneDetections(
+        detections=rows,
+        tiles=inference.tiles,
+        warnings=_warnings(inference),
+        grid=info,
+        stack=opened.stack,
+    )
+
+
+@contextmanager
+def open_with_needs(scene: Scene, needs: BandNeeds) -> Iterator[OpenedScene]:
+    """Yield an open scene on the grid of a model, which may resample the scene's file.
+
+    Raises:
+        SceneError: The scene does not have the model's bands, or cannot be resampled.
+    """
+    if needs.gsd is None:
+        bands = select_bands(scene.info, needs.names)
+        yield OpenedScene(scene, bands, scene.stack if isinstance(scene, StackedScene) else None)
+    elif isinstance(scene, FileScene):
+        with open_model_scene(scene.info.uri, needs, etag=scene.etag) as opened:
+            yield opened
+    else:
+        raise SceneError(
+            f"{scene.info.uri} was opened on its own pixel grid, but the model expects pixels of "
+            f"{needs.gsd:g} m; give its files or its Item instead of the open scene"
+        )
 
 
 def _no_progress(done: int, total: int) -> None:

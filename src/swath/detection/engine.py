@@ -135,7 +135,9 @@ class Inference:
     def warnings(self) -> list[str]:
         """One sentence for each problem with the units and values of the scene."""
         description = self.description
-        problems = unit_warnings(self.scene.info, self.bands, description.bands, description.units)
+        info = self.scene.info
+        problems = [*info.warnings]
+        problems += unit_warnings(info, self.bands, description.bands, description.units)
         if self._lost_values:
             numbers = ", ".join(
                 f"{name} has {number:g}" for name, number in self._lost_values.items()

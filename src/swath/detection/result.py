@@ -26,11 +26,12 @@ from swath.detection.picture import Layer, to_html
 from swath.errors import SceneError
 from swath.errors.extras import name_missing_extra
 from swath.messages.run_warnings import gather_warnings, no_position_warning
+from swath.raster.assets.open import open_model_scene
+from swath.raster.assets.stack import BandNeeds, BandStack
 from swath.raster.display import read_thumbnail
 from swath.raster.footprint import footprint
 from swath.raster.georeference import Georeferencer
 from swath.raster.polygons import PolygonArray
-from swath.raster.scene import open_scene
 
 if TYPE_CHECKING:
     import geopandas
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from swath.detection.detections import Detections as Rows
     from swath.messages import TileCounts
     from swath.models.mlm import ModelDescription
-    from swath.raster.scene_info import SceneInfo
 
 LON_LAT = "EPSG:4326"
 THUMBNAIL_PX = 640
@@ -95,7 +95,6 @@ class Detections:
     def from_scene_detections(
         cls,
         detected: SceneDetections,
-        scene: SceneInfo,
         description: ModelDescription,
         *,
         run_id: str,
@@ -106,22 +105,22 @@ class Detections:
         """Return the detections of a scene, with their positions on Earth.
 
         Args:
-            detected: Detections of the scene in px, and the counts of its tiles.
-            scene: Header of the scene.
+            detected: Detections of the scene, and the counts of its tiles.
             description: Description of the model package.
             run_id: Identifier of the run.
             etag: ETag of the scene; the picture is read only from a scene with this ETag.
             thumbnail: Colors (rows, cols, 3) of the scene; needed if its file will be removed.
             name: Name of the scene; needed if its file will be removed.
         """
-        rows, scene_name = detected.detections, name or scene.uri
+        rows, scene, stack = detected.detections, detected.grid, detected.stack
+        scene_name, scale = name or scene.uri, detected.pixel_scale
         warnings = [text.replace(scene.uri, scene_name) for text in detected.warnings]
         try:
             georeferencer = Georeferencer.from_info(scene)
             outline = footprint(scene, georeferencer)
         except SceneError as error:
-            crs, positions = None, _positions_in_pixels(rows)
-            outline = shapely.box(0, 0, scene.width, scene.height)
+            crs, positions = None, _positions_in_pixels(rows.scaled(scale))
+            outline = shapely.box(0, 0, scene.width * scale[0], scene.height * scale[1])
             lacks_georeference = name is not None and scene.crs is None
             reason = "pass crs and transform with the array" if lacks_georeference else error
             warnings.append(
@@ -142,13 +141,14 @@ class Detections:
             warnings=tuple(gather_warnings(warnings)),
             run_id=run_id,
             crs=crs,
-            _rows=rows,
+            _rows=rows.scaled(scale),
             _positions=positions,
             _footprint=outline,
             _thumbnail_source=_ThumbnailSource(
-                width=scene.width,
+                width=scene.width * scale[0],
                 etag=etag,
-                bands=tuple(description.bands),
+                needs=description.band_needs,
+                stack=stack,
                 thumbnail=thumbnail,
             ),
         )
@@ -287,12 +287,14 @@ class Detections:
 class _ThumbnailSource:
     """Source of the picture of a scene."""
 
-    width: int
+    width: float
     """Width of the scene in px."""
     etag: str
     """ETag of the scene's file."""
-    bands: tuple[str, ...]
-    """Names of the model's bands."""
+    needs: BandNeeds
+    """Requirements of the model for the bands."""
+    stack: BandStack | None
+    """Files and grid of the scene; None for a file on its own grid."""
     thumbnail: NDArray[np.uint8] | None = field(repr=False)
     """Colors (rows, cols, 3) of the scene; None if they are read from its file."""
 
@@ -301,8 +303,8 @@ class _ThumbnailSource:
         if self.thumbnail is not None:
             return self.thumbnail
         try:
-            with open_scene(uri, etag=self.etag) as scene:
-                return read_thumbnail(scene, self.bands, side=THUMBNAIL_PX)
+            with open_model_scene(uri, self.needs, etag=self.etag, stack=self.stack) as opened:
+                return read_thumbnail(opened.scene, self.needs.names, side=THUMBNAIL_PX)
         except Exception:  # noqa: BLE001 (a table is shown instead; displaying an object must not fail)
             return None
 

@@ -19,7 +19,6 @@ from swath.messages import RunOptions, TileCounts
 from swath.pipeline.local import Stopwatch, new_request, run_stages
 from swath.pipeline.merge import read_merged_detections
 from swath.pipeline.paths import RunPaths
-from swath.pipeline.run_store import RunStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -86,9 +85,8 @@ def run_scene(
     request = new_request(scene.uri, str(model), options)
     watch = Stopwatch()
     with tempfile.TemporaryDirectory(dir=work, prefix="run-") as folder:
-        merged = run_stages(request, folder, watch, progress)
+        plan, merged = run_stages(request, folder, watch, progress)
         plan_uri = RunPaths(folder, request.run_id).plan
-        plan = RunStore.open(plan_uri).plan
         if (plan.width, plan.height) != (scene.width, scene.height):
             raise LabelsError(
                 f"{scene.uri} has {plan.width} x {plan.height} px, but its labels state "

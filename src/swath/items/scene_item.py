@@ -91,8 +91,13 @@ class SceneItem(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def scene_id(self) -> str:
-        """Identity of the scene: `collection/id`, or only the id; empty for a list of files."""
-        return "/".join(part for part in (self.collection, self.item_id) if part)
+        """Identity of the scene: `collection/id`, or only the id; empty for a list of files.
+
+        A slash in a part is encoded, so that different Items have different identities, and none
+        has that of a file.
+        """
+        parts = (part for part in (self.collection, self.item_id) if part)
+        return "/".join(part.replace("%", "%25").replace("/", "%2F") for part in parts)
 
     @property
     def title(self) -> str:

@@ -16,6 +16,7 @@ from swath.messages.requests import (
     RunRequest,
     SceneRef,
     derive_run_id,
+    is_document,
 )
 from swath.messages.results import LoadSummary, MergedRun, MergeSummary, PublishSummary
 from swath.messages.shards import (
@@ -52,5 +53,6 @@ __all__ = [
     "TileCounts",
     "TileFailure",
     "derive_run_id",
+    "is_document",
     "is_readable_plan",
 ]

@@ -13,6 +13,13 @@ from msgspec import UNSET, UnsetType
 from swath.messages.payload import Payload
 from swath.settings import EndpointKind
 
+_DOCUMENT_SUFFIXES = (".json", ".geojson")
+
+
+def is_document(uri: str) -> bool:
+    """Return whether an address is that of a document that names the files of a scene."""
+    return uri.lower().endswith(_DOCUMENT_SUFFIXES)
+
 
 class Backend(StrEnum):
     """Backend that infers the shards of a run."""

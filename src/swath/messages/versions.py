@@ -3,11 +3,13 @@
 The database must hold the detections of the object that is now in the bucket, by the package that
 is now deployed. The order of events, executions and loads must not matter. S3 numbers the writes to
 a key: of two events of one key, the one with the greater `sequencer` reports the later write. S3's
-times are less exact, since they are truncated to whole seconds. Therefore drops are ordered
+times are less exact, since they are truncated to whole seconds. Two STAC Items with the same
+collection and id are versions of one scene even if they are objects of two keys, whose sequencers
+cannot be compared. Therefore drops are ordered
 
-* by sequencer alone, if both have one;
+* by sequencer alone, if both have one and report writes to the same key;
 * by time of the drop, if one has no sequencer (`swath run`, hand-made events, rows before migration
-  0004); a local run's time of the drop is the time at which it began;
+  0004) or the keys differ; a local run's time of the drop is the time at which it began;
 * by time of the request, if these times are equal. If `start_run`'s note of a drop was lost, the
   drop can be handled twice, with a deployment of another package in between.
 
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 class SceneVersion:
     """Order of one drop of a scene among others."""
 
+    uri: str
+    """Address of the dropped object or file."""
     sequencer: str
     """Sequencer in the form that `normalize_sequencer` returns; empty if there is none."""
     dropped_at: datetime
@@ -52,6 +56,7 @@ class SceneVersion:
         dropped_at = _parse_time(request.scene.dropped_at)
         requested_at = _parse_time(request.requested_at) if request.requested_at else dropped_at
         return cls(
+            uri=request.scene.uri,
             sequencer=normalize_sequencer(request.scene.sequencer),
             dropped_at=dropped_at,
             requested_at=requested_at,
@@ -59,7 +64,7 @@ class SceneVersion:
 
     def is_later_than(self, other: SceneVersion) -> bool:
         """Return whether this drop came after the other one; False if both are the same."""
-        if self.sequencer and other.sequencer:
+        if self._is_numbered_with(other):
             if self.sequencer != other.sequencer:
                 return self.sequencer > other.sequencer
         elif self.dropped_at != other.dropped_at:
@@ -68,17 +73,22 @@ class SceneVersion:
 
     def is_same_drop(self, other: SceneVersion) -> bool:
         """Return whether both drops are the same write to the key; request times do not count."""
-        if self.sequencer and other.sequencer:
+        if self._is_numbered_with(other):
             return self.sequencer == other.sequencer
-        return self.dropped_at == other.dropped_at
+        return self.uri == other.uri and self.dropped_at == other.dropped_at
 
     def merge_with(self, other: SceneVersion) -> SceneVersion:
         """Return the field-by-field maximum of two drops of the same bytes."""
         return SceneVersion(
+            uri=self.uri,
             sequencer=max(self.sequencer, other.sequencer),
             dropped_at=max(self.dropped_at, other.dropped_at),
             requested_at=max(self.requested_at, other.requested_at),
         )
+
+    def _is_numbered_with(self, other: SceneVersion) -> bool:
+        """Return whether S3 has numbered both drops as writes to one key."""
+        return bool(self.sequencer and other.sequencer) and self.uri == other.uri
 
 
 def normalize_sequencer(sequencer: str) -> str:

@@ -16,6 +16,9 @@ from swath import storage
 from swath.errors import SceneError, SwathError
 from swath.errors.exit_codes import CommandExit
 from swath.errors.extras import require_modules
+from swath.items import SceneItem, SceneSources
+from swath.items.references import reference
+from swath.items.scene_arguments import SceneArgument, as_item, parse_scene
 from swath.messages import (
     Backend,
     LoadSummary,
@@ -29,6 +32,7 @@ from swath.messages import (
 from swath.models.package import describe_package
 from swath.models.runtimes.time_limit import before_forced_exit
 from swath.pipeline.merge import merge_run
+from swath.pipeline.plan import Plan
 from swath.pipeline.planning import plan_run
 from swath.pipeline.run_report import RunReport, RunStatus
 from swath.pipeline.run_store import RunStore
@@ -47,6 +51,7 @@ from swath.storage.output_folder import (
     work_folder,
 )
 
+_MOVE_SECONDS = 60.0
 _SUPERSEDED_WARNING = (
     "the database has a later run of this scene and model, so the detections of this run were "
     "not loaded"
@@ -73,10 +78,11 @@ class Stopwatch:
 
 
 def run_local(
-    scene: str,
+    scene: SceneArgument,
     model: str,
     out: Path,
     *,
+    sources: Collection[str] = (),
     formats: Collection[VectorFormat] = (),
     database: str | None = None,
     options: RunOptions | None = None,
@@ -88,9 +94,10 @@ def run_local(
     earlier run in the folder are removed first.
 
     Args:
-        scene: Path or S3 URI of the scene.
+        scene: Scene: the address of a file or of a STAC Item, a list of files, or an Item.
         model: Model package: a folder, a `model.tar.gz` or the S3 URI of one.
         out: Folder for the outputs.
+        sources: Prefixes of addresses where the files of an Item may lie, besides its folder.
         formats: Further formats of the detections, written as `detections.gpkg` and the like.
         database: DSN of a database into which the detections are also loaded.
         options: Options of the run; the backend is always `local`.
@@ -107,7 +114,8 @@ def run_local(
     if formats:
         require_modules("pyogrio")
     clear_outputs(out, run_outputs(out, formats))
-    request = new_request(scene, model, options or RunOptions())
+    parsed = parse_scene(scene, SceneSources.parse(sources))
+    request = new_request(parsed, model, options or RunOptions())
     watch = Stopwatch()
     files: dict[str, Path] = {}
 
@@ -130,7 +138,9 @@ def run_local(
         try:
             if database is not None:
                 _migrate_database(database)
-            merged = run_stages(request, str(work), watch, progress)
+            plan, merged = run_stages(
+                request, str(work), watch, progress, item=as_item(parsed), sources=sources
+            )
             files[DETECTIONS] = Path(merged.uri)
             if merged.mask_uri:
                 files[MASK] = Path(merged.mask_uri)
@@ -140,7 +150,7 @@ def run_local(
                 merged = msgspec.structs.replace(merged, warnings=[*merged.warnings, *warnings])
             if database is not None:
                 with watch.stage("load"):
-                    superseded = _load_into_database(database, request, merged).superseded
+                    superseded = _load_into_database(database, request, merged, plan).superseded
                 if superseded:
                     merged = msgspec.structs.replace(
                         merged, warnings=[*merged.warnings, _SUPERSEDED_WARNING]
@@ -153,11 +163,11 @@ def run_local(
     return report
 
 
-def new_request(scene: str, model: str, options: RunOptions) -> RunRequest:
+def new_request(scene: str | SceneItem, model: str, options: RunOptions) -> RunRequest:
     """Return a request to run the current model package over the current scene.
 
     Args:
-        scene: Path or S3 URI of the scene.
+        scene: Path or S3 URI of a scene of one file, or the content of any other scene.
         model: Path or S3 URI of the model package.
         options: Options of the run; the backend becomes `local`.
 
@@ -165,23 +175,37 @@ def new_request(scene: str, model: str, options: RunOptions) -> RunRequest:
         SceneError: There is no scene at the address.
         PackageError: There is no model package at the address, or it cannot be used.
     """
-    scene = storage.resolve(scene)
     began = datetime.now(UTC).isoformat()
-    etag = storage.etag(scene)
-    if etag is None:
-        raise SceneError(f"there is no scene at {scene}; check the address")
+    if isinstance(scene, SceneItem):
+        scene_ref = reference(scene, dropped_at=began)
+    else:
+        scene_ref = _file_ref(scene, began)
     model = storage.resolve(model)
     info = describe_package(model)
     return RunRequest.new(
-        scene=SceneRef(uri=scene, etag=etag, dropped_at=began),
+        scene=scene_ref,
         model=ModelRef(name=info.description.name, uri=model, digest=info.digest),
         options=msgspec.structs.replace(options, backend=Backend.LOCAL),
     )
 
 
+def _file_ref(scene: str, began: str) -> SceneRef:
+    uri = storage.resolve(scene)
+    etag = storage.etag(uri)
+    if etag is None:
+        raise SceneError(f"there is no scene at {uri}; check the address")
+    return SceneRef(uri=uri, etag=etag, dropped_at=began)
+
+
 def run_stages(
-    request: RunRequest, work: str, watch: Stopwatch, progress: ProgressCallback | None
-) -> MergeSummary:
+    request: RunRequest,
+    work: str,
+    watch: Stopwatch,
+    progress: ProgressCallback | None,
+    *,
+    item: SceneItem | None = None,
+    sources: Collection[str] = (),
+) -> tuple[Plan, MergeSummary]:
     """Plan, infer and merge a run in one process.
 
     Args:
@@ -189,27 +213,31 @@ def run_stages(
         work: Folder for the plan, the shards and the merged files.
         watch: Stopwatch for the stages.
         progress: Callback after each batch of tiles.
+        item: Content of the scene; None for a scene of one file.
+        sources: Prefixes of addresses where the files of an Item may lie, besides its folder.
 
     Returns:
-        The summary of the merge.
+        The plan, and the summary of the merge.
     """
+    settings = PlanSettings(work_uri=work, scene_sources=tuple(sources))
     with watch.stage("plan"):
-        plan = plan_run(request, PlanSettings(work_uri=work))
+        summary = plan_run(request, settings, item=item)
     with watch.stage("infer"):
-        total = RunStore.open(plan.uri).plan.tiles_to_infer
+        plan = RunStore.open(summary.uri).plan
+        total = plan.tiles_to_infer
         report = progress or (lambda *_: None)
         done = 0
         report(done, total)
-        for index in range(plan.shards):
+        for index in range(summary.shards):
 
             def report_tiles(tiles: int, before: int = done) -> None:
                 report(before + tiles, total)
 
-            receipt = run_shard(plan.uri, index, progress=report_tiles)
+            receipt = run_shard(summary.uri, index, progress=report_tiles)
             done += receipt.tiles.planned
             report(done, total)
     with watch.stage("merge"):
-        return merge_run(plan.uri)
+        return plan, merge_run(summary.uri)
 
 
 def _write_formats(files: dict[str, Path], formats: Collection[VectorFormat]) -> list[str]:
@@ -234,6 +262,9 @@ def _write_formats(files: dict[str, Path], formats: Collection[VectorFormat]) ->
 def _migrate_database(database: str) -> None:
     """Migrate the database before the inference, so that an unusable one fails the run early.
 
+    Rows of an earlier release may need longer to move than a run should wait. The next run moves
+    further ones.
+
     Raises:
         SettingsError: The address or the database cannot be used.
         TransientError: The connection failed.
@@ -241,12 +272,16 @@ def _migrate_database(database: str) -> None:
     # Imported here, so that a run without a database does not need a driver.
     from swath.database.connect import connect_dsn  # noqa: PLC0415
     from swath.database.migrate import migrate  # noqa: PLC0415
+    from swath.database.move_rows import move_rows  # noqa: PLC0415
 
     with closing(connect_dsn(database)) as connection:
         migrate(connection)
+        move_rows(connection, seconds=_MOVE_SECONDS)
 
 
-def _load_into_database(database: str, request: RunRequest, merged: MergeSummary) -> LoadSummary:
+def _load_into_database(
+    database: str, request: RunRequest, merged: MergeSummary, plan: Plan
+) -> LoadSummary:
     from swath.database.connect import connect_dsn  # noqa: PLC0415
     from swath.database.load import load_run  # noqa: PLC0415
 
@@ -256,8 +291,8 @@ def _load_into_database(database: str, request: RunRequest, merged: MergeSummary
             request,
             merged,
             backend=Backend.LOCAL,
-            # No event reports changes to a local file, so its ETag is compared again.
-            check=lambda: check_scene_unchanged(request.scene),
+            # No event reports changes to local files, so their ETags are compared again.
+            check=lambda: check_scene_unchanged(plan.scene, plan.stack),
         )
 
 

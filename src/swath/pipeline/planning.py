@@ -7,24 +7,41 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec import UNSET
 
-from swath.errors import PackageError, UnknownModelError
-from swath.messages import Backend, ModelRef, PlanSummary, RunOptions, RunRequest
+from swath.errors import PackageError, SceneChangedError, UnknownModelError
+from swath.items import SceneItem, SceneSources, read_item
+from swath.messages import (
+    Backend,
+    ModelRef,
+    PlanSummary,
+    RunOptions,
+    RunRequest,
+    SceneRef,
+    is_document,
+)
 from swath.models.package import describe_package
 from swath.models.score_threshold import with_score_threshold
 from swath.pipeline.plan import Plan, pack_flags
 from swath.pipeline.run_store import RunStore
 from swath.pipeline.scene_plan import ScenePlan, assess_scene
-from swath.raster.scene import open_scene
+from swath.raster.assets.open import open_model_scene
 from swath.settings import PlanSettings
 
 if TYPE_CHECKING:
     from swath.models.mlm import ModelDescription
 
 
-def plan_run(request: RunRequest, settings: PlanSettings) -> PlanSummary:
+def plan_run(
+    request: RunRequest, settings: PlanSettings, *, item: SceneItem | None = None
+) -> PlanSummary:
     """Check a request, plan its run, and write the plan and the list of its shards.
+
+    Args:
+        request: Request for the run.
+        settings: Settings of the plan.
+        item: Content of the scene; None to read it from the scene's document, if it has one.
 
     Raises:
         UnknownModelError: No model of the requested name is deployed.
@@ -35,14 +52,38 @@ def plan_run(request: RunRequest, settings: PlanSettings) -> PlanSummary:
             below that of the package.
     """
     description = _apply_score_threshold(describe_model(request.model), request.options)
-    with open_scene(request.scene.uri, etag=request.scene.etag) as scene:
-        assessed = assess_scene(scene, description)
+    sources = SceneSources.parse(settings.scene_sources)
+    item = item or _read_document(request.scene, sources)
+    scene, etag = item or request.scene.uri, request.scene.etag
+    with open_model_scene(scene, description.band_needs, etag=etag) as opened:
+        assessed = assess_scene(opened.scene, description)
     backend = assessed.choose_backend(request.options.backend, settings)
     plan = _build_plan(request, settings, description, assessed, backend)
+    if item:
+        plan = msgspec.structs.replace(plan, acquisition=item.acquisition)
+    plan = msgspec.structs.replace(plan, stack=opened.stack)
     run = RunStore.create(settings.work_uri, plan)
     return PlanSummary(
         uri=run.paths.plan, backend=plan.backend, shards=len(plan.shards), tiles=assessed.grid.count
     )
+
+
+def _read_document(scene: SceneRef, sources: SceneSources) -> SceneItem | None:
+    """Return the content of a scene's document; None for a scene of one file.
+
+    Raises:
+        SceneError: The document is none of a scene, or names files outside the sources.
+        SceneChangedError: The document is not the one that the request was made for.
+    """
+    if not is_document(scene.uri):
+        return None
+    item = read_item(scene.uri, sources)
+    if item.etag != scene.etag:
+        raise SceneChangedError(
+            f"{scene.uri} was replaced after its run was requested; the run of the new version "
+            "replaces this one"
+        )
+    return item
 
 
 def describe_model(model: ModelRef) -> ModelDescription:

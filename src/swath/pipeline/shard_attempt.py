@@ -6,6 +6,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
@@ -20,9 +21,12 @@ from swath.models.mlm import ModelDescription
 from swath.models.runtimes.base import Model
 from swath.pipeline.run_store import RunStore
 from swath.pipeline.shard_progress import ShardProgress
-from swath.raster.interpretation import select_bands
+from swath.raster.assets.open import open_model_scene
+from swath.raster.assets.stack import AssetRef, BandStack
 from swath.raster.radiometry.sampling import Samples
-from swath.raster.scene import open_scene
+
+_MAX_CHECKED_AT_ONCE = 8
+"""Maximum number of files whose ETags are compared at once."""
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +107,7 @@ class ShardAttempt:
             SceneChangedError: The scene was replaced or deleted while it was read.
         """
         seams = self.progress.finish(self.run.plan.contains(self.index))
-        check_scene_unchanged(self.run.plan.scene)
+        check_scene_unchanged(self.run.plan.scene, self.run.plan.stack)
         paths, index = self.run.paths, self.index
         self._record_digest(paths.shard(index), storage.digest(self.progress.path))
         if self.mask:
@@ -167,13 +171,15 @@ def open_attempt(
     started_at = time.monotonic()
     plan, paths = run.plan, run.paths
     with (
-        open_scene(plan.scene.uri, etag=plan.scene.etag) as scene,
+        open_model_scene(
+            plan.scene.uri, description.band_needs, etag=plan.scene.etag, stack=plan.stack
+        ) as opened,
         storage.writing(paths.shard(index)) as path,
         _writing_mask(run, index, description, resume=resume) as mask,
     ):
         inference = Inference(
-            scene=scene,
-            bands=select_bands(scene.info, description.bands),
+            scene=opened.scene,
+            bands=opened.bands,
             grid=plan.grid,
             description=description,
             model=model,
@@ -194,16 +200,28 @@ def open_attempt(
             )
 
 
-def check_scene_unchanged(scene: SceneRef) -> None:
+def check_scene_unchanged(scene: SceneRef, stack: BandStack | None) -> None:
     """Check that a scene was neither replaced nor deleted while it was read.
 
+    Args:
+        scene: Scene of the run. If it has a document, the document is checked too.
+        stack: Files of the scene; None for a scene of one file on its own grid.
+
     Raises:
-        SceneChangedError: The scene is missing, or its ETag has changed.
+        SceneChangedError: A file is missing, or its ETag has changed.
     """
-    current = storage.etag(scene.uri)
-    if current != scene.etag:
-        change = "replaced" if current else "deleted"
-        raise SceneChangedError(f"{scene.uri} was {change} while its run was in progress")
+    files = list(stack.assets) if stack else []
+    if stack is None or scene.assets:
+        files.append(AssetRef(uri=scene.uri, etag=scene.etag))
+    with ThreadPoolExecutor(_MAX_CHECKED_AT_ONCE) as pool:
+        for file, current in zip(files, pool.map(_current_etag, files), strict=True):
+            if current != file.etag:
+                change = "replaced" if current else "deleted"
+                raise SceneChangedError(f"{file.uri} was {change} while its run was in progress")
+
+
+def _current_etag(file: AssetRef) -> str | None:
+    return storage.etag(file.uri)
 
 
 def _writing_mask(

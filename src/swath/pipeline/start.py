@@ -26,6 +26,13 @@ error that says so.
 A failed run is not redriven: a new execution is started, with the code that is deployed now.
 Finished shards keep their receipts; lost or damaged objects in the work bucket are written again.
 
+A dropped STAC Item, or another JSON that names the files of a scene, is read before all this. The
+versions of an Item share a note, whatever keys they are dropped under: what is said above of a
+scene's object holds for the Item. The run's id also depends on the ETags of the Item's files, so
+the same Item with other files is other work. If the document is not the dropped one any more, a
+later write has replaced it, and the drop starts nothing. A document that cannot be read starts a
+run, which fails with the reason.
+
 An execution's name is its run's id, followed by the drop's sequencer if the scene was noted before.
 If the note is lost, a repeated event usually starts no second execution, since Step Functions
 accepts a name only once. It is then unknown whose rows the database has, so the next drop starts an
@@ -42,7 +49,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import msgspec
 
 from swath.errors import PayloadError, TransientError
-from swath.messages import Payload, RunOptions, RunRequest, SceneRef
+from swath.messages import Payload, RunOptions, RunRequest, SceneRef, is_document
 from swath.messages.execution_events import EndedExecution
 from swath.messages.versions import SceneVersion
 from swath.models.catalog import Catalog, choose_model
@@ -151,6 +158,8 @@ def start_run(
     if reason := ignore_reason(drop):
         return StartSummary(outcome="ignored", uri=drop.uri, reason=reason)
     request = new_request(drop, settings=settings, catalog=catalog)
+    if request is None:
+        return StartSummary(outcome="outdated", uri=drop.uri)
     executions = Executions.from_arn(settings.state_machine_arn, sfn)
     uri = LatestDrop.note_uri(settings.work_uri, request)
     for _ in range(_MAX_WRITE_ATTEMPTS):
@@ -220,16 +229,27 @@ def ignore_reason(drop: Drop) -> str | None:
     return None
 
 
-def new_request(drop: Drop, *, settings: StartRunSettings, catalog: Catalog) -> RunRequest:
-    """Return the request for the run of a dropped scene.
+def new_request(drop: Drop, *, settings: StartRunSettings, catalog: Catalog) -> RunRequest | None:
+    """Return the request for the run of a dropped scene; None if its document was replaced since.
 
     Raises:
         PayloadError: The options in the settings are invalid.
+        SettingsError: An allowed source in the settings is invalid.
+        TransientError: S3 failed, and a retry can succeed.
     """
+    scene = SceneRef(
+        uri=drop.uri, etag=drop.etag, dropped_at=drop.dropped_at, sequencer=drop.sequencer
+    )
+    if is_document(drop.key):
+        # Imported here, so that a cold start for a raster file does not wait for it.
+        from swath.pipeline.dropped_document import identify_scene  # noqa: PLC0415
+
+        identified = identify_scene(scene, settings.scene_sources)
+        if identified is None:
+            return None
+        scene = identified
     return RunRequest.new(
-        scene=SceneRef(
-            uri=drop.uri, etag=drop.etag, dropped_at=drop.dropped_at, sequencer=drop.sequencer
-        ),
+        scene=scene,
         model=choose_model(
             drop.key, catalog, prefix=settings.incoming_prefix, default=settings.default_model
         ),

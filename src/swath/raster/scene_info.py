@@ -86,3 +86,5 @@ class SceneInfo(ImageInfo):
     """Size (rows, cols) in px of the blocks of the file, each of which is decoded whole."""
     units: Units
     """Units of the bands, where the header states them."""
+    warnings: tuple[str, ...] = ()
+    """Warnings about the document of the scene and its contradictions with the files."""

@@ -1,8 +1,9 @@
 """Tests of loads into a real PostGIS."""
 
+import dataclasses
 import random
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -11,18 +12,34 @@ import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import swath
 from swath import storage
-from swath.database import load
+from swath.database import columns
 from swath.database.connect import connect_dsn
 from swath.database.failures import record_failure
 from swath.database.load import load_run
 from swath.errors import RunIncompleteError, SceneChangedError, TransientError
-from swath.messages import LoadSummary
+from swath.messages import Acquisition, LoadSummary, RunRequest
 from swath.messages.execution_events import RunFailure
 from tests.helpers.runs import NOON, run_request
+
+WKT = "POLYGON((130 34,130 36,128 36,128 34,130 34))"
+ACQUISITION = Acquisition(
+    acquired_at="2026-11-20T10:11:12+00:00",
+    platform="sentinel-2a",
+    gsd=10.0,
+    cloud_cover=12.5,
+    sun_azimuth=160.0,
+    sun_elevation=31.0,
+    view_off_nadir=4.0,
+    view_azimuth=281.0,
+    view_incidence=5.0,
+)
+UNKNOWN = (*msgspec.structs.asdict(ACQUISITION), "valid_area_m2")
 
 
 def rows(connection):
@@ -75,8 +92,9 @@ def test_the_run_s_row_says_what_was_done(connection, merged):
     load_run(connection, asked, merged(3), backend="lambda")
 
     cursor = connection.cursor(row_factory=psycopg.rows.dict_row)
-    row = cursor.execute("SELECT * FROM swath.runs").fetchone()
+    row = cursor.execute("SELECT *, ST_AsText(footprint) AS wkt FROM swath.runs").fetchone()
 
+    assert (row.pop("footprint") is None, row.pop("wkt")) == (False, WKT)
     assert row.pop("ended_at") - row.pop("recorded_at") < timedelta(minutes=1)
     assert str(row.pop("run_id")) == asked.run_id
     assert row == {
@@ -98,7 +116,85 @@ def test_the_run_s_row_says_what_was_done(connection, merged):
         "tiles_skipped": 2,
         "detections": 3,
         "warnings": [],
+        "run": 1,
+        "scene_id": "s3://scenes/incoming/x.tif",
+        "active": True,
+        "software": swath.__version__,
+        **dict.fromkeys(UNKNOWN, None),
     }
+
+
+def test_the_run_s_row_holds_when_and_how_the_scene_was_acquired(connection, merged):
+    summary = msgspec.structs.replace(merged(3), acquisition=ACQUISITION, valid_area_m2=1e9)
+
+    load_run(connection, run_request(), summary)
+    record_failure(connection, failure(run_request(etag="b")))
+
+    names = [*msgspec.structs.asdict(ACQUISITION), "valid_area_m2"]
+    found = connection.execute(
+        f"SELECT {', '.join(names)} FROM swath.runs ORDER BY scene_etag"  # noqa: S608
+    ).fetchall()
+    known = [*msgspec.structs.asdict(ACQUISITION).values(), 1e9]
+    assert found == [
+        (datetime.fromisoformat(ACQUISITION.acquired_at), *known[1:]),
+        (None,) * len(names),
+    ]
+
+
+def test_a_run_that_fails_after_it_was_replaced_keeps_what_it_knew_of_its_scene(connection, merged):
+    summary = msgspec.structs.replace(merged(3), acquisition=ACQUISITION, valid_area_m2=1e9)
+    load_run(connection, run_request(), summary)
+    load_run(connection, run_request("b", minutes=1), merged(1))
+    late = dataclasses.replace(failure(run_request()), ended_at=NOON + timedelta(days=9999))
+
+    assert record_failure(connection, late)
+
+    assert connection.execute(
+        "SELECT platform, valid_area_m2, ST_AsText(footprint), active FROM swath.runs"
+        " WHERE status = 'failed'"
+    ).fetchall() == [("sentinel-2a", 1e9, WKT, False)]
+
+
+def test_the_outline_is_that_of_the_valid_pixels_where_the_file_has_it(connection, merged):
+    summary = merged(3, valid_footprint=shapely.box(1, 2, 3, 4))
+    load_run(connection, run_request(), summary)
+    assert connection.execute("SELECT ST_AsText(footprint) FROM swath.runs").fetchone() == (
+        "POLYGON((3 2,3 4,1 4,1 2,3 2))",
+    )
+
+
+def test_versions_of_an_item_replace_each_other_whatever_their_addresses(connection, merged):
+    """Check that sequencers of two keys are not compared: the time of the drop decides."""
+    old = item_request("s3://a/item.json", "a", sequencer="0B")
+    new = item_request("s3://b/item.json", "b", sequencer="0A", minutes=1)
+    other = item_request("s3://a/item.json", "c", scene_id="s2/other", minutes=1)
+    for asked in (old, new, other):
+        assert not load_run(connection, asked, merged(3)).superseded
+    assert load_run(connection, old, merged(3)).superseded
+    assert rows(connection) == {new.run_id: 3, other.run_id: 3}
+    assert statuses(connection) == {"a": "superseded", "b": "succeeded", "c": "succeeded"}
+
+
+def test_a_load_waits_for_one_of_another_address_of_the_item(connection, impatient, merged):
+    load_run(connection, run_request(), merged(3))
+    with connection.transaction():
+        load_run(connection, item_request("s3://a/item.json", "a"), merged(3))
+        with pytest.raises(TransientError, match="lock timeout"):
+            load_run(impatient, item_request("s3://b/item.json", "b"), merged(3))
+
+
+def item_request(uri, etag, *, scene_id="s2/item", **options):
+    asked = run_request(etag, uri=uri, **options)
+    scene = msgspec.structs.replace(asked.scene, scene_id=scene_id)
+    return RunRequest.new(scene=scene, model=asked.model, options=asked.options)
+
+
+def test_only_the_runs_with_current_detections_are_active(connection, merged):
+    load_run(connection, run_request("a"), merged(3))
+    load_run(connection, run_request("b", minutes=1), merged(3))
+    record_failure(connection, failure(run_request("c")))
+    found = connection.execute("SELECT scene_etag, active FROM swath.runs ORDER BY 1").fetchall()
+    assert found == [("a", False), ("b", True), ("c", False)]
 
 
 def test_the_view_joins_detections_to_their_scene_and_model(connection, merged):
@@ -123,7 +219,7 @@ def test_a_scene_without_detections_is_a_run_all_the_same(connection, merged):
 
 
 def test_a_file_larger_than_a_batch_arrives_whole_and_in_order(connection, merged, monkeypatch):
-    monkeypatch.setattr(load, "_BATCH_ROWS", 7)
+    monkeypatch.setattr(columns, "_BATCH_ROWS", 7)
     load_run(connection, run_request(), merged(100, row_group_size=33))
     tiles = connection.execute("SELECT tile FROM swath.detections ORDER BY id").fetchall()
     assert tiles == [(i,) for i in range(100)]
@@ -140,7 +236,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
             out.write_table(pa.table([["ship"] * 8, [0.5] * 8, [group] * 8, wkb], schema=schema))
     before, peak, rows = pa.total_allocated_bytes(), 0, 0
 
-    for batch in load._batches(pq.ParquetFile(tmp_path / "x")):
+    for batch in columns._batches(pq.ParquetFile(tmp_path / "x"), columns._COLUMNS):
         peak = max(peak, pa.total_allocated_bytes() - before)
         rows += batch.num_rows
 
@@ -313,6 +409,7 @@ def test_a_load_waits_for_one_of_the_same_scene_and_model(connection, impatient,
 
 
 def test_a_load_waits_for_none_of_another_scene_or_model(connection, impatient, merged):
+    load_run(connection, run_request(), merged(3))  # the classes have numbers
     with connection.transaction():
         load_run(connection, run_request(), merged(3))
         for other in (run_request(model="trees"), run_request(uri="s3://scenes/y.tif")):

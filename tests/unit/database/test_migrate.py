@@ -4,16 +4,17 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from swath.database import load
 from swath.database import migrate as module
 from swath.database.connect import connect_dsn
 from swath.database.load import load_run
 from swath.database.migrate import migrate
-from swath.database.runs import write_run
-from swath.errors import SettingsError
+from swath.database.move_rows import move_rows
+from swath.errors import SettingsError, TransientError
+from tests.helpers import release_0004
+from tests.helpers.release_0004 import boxes, migrate_to
 from tests.helpers.runs import run_request
 
-HEAD = "0004"
+HEAD = "0005"
 
 
 def relations(connection):
@@ -29,6 +30,7 @@ def test_an_empty_database_gets_postgis_and_the_schema(empty_dsn):
         assert migrate(connection) == HEAD
         assert relations(connection).keys() == {
             *("runs", "detections", "scene_detections", "migration"),
+            *("classes", "detection_rows", "detections_0004"),
         }
 
 
@@ -140,32 +142,64 @@ def rows(connection, table, names="*"):
     return connection.execute(query).fetchall()
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002", "0003"])
-def test_what_an_earlier_release_has_loaded_stays(empty_dsn, merged, monkeypatch, revision):
-    upgrade = module.command.upgrade
-    with connect_dsn(empty_dsn) as connection, monkeypatch.context() as patched:
-        patched.setattr(module.command, "upgrade", lambda config, _: upgrade(config, revision))
-        migrate(connection)
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004"])
+def test_what_an_earlier_release_has_loaded_stays(empty_dsn, merged, revision):
+    with connect_dsn(empty_dsn) as connection:
+        migrate_to(connection, revision)
         names = {
             table: ", ".join(column.name for column in columns(connection, table))
-            for table in ("runs", "detections")
+            for table in ("runs", "detections", "scene_detections")
         }
-        known = names["runs"].split(", ")
-        patched.setattr(
-            load,
-            "write_run",
-            lambda on, row: write_run(on, {name: row[name] for name in row if name in known}),
-        )
-        # That release did not read columns that came later.
-        patched.setattr(load, "_is_superseded", lambda *_: False)
-        load_run(connection, run_request(), merged(3))
+        release_0004.load(connection, run_request(), boxes(3))
         before = {table: rows(connection, table, names[table]) for table in names}
+        assert len(before["scene_detections"]) == 3
 
     with connect_dsn(empty_dsn) as connection:
         assert migrate(connection) == HEAD
         assert {table: rows(connection, table, names[table]) for table in before} == before
+        move_rows(connection, seconds=60)
+        assert {table: rows(connection, table, names[table]) for table in before} == before
         load_run(connection, run_request(minutes=1), merged(4))
         assert len(rows(connection, "detections")) == 4
+
+
+def test_views_of_others_on_the_old_table_are_named(empty_dsn):
+    with connect_dsn(empty_dsn) as connection:
+        migrate_to(connection, "0004")
+        connection.execute("CREATE VIEW public.mine AS SELECT class FROM swath.detections")
+        connection.execute("CREATE VIEW public.yours AS SELECT class FROM swath.scene_detections")
+        connection.commit()
+        with pytest.raises(SettingsError, match=r"^the views mine read .* drop them"):
+            migrate(connection)
+        connection.execute("DROP VIEW public.mine")
+        connection.commit()
+        assert migrate(connection) == HEAD
+
+
+def test_who_could_read_the_old_table_reads_what_replaces_it(humble):
+    admin, dsn = humble
+    with connect_dsn(psycopg.conninfo.make_conninfo(admin.info.dsn)) as connection:
+        migrate_to(connection, "0004")
+        names = sql.Identifier(user_of(dsn))
+        for grant in ("USAGE ON SCHEMA swath", "SELECT ON swath.detections"):
+            connection.execute(sql.SQL("GRANT " + grant + " TO {}").format(names))
+        connection.commit()
+        migrate(connection)
+
+    with connect_dsn(dsn) as reader:
+        for relation in ("detections", "detection_rows", "classes"):
+            reader.execute(sql.SQL("SELECT FROM swath.{}").format(sql.Identifier(relation)))
+
+
+def test_a_migration_waits_for_a_load_and_keeps_nobody_waiting_long(empty_dsn, monkeypatch):
+    with connect_dsn(empty_dsn) as connection, connect_dsn(empty_dsn) as load:
+        migrate_to(connection, "0004")
+        load.execute("LOCK TABLE swath.detections IN ROW EXCLUSIVE MODE")
+        monkeypatch.setattr(module, "MAX_LOCK_SECONDS", 0)
+        with pytest.raises(TransientError, match="lock timeout"):
+            migrate(connection)
+        load.rollback()
+        assert migrate(connection) == HEAD
 
 
 def test_the_owner_of_the_database_reads_everything_in_it_and_changes_nothing(humble, merged):

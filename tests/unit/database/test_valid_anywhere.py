@@ -48,4 +48,4 @@ def test_every_geometry_is_valid_in_postgis(connection, scenes, tmp_path, outlin
             "SELECT ST_IsValidReason(ST_GeomFromGeoJSON(%s))", [shapely.to_geojson(scene.outline)]
         ).fetchone()
         assert (faults, loaded, outside, outline) == ([], len(kept), 0, "Valid Geometry"), kind
-        connection.execute("TRUNCATE swath.detections")
+        connection.execute("DELETE FROM swath.runs")

@@ -10,7 +10,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swath.database import copy_rows
+from swath.database.columns import encode_batch
 from swath.detection import geoparquet as module
 from swath.detection.detections import Detections
 from swath.detection.geoparquet import GeoParquetWriter
@@ -146,12 +146,12 @@ def test_the_database_takes_what_is_written(tmp_path):
         columns = next(file.iter_batches(batch_size=30)).select(
             ["class", "score", "tile", "geometry"]
         )
-    run_id = "00000000-0000-8000-8000-000000000000"
+    classes = {name: number for number, name in enumerate(columns["class"].unique().to_pylist())}
 
-    plain = copy_rows.copy_rows(run_id, *columns.slice(0, 1).columns)
-    whole = copy_rows.copy_rows(run_id, *columns.columns)
+    plain = encode_batch(1, classes, *columns.slice(0, 1).columns)
+    whole = encode_batch(1, classes, *columns.columns)
 
-    assert len(plain) == copy_rows._ROW.itemsize + len(columns["class"][0].as_py()) + 93 - 5
+    assert len(plain) == 2 + 8 * 4 + (4 + 2 + 4 + 8 + 8 + 4 + 4) + 93 + 4
     assert bytes(whole).startswith(bytes(plain))
 
 

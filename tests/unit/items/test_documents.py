@@ -73,6 +73,20 @@ def test_an_item_without_a_collection_is_known_by_its_id():
     assert parse(stac(collection=None)).scene_id == "x"
 
 
+def test_identities_of_different_items_differ():
+    parts = [
+        ("a/b", "c"),
+        ("a", "b/c"),
+        (None, "a/b/c"),
+        ("a%2Fb", "c"),
+        ("s3:", "/b"),
+        (None, "/x"),
+    ]
+    ids = [parse(stac(collection=collection, id=name)).scene_id for collection, name in parts]
+    assert len(set(ids)) == len(ids)
+    assert not any(one.startswith(("/", "s3://")) for one in ids)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 def test_encodings_of_windows_are_read(encoding):
     text = json.dumps(stac(id="é"), ensure_ascii=False)

@@ -1,9 +1,12 @@
 """Selecting the assets that hold a model's bands."""
 
+import hypothesis
+import hypothesis.strategies as st
 import pytest
 
 from swath.errors import SceneError
 from swath.items import SceneSources, item_from_dict, select_assets, selection_warnings
+from tests.helpers.fuzzing import draws
 
 SOURCES = SceneSources.parse(["https://example.com/", "s3://scenes/"])
 
@@ -187,3 +190,35 @@ def test_overviews_are_no_bands():
     )
     assert scene.left_out == ("overview",)
     assert "no band B03" in refusal(scene, "B03")
+
+
+ASSETS = st.dictionaries(
+    st.sampled_from(["B04", "red", "red-jp2", "visual", "B04_20m", "nir", "a"]),
+    st.builds(
+        lambda bands, kind, members: asset("x.tif", *bands, kind=kind, **members),
+        st.lists(
+            st.sampled_from([("B04", "red"), ("OLI_B4", "red"), ("red", ""), ("B08", "nir")]),
+            max_size=2,
+        ),
+        st.sampled_from(["COG", "GeoTIFF", "JP2"]),
+        st.fixed_dictionaries(
+            {}, optional={"gsd": st.sampled_from([10, 20]), "roles": st.just(["visual"])}
+        ),
+    ),
+    min_size=1,
+)
+
+
+@pytest.mark.fuzz
+@hypothesis.settings(max_examples=draws(200, fuzz=5000))
+@hypothesis.given(ASSETS, st.randoms(), st.sampled_from(["B04", "red", "B4", "nir"]))
+def test_the_order_of_assets_does_not_matter(assets, random, name):
+    keys = list(assets)
+    random.shuffle(keys)
+    results = []
+    for one in (assets, {key: assets[key] for key in keys}):
+        try:
+            results.append(selected(item(one), name))
+        except SceneError as error:
+            results.append(sorted(str(error)))
+    assert results[0] == results[1]

@@ -32,6 +32,7 @@ from tests.helpers.rasters import real_files, sparse
 SHIPS = Path(__file__).resolve().parents[2] / "small_models" / "ships"
 
 NO_RASTER = "GeoTIFF, JPEG 2000 or NITF"
+NO_ITEM = "a collection of Features; give one of its Items"
 NO_CRS = "no coordinate reference system"
 NO_PLACE = "neither a geotransform nor ground control points"
 REFUSED = {
@@ -46,8 +47,8 @@ REFUSED = {
     "rio-tiler/cog_hirise_mars.tif": "Equirectangular MARS",
     "rio-tiler/cog_nonearth.tif": "Equirectangular EUROPA",
     "solaris_spacenet/LICENSE.txt": NO_RASTER,
-    "solaris_spacenet/geotiff_custom_proj_labels.geojson": NO_RASTER,
-    "solaris_spacenet/geotiff_labels.geojson": NO_RASTER,
+    "solaris_spacenet/geotiff_custom_proj_labels.geojson": NO_ITEM,
+    "solaris_spacenet/geotiff_labels.geojson": NO_ITEM,
     "solaris_spacenet/sar_vh.tif": "complex pixels",
     "solaris_spacenet/sar_vv.tif": "complex pixels",
 }

@@ -25,6 +25,13 @@ class OutputFormat(StrEnum):
 
 # Arguments.
 Scene = Annotated[str, typer.Argument(metavar="SCENE", help="Scene: a file or an S3 URI.")]
+SceneFiles = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SCENE...",
+        help="Scene: a file, a STAC Item (.json) or the files of one scene; paths or S3 URIs.",
+    ),
+]
 Model = Annotated[
     str,
     typer.Argument(
@@ -62,6 +69,15 @@ _SCENE = typer.Option(
 )
 SceneOption = Annotated[list[str], _SCENE]
 OptionalScene = Annotated[list[str] | None, _SCENE]
+Sources = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--source",
+        metavar="PREFIX",
+        help="Prefix of addresses where the files of an Item may lie, besides its folder, such as "
+        "s3://BUCKET/PREFIX/. Repeatable.",
+    ),
+]
 OUT_HELP = "Output folder."
 Out = Annotated[Path, typer.Option(metavar="DIR", help=OUT_HELP, file_okay=False)]
 OptionalOut = Annotated[Path | None, typer.Option(metavar="DIR", help=OUT_HELP, file_okay=False)]

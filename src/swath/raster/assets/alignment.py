@@ -7,6 +7,7 @@ with a period, which makes them exact and resampling fast.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -121,7 +122,7 @@ def align(asset: ImageInfo, grid: ImageInfo) -> Alignment:
             f"{asset.uri} has the coordinate reference system {_name(asset)} and {grid.uri} "
             f"{_name(grid)}; {_warp_remedy(grid)}"
         )
-    scales, offsets = _relate(asset, grid, ~asset.transform * grid.transform)
+    scales, offsets = _relate(asset, grid, _grid_to_asset(asset.transform, grid.transform))
     return Alignment(
         _axis(scales[0], offsets[0], asset.width), _axis(scales[1], offsets[1], asset.height)
     )
@@ -136,11 +137,28 @@ def _have_equal_georeference(asset: ImageInfo, grid: ImageInfo) -> bool:
     )
 
 
+def _grid_to_asset(asset: Affine, grid: Affine) -> tuple[float, ...]:
+    """Return the transform a, b, c, d, e, f from grid px to asset px.
+
+    The origins are subtracted first, as coordinates of millions of meters cost digits.
+    """
+    inverse = [part / asset.determinant for part in (asset.e, -asset.b, -asset.d, asset.a)]
+    x, y = grid.c - asset.c, grid.f - asset.f
+    return (
+        inverse[0] * grid.a + inverse[1] * grid.d,
+        inverse[0] * grid.b + inverse[1] * grid.e,
+        inverse[0] * x + inverse[1] * y,
+        inverse[2] * grid.a + inverse[3] * grid.d,
+        inverse[2] * grid.b + inverse[3] * grid.e,
+        inverse[2] * x + inverse[3] * y,
+    )
+
+
 def _relate(
-    asset: ImageInfo, grid: ImageInfo, matrix: Affine
+    asset: ImageInfo, grid: ImageInfo, matrix: Sequence[float]
 ) -> tuple[tuple[float, float], tuple[float, float]]:
     """Return the scales and the offsets along x and y of a transform from grid px to asset px."""
-    a, b, c, d, e, f = matrix[:6]
+    a, b, c, d, e, f = matrix
     if max(abs(b) * grid.height, abs(d) * grid.width) > _MAX_ERROR_PX or a <= 0 or e <= 0:
         raise SceneError(
             f"{asset.uri} is rotated or mirrored relative to {grid.uri}; {_warp_remedy(grid)}"

@@ -86,7 +86,7 @@ def scale_grid(image: ImageInfo, scale: tuple[float, float]) -> ImageInfo:
         width=max(1, round(image.width / x)),
         height=max(1, round(image.height / y)),
         crs=image.crs,
-        transform=image.transform * Affine.scale(x, y) if image.transform else None,
+        transform=_scaled(image.transform, x, y) if image.transform else None,
         gcps=tuple(
             GroundControlPoint(row=gcp.row / y, col=gcp.col / x, x=gcp.x, y=gcp.y, z=gcp.z)
             for gcp in image.gcps
@@ -95,6 +95,12 @@ def scale_grid(image: ImageInfo, scale: tuple[float, float]) -> ImageInfo:
         else image.gcps,
         rpcs=image.rpcs,
     )
+
+
+def _scaled(transform: Affine, x: float, y: float) -> Affine:
+    """Return the transform of pixels that are x and y times as large, from the same origin."""
+    a, b, c, d, e, f = transform[:6]
+    return Affine(a * x, b * y, c, d * x, e * y, f)
 
 
 def _gsd_scale(image: ImageInfo, gsd: float, tolerance: float) -> tuple[float, float]:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from swath.errors import SceneError
-from swath.items import SceneItem, SelectedBand, select_assets
+from swath.items import SceneItem, SelectedBand, select_assets, selection_warnings
 from swath.raster.assets.alignment import Alignment, align
 from swath.raster.assets.asset import StackedAsset
 from swath.raster.assets.grid import choose_grid, finest_band
 from swath.raster.assets.resample import Resampler
 from swath.raster.assets.scene import StackedScene
 from swath.raster.assets.stack import AssetRef, BandSource, BandStack
-from swath.raster.band_units import Unit
+from swath.raster.band_units import choose_unit, item_unit
 from swath.raster.dataset import DTYPES
 from swath.raster.interpretation import check_brightness, select_bands
 from swath.raster.scene import FileScene, Scene, open_scene
@@ -116,8 +116,9 @@ def _open_item(item: SceneItem, needs: BandNeeds) -> Iterator[OpenedScene]:
             )
             for ref, file in zip(unpinned, files, strict=True)
         ]
-        bands = [_band_source(one, addresses.index(one.href), files) for one in selected]
-        yield _decide(item.title, files, refs, bands, needs)
+        warnings = selection_warnings(item, selected)
+        bands = [_band_source(one, addresses.index(one.href), files, warnings) for one in selected]
+        yield _decide(item.title, files, refs, bands, needs, warnings)
 
 
 @contextmanager
@@ -133,22 +134,34 @@ def _open_files(refs: Sequence[AssetRef]) -> Iterator[list[FileScene]]:
         yield [future.result() for future in futures]
 
 
-def _band_source(one: SelectedBand, asset: int, files: Sequence[FileScene]) -> BandSource:
-    """Return the source of a band; what its Item does not state is that of its file."""
+def _band_source(
+    one: SelectedBand, asset: int, files: Sequence[FileScene], warnings: list[str]
+) -> BandSource:
+    """Return the source of a band; its Item states what its file does not.
+
+    Args:
+        one: Band of the Item.
+        asset: Index of its file.
+        files: Open files.
+        warnings: Warnings about the scene; a contradiction of file and Item is appended.
+    """
     info = files[asset].info
+    if one.expects_one_band and len([color for color in info.colors if color != "alpha"]) > 1:
+        raise SceneError(
+            f"{info.uri} has {info.count} bands, and nothing states which of them is {one.name}; "
+            f'name it: {{"bands": {{"{one.name}": {{"uri": "URI", "band": 1}}}}}}'
+        )
     if one.number > info.count:
         raise SceneError(
             f"{info.uri} has {info.count} bands and its Item describes band {one.number} as "
             f"{one.name}; correct the Item"
         )
-    stated = one.band
-    unit = info.units[one.number - 1]
-    if stated.scale is not None or stated.offset is not None:
-        scale = 1.0 if stated.scale is None else stated.scale
-        unit = Unit(name=stated.unit, scale=scale, offset=stated.offset or 0.0)
+    unit, contradiction = choose_unit(info.units[one.number - 1], item_unit(one.band))
+    if contradiction:
+        warnings.append(f"{info.uri} {contradiction}")
     # NaN and infinity are never valid.
     has_nodata = info.nodata[one.number - 1] is not None
-    nodata = stated.nodata
+    nodata = one.band.nodata
     if has_nodata or nodata is None or not isfinite(nodata):
         nodata = None
     return BandSource(name=one.name, asset=asset, band=one.number, unit=unit, nodata=nodata)
@@ -160,6 +173,7 @@ def _decide(
     refs: list[AssetRef],
     bands: list[BandSource],
     needs: BandNeeds,
+    warnings: Sequence[str] = (),
 ) -> OpenedScene:
     """Choose the grid of bands of several files, and return them on it."""
     grid = choose_grid([files[band.asset].info for band in bands], needs)
@@ -171,6 +185,7 @@ def _decide(
         height=grid.image.height,
         georeference=grid.image.georeference,
         scale=grid.scale,
+        warnings=list(warnings),
     )
     return _restore(uri, files, stack)
 
@@ -241,6 +256,7 @@ def _describe(
         masked=not covers or any(info.masked for info in by_band),
         block_shape=reference.block_shape,
         units=tuple(band.unit for band in stack.bands),
+        warnings=tuple(stack.warnings),
     )
 
 

@@ -64,6 +64,8 @@ class BandStack(Payload, frozen=True, kw_only=True):
     """Location of the grid on Earth."""
     scale: tuple[float, float] = (1.0, 1.0)
     """Width and height of a grid px in scene px, which are those of the scene's finest band."""
+    warnings: list[str] = []  # noqa: RUF012 - msgspec copies the defaults of its structs
+    """Warnings about the scene's document, and about contradictions of it and the files."""
 
 
 @dataclass(frozen=True, slots=True)

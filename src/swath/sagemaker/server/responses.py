@@ -51,13 +51,14 @@ def to_geojson(result: SceneDetections, image: SceneInfo, source: ModelIdentity)
         image: Size and georeference of the image.
         source: Model that made the detections.
     """
-    rows, shapes, placed = result.detections, None, True
+    on_grid, shapes, placed = result.detections, None, True
+    rows = on_grid.scaled(result.pixel_scale)
     try:
-        georeferencer = Georeferencer.from_info(image)
+        georeferencer = Georeferencer.from_info(result.grid)
     except SceneError:
         placed, shapes = False, _pixel_shapes(rows)
     else:
-        places = georeferencer.to_polygons(rows.box, rows.outline)
+        places = georeferencer.to_polygons(on_grid.box, on_grid.outline)
         rows, shapes = rows.take(places.is_valid), places.take(places.is_valid).to_shapely()
     collection: dict[str, Any] = {"type": "FeatureCollection"}
     if not placed:
@@ -83,7 +84,7 @@ def to_json(result: SceneDetections, image: SceneInfo, source: ModelIdentity) ->
         image: Size of the image.
         source: Model that made the detections.
     """
-    rows = result.detections
+    rows = result.detections.scaled(result.pixel_scale)
     shapes = raw_geometries(_pixel_shapes(rows))
     columns = (rows.label.tolist(), decimal_scores(rows), rows.box.tolist(), shapes)
     return msgspec.json.encode(

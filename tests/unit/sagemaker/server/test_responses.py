@@ -37,10 +37,14 @@ def image(crs=None, transform=None):
     )
 
 
-def found(*, outline=None):
+def result(rows, grid=None):
+    return SceneDetections(detections=rows, tiles=TILES, grid=grid or PLACED)
+
+
+def found(*, outline=None, grid=None):
     box = np.array([[1, 2, 5, 9], [10.5, 20, 30, 40]], np.float64)
     score, label = np.array([0.1, 0.7], np.float32), np.array([1, 0], np.int16)
-    return SceneDetections(Detections.from_tile(box, score, label, 0, outline), TILES)
+    return result(Detections.from_tile(box, score, label, 0, outline), grid)
 
 
 PLACED = image(CRS.from_string(UTM), NORTH_UP)
@@ -68,7 +72,7 @@ def test_geojson_of_a_placed_image():
 
 
 def test_geojson_in_pixels_says_so():
-    told = json.loads(to_geojson(found(), image(), SOURCE))
+    told = json.loads(to_geojson(found(grid=image()), image(), SOURCE))
 
     assert told["crs"] is None
     assert shapely.geometry.shape(told["features"][0]["geometry"]).bounds == (1, 2, 5, 9)
@@ -77,7 +81,7 @@ def test_geojson_in_pixels_says_so():
 def test_an_image_that_is_nowhere_on_earth_is_in_pixels():
     away = image(CRS.from_string(UTM), Affine(10, 0, 1e12, 0, -10, 1e12))
 
-    assert json.loads(to_geojson(found(), away, SOURCE))["crs"] is None
+    assert json.loads(to_geojson(found(grid=away), away, SOURCE))["crs"] is None
 
 
 def test_detections_that_are_nowhere_are_left_out_of_a_map_only():
@@ -87,8 +91,8 @@ def test_detections_that_are_nowhere_are_left_out_of_a_map_only():
     box = np.array([[0, 0, 1, 1], [49, 39, 50, 40]], np.float64)
     rows = Detections.from_tile(box, np.ones(2, np.float32), np.zeros(2, np.int16), 0)
 
-    placed = json.loads(to_geojson(SceneDetections(rows, TILES), beside, SOURCE))
-    plain = json.loads(to_json(SceneDetections(rows, TILES), beside, SOURCE))
+    placed = json.loads(to_geojson(result(rows, beside), beside, SOURCE))
+    plain = json.loads(to_json(result(rows, beside), beside, SOURCE))
 
     assert [f["properties"]["x_min"] for f in placed["features"]] == [49]
     assert len(plain["detections"]) == 2
@@ -120,7 +124,7 @@ def test_outlines_are_kept():
 
 
 def test_nothing_found():
-    empty = SceneDetections(Detections.empty(), TILES)
+    empty = result(Detections.empty())
 
     assert json.loads(to_geojson(empty, PLACED, SOURCE))["features"] == []
     assert json.loads(to_json(empty, PLACED, SOURCE))["detections"] == []
