@@ -20,6 +20,7 @@ SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+._-]*:")
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _ENCODED_SEPARATOR = re.compile(r"%(2f|5c|2e|00|25)", re.IGNORECASE)
 """Percent-encoded `/`, `\\`, `.`, NUL and `%`, which some servers decode once more."""
+_LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _S3_HOST = re.compile(
     r"(?:(?P<bucket>.+)\.)?s3[.-](?:dualstack\.)?(?:(?P<region>[a-z0-9-]+)\.)?amazonaws\.com"
 )
@@ -144,6 +145,8 @@ def _parse_https(text: str) -> Address:
         raise SceneError(f"{shown(text)} has no valid host; give https://HOST/PATH")
     if colon and int(port) != _HTTPS_PORT:
         host = f"{host}:{int(port)}"
+    if _LONE_PERCENT.search(path):
+        raise SceneError(f"{shown(text)} has a % that encodes no character; rename the file")
     try:
         decoded = unquote(path, errors="strict")
     except UnicodeDecodeError:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
 from swath import storage
 from swath.errors import SceneError
-from swath.items.addresses import parse_address, shown
+from swath.items.addresses import shown
 from swath.items.deliveries import read_delivery
 from swath.items.file_lists import scene_from_files, scene_from_list
 from swath.items.scene_item import SceneItem
@@ -84,62 +83,19 @@ def parse_item(
         head = _HEADS.decode(text)
         if head.type is None and head.stac_version is None and (head.files or head.bands):
             return scene_from_list(_LISTS.decode(text), uri, sources, etag)
-        _check_kind(head, uri)
-        if is_old(head.stac_version):
-            if len(text) > MAX_OLD_BYTES:
-                raise SceneError(
-                    f"{shown(uri)} has the STAC version {shown(str(head.stac_version))} and more "
-                    f"than {MAX_OLD_BYTES >> 20} MiB; convert it to 1.0"
-                )
-            return item_from_dict(msgspec.json.decode(text), uri, sources, etag=etag)
-        return scene_from_stac(_ITEMS.decode(text), uri, sources, etag)
+        check_kind(head, uri)
+        if not is_old(head.stac_version):
+            item = _ITEMS.decode(text)
+        elif len(text) <= MAX_OLD_BYTES:
+            item = msgspec.convert(upgrade(msgspec.json.decode(text), uri), StacItem)
+        else:
+            raise SceneError(
+                f"{shown(uri)} has the STAC version {shown(str(head.stac_version))} and more than "
+                f"{MAX_OLD_BYTES >> 20} MiB; convert it to 1.0"
+            )
+        return scene_from_stac(item, uri, sources.with_folder(uri), etag)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise SceneError(_malformed(uri, error)) from None
-
-
-def item_from_dict(
-    data: dict[str, Any], base: str = "", sources: SceneSources = _NO_SOURCES, *, etag: str = ""
-) -> SceneItem:
-    """Return the scene of a STAC Item, as parsed JSON.
-
-    Args:
-        data: Item as parsed JSON; it is not modified.
-        base: Address of its document, against which relative addresses are resolved; empty if it
-            has none.
-        sources: Allowed sources of the assets. The folder of the document is always allowed.
-        etag: ETag of the document.
-
-    Raises:
-        SceneError: The data are no STAC Item; the error states why.
-    """
-    try:
-        head = msgspec.convert(
-            {name: data.get(name) for name in ("type", "stac_version")}, DocumentHead
-        )
-        _check_kind(head, base)
-        if is_old(head.stac_version):
-            data = upgrade(data, base)
-        return scene_from_stac(msgspec.convert(data, StacItem), base, sources, etag)
-    except (msgspec.ValidationError, UnicodeError, RecursionError) as error:
-        raise SceneError(_malformed(base, error)) from None
-
-
-def item_from_pystac(item: Any, sources: SceneSources = _NO_SOURCES) -> SceneItem:
-    """Return the scene of a `pystac.Item`; pystac itself is not imported here.
-
-    Args:
-        item: The Item. Its self link, if any, is the address of its document.
-        sources: Allowed sources of the assets. The folder of the document is always allowed.
-
-    Raises:
-        SceneError: The Item is no scene; the error states why.
-    """
-    base = item.get_self_href() or ""
-    try:
-        parse_address(base)
-    except SceneError:
-        base = ""  # such as the address of a search on another server, beside which nothing lies
-    return item_from_dict(item.to_dict(transform_hrefs=False), base, sources)
+        raise SceneError(describe_malformed(uri, error)) from None
 
 
 def item_from_files(uris: Sequence[str], sources: SceneSources = _NO_SOURCES) -> SceneItem:
@@ -155,7 +111,12 @@ def item_from_files(uris: Sequence[str], sources: SceneSources = _NO_SOURCES) ->
     return scene_from_files(uris, sources.with_files(uris))
 
 
-def _check_kind(head: DocumentHead, uri: str) -> None:
+def check_kind(head: DocumentHead, uri: str) -> None:
+    """Check that a document is an Item.
+
+    Raises:
+        SceneError: It is none; the error states what it is, or what is expected.
+    """
     name = shown(uri) or "the document"
     if isinstance(head.type, str) and head.type in _KINDS:
         raise SceneError(f"{name} is {_KINDS[head.type]}")
@@ -173,7 +134,8 @@ def _too_large(uri: str, size: int) -> str:
     )
 
 
-def _malformed(uri: str, error: Exception) -> str:
+def describe_malformed(uri: str, error: Exception) -> str:
+    """Return the error message for a document that is no JSON, or has members of wrong types."""
     reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
     name = shown(uri) or "the Item"
     return f"{name} is not a valid document of a scene: {shown(reason)}; correct it"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from swath import storage
 from swath.errors import SceneError
-from swath.items.documents import item_from_dict, item_from_files, item_from_pystac, read_item
+from swath.items.documents import item_from_files, read_item
+from swath.items.in_memory import item_from_dict, item_from_pystac
 from swath.items.scene_item import SceneItem
 from swath.items.sources import SceneSources
 from swath.messages import is_document

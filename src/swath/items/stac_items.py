@@ -33,7 +33,7 @@ def scene_from_stac(item: StacItem, uri: str, sources: SceneSources, etag: str) 
     Args:
         item: Parsed Item.
         uri: Address of its document; empty if it has none.
-        sources: Allowed sources of its assets, beside the folder of its document.
+        sources: Allowed sources of its assets.
         etag: ETag of its document.
 
     Raises:
@@ -52,10 +52,9 @@ def scene_from_stac(item: StacItem, uri: str, sources: SceneSources, etag: str) 
             "assets that the model does not need"
         )
     definitions = _read_definitions(item)
-    allowed = sources.with_folder(uri)
     rasters = {key: one for key, one in item.assets.items() if _is_raster(one)}
     assets = tuple(
-        _read_asset(key, one, definitions, item.properties, uri, allowed)
+        _read_asset(key, one, definitions, item.properties, uri, sources)
         for key, one in rasters.items()
     )
     if not assets:

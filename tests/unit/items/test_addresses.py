@@ -60,6 +60,7 @@ def test_equal_addresses_become_equal_texts(text, normalized):
         ("https://example.com./a.tif", "no valid host"),
         ("https://[::1]/a.tif", "no valid host"),
         ("https://example.com/%ff.tif", "not encoded as UTF-8"),
+        ("https://example.com/100%.tif", "a % that encodes no character"),
         ("https://example.com/%0a.tif", "a control character"),
         ("https://example.com/a/%2e%2e/b.tif", "an encoded"),
         ("https://example.com/a%2Fb.tif", "an encoded"),

@@ -5,15 +5,12 @@ import socket
 
 import hypothesis
 import hypothesis.strategies as st
-import pystac
 import pytest
 
 from swath.errors import SceneError
 from swath.items import (
-    SceneSources,
     item_from_dict,
     item_from_files,
-    item_from_pystac,
     parse_item,
     read_item,
     select_assets,
@@ -251,32 +248,6 @@ def test_a_document_is_read_with_its_etag(tmp_path):
 def test_an_https_document_has_to_lie_in_a_source():
     with pytest.raises(SceneError, match="outside the allowed sources"):
         read_item("https://evil.example/item.json")
-
-
-def test_a_pystac_item_is_a_scene():
-    data = stac(links=[])
-    item = pystac.Item.from_dict(data)
-    sources = SceneSources.parse(["https://example.com/"])
-    with pytest.raises(SceneError, match="no address of its own"):
-        select_assets(item_from_pystac(item, sources), ["red"])
-    item.set_self_href("https://example.com/x/item.json")
-    scene = item_from_pystac(item, sources)
-    assert (scene.scene_id, scene.assets[0].href) == ("c/x", "https://example.com/x/red.tif")
-
-
-@pytest.mark.parametrize("href", ["http://localhost:8080/items/x", "items/x.json", "file:///x"])
-def test_a_pystac_item_with_an_unusable_address_has_none(href):
-    item = pystac.Item.from_dict(stac(links=[]))
-    item.set_self_href(href)
-    item.get_self_href = lambda: href
-    assert item_from_pystac(item).uri == ""
-
-
-def test_a_pystac_item_with_absolute_addresses_needs_no_document():
-    data = stac(links=[], assets={"red": {"href": "https://example.com/r.tif", "type": COG}})
-    sources = SceneSources.parse(["https://example.com/"])
-    scene = item_from_pystac(pystac.Item.from_dict(data), sources)
-    assert select_assets(scene, ["red"])[0].href == "https://example.com/r.tif"
 
 
 def test_a_list_of_files_is_known_by_its_files():

@@ -1,11 +1,12 @@
 """Items that are older than STAC 1.0."""
 
+import json
 import sys
 
 import pytest
 
 from swath.errors import SceneError
-from swath.items import item_from_dict, select_assets
+from swath.items import item_from_dict, parse_item, select_assets
 from swath.items.versions import is_old
 
 OLD = {
@@ -37,7 +38,7 @@ def test_other_versions_are_not(version):
 
 
 def test_an_old_item_is_upgraded_by_pystac():
-    scene = item_from_dict(OLD, "/data/item.json")
+    scene = parse_item(json.dumps(OLD).encode(), "/data/item.json")
     assert (scene.acquisition.platform, scene.acquisition.sun_azimuth) == ("LANDSAT_8", 133.7)
     assert scene.acquisition.acquired_at == "2013-04-19T00:00:00Z"
     assert [(one.href, one.number) for one in select_assets(scene, ["B4"])] == [("/data/b.tif", 1)]
