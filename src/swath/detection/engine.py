@@ -25,6 +25,7 @@ from swath.errors import ModelOutputError, ModelTimeoutError, OutOfMemoryError, 
 from swath.messages import TileCounts, TileFailure
 from swath.models.runtimes.padding import out_of_range_pixels, pad
 from swath.models.scaling import FiniteRange, finite_range
+from swath.raster.invalid_cells import CellGrid, InvalidCells
 from swath.raster.radiometry.sampling import SampleGrid
 from swath.raster.radiometry.units import conversion, unit_warnings
 from swath.raster.reader import TilePixels, read_tile, read_tiles
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from swath.models.mlm import ModelDescription
     from swath.models.runtimes.base import Model, Outputs
+    from swath.raster.invalid_cells import CellCounts
     from swath.raster.radiometry.sampling import Samples
     from swath.raster.radiometry.units import Conversion
     from swath.raster.scene import Scene
@@ -61,6 +63,8 @@ class _Batch:
     samples: list[Samples] = field(default_factory=list)
     valid_tiles: list[TilePixels] = field(default_factory=list)
     """Tiles that the model gets: those with a valid pixel."""
+    empty_tiles: list[Tile] = field(default_factory=list)
+    """Tiles that the model does not get: those without a valid pixel, or that cannot be read."""
     next_tile: int = 0
     """Number of the tile that follows the batch."""
 
@@ -70,8 +74,10 @@ class _Batch:
         if tile_pixels.pixels is None:
             self.tiles += TileCounts(planned=1, failed=1)
             self.failures.append(_failure(tile_pixels.tile, tile_pixels.error))
+            self.empty_tiles.append(tile_pixels.tile)
         elif tile_pixels.valid is not None and not tile_pixels.valid.any():
             self.tiles += TileCounts(planned=1, skipped=1)
+            self.empty_tiles.append(tile_pixels.tile)
         else:
             self.tiles += TileCounts(planned=1)
             self.valid_tiles.append(tile_pixels)
@@ -89,6 +95,8 @@ class _BatchResult:
     tiles: TileCounts
     failures: Sequence[TileFailure]
     samples: Sequence[Samples]
+    invalid: Sequence[CellCounts]
+    """Counts of the invalid pixels in the cores of the tiles."""
     next_tile: int
 
 
@@ -120,6 +128,9 @@ class Inference:
     """Task of the model: decodes its outputs, and joins detections of neighboring tiles."""
     finite_range: FiniteRange = field(init=False)
     """Range of values that float32 holds after scaling."""
+    invalid: InvalidCells = field(init=False)
+    """Counts of the invalid pixels in the cores of the counted tiles. No pixel of a failed tile is
+    valid, as the model gave no result for it."""
     _lost_values: dict[str, float] = field(init=False, default_factory=dict)
     """Value of greatest magnitude that float32 cannot hold, by band; empty if all are held."""
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
@@ -129,6 +140,7 @@ class Inference:
         self.task = create_task(description, self.grid)
         self.convert = conversion(self.scene.info, self.bands, description.bands, description.units)
         self.sample_grid = SampleGrid.for_scene(self.grid.width, self.grid.height)
+        self.invalid = InvalidCells(CellGrid(self.grid.width, self.grid.height))
         self.finite_range = finite_range(description.scaling)
 
     @property
@@ -180,6 +192,7 @@ class Inference:
         self.tiles += result.tiles
         self.failures += result.failures[: MAX_DESCRIBED_FAILURES - len(self.failures)]
         self.samples += result.samples
+        self.invalid.add(result.invalid)
         self.next_tile = result.next_tile
         if self.on_labels:
             for tile, labels in result.labels:
@@ -228,14 +241,18 @@ class Inference:
         """Return the results of a batch: runs the model and decodes its outputs, in a worker."""
         results: list[tuple[Tile, TileResult]] = []
         failures = list(batch.failures)
+        cells = self.invalid.grid
+        invalid: list[CellCounts | None] = [cells.count_all(tile) for tile in batch.empty_tiles]
         for tile_pixels, outputs in zip(
             batch.valid_tiles, self._run_model(batch.valid_tiles), strict=True
         ):
             result = self._decode(tile_pixels, outputs)
             if isinstance(result, TileResult):
                 results.append((tile_pixels.tile, result))
+                invalid.append(cells.count(tile_pixels.tile, tile_pixels.valid))
             else:
                 failures.append(_failure(tile_pixels.tile, result))
+                invalid.append(cells.count_all(tile_pixels.tile))
         counts = TileCounts(succeeded=len(results), failed=len(batch.valid_tiles) - len(results))
         return _BatchResult(
             detections=[result.detections for _, result in results if len(result.detections)],
@@ -243,6 +260,7 @@ class Inference:
             tiles=batch.tiles + counts,
             failures=sorted(failures, key=lambda failure: failure.tile),
             samples=batch.samples,
+            invalid=[counts for counts in invalid if counts],
             next_tile=batch.next_tile,
         )
 

@@ -96,6 +96,8 @@ class Receipt(Payload, frozen=True, kw_only=True):
     """Device and runtime; None if no tile was inferred, or in receipts of earlier versions."""
     samples: int = 0
     """Number of sampled px, in a file of their own, for the statistics of the run's bands."""
+    invalid_pixels: int = 0
+    """Number of px in the cores of the tiles that are not valid; their cells are in a file."""
     pixels_per_second: float = 0.0
     """Scene px in the cores of the tiles that the attempt inferred, per second of inference."""
     warnings: list[str] = []

@@ -96,6 +96,13 @@ class RunPaths:
         """
         return self.shard_file(f"{index}.samples.npy")
 
+    def invalid_cells(self, index: int) -> str:
+        """Return the address of a shard's counts of invalid pixels.
+
+        The file exists only if there are such pixels.
+        """
+        return self.shard_file(f"{index}.invalid")
+
     def partial(self, index: int) -> str:
         """Return the address of an interrupted shard's detections, Parquet.
 

@@ -118,7 +118,11 @@ class ShardAttempt:
         samples = Samples.concatenate(self.inference.samples, len(self.inference.bands))
         if len(samples):
             self._sample_count = len(samples)
-            self._record_digest(paths.samples(index), _write_samples(paths.samples(index), samples))
+            data = samples.to_bytes()
+            self._record_digest(paths.samples(index), _write_bytes(paths.samples(index), data))
+        if invalid := self.inference.invalid.to_bytes():
+            uri = paths.invalid_cells(index)
+            self._record_digest(uri, _write_bytes(uri, invalid))
 
     def receipt(self, *, seconds: float) -> Receipt:
         """Return the receipt of the shard; call this only after `finish`.
@@ -138,6 +142,7 @@ class ShardAttempt:
             seconds=round(seconds, 3),
             samples=self._sample_count,
             failures=inference.failures,
+            invalid_pixels=inference.invalid.total,
             warnings=inference.warnings,
             engine=inference.model.engine,
             pixels_per_second=round(pixels / (time.monotonic() - self.started_at)),
@@ -245,8 +250,7 @@ def _write_seams(uri: str, seams: Detections) -> str:
         return storage.digest(path)
 
 
-def _write_samples(uri: str, samples: Samples) -> str:
-    """Write the pixel samples of the shard; return the file's SHA-256."""
-    data = samples.to_bytes()
+def _write_bytes(uri: str, data: bytes) -> str:
+    """Write a file of the shard; return its SHA-256."""
     storage.write_bytes(uri, data)
     return hashlib.sha256(data).hexdigest()

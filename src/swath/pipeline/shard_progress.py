@@ -31,6 +31,8 @@ class SavedProgress(Payload, frozen=True, kw_only=True):
     failures: list[TileFailure]
     samples: str = ""
     """Samples of the tiles so far: `Samples.to_bytes`, zlib, base64."""
+    invalid: str = ""
+    """Counts of the invalid pixels so far: `InvalidCells.to_bytes`, base64."""
 
 
 class ShardProgress:
@@ -81,6 +83,8 @@ class ShardProgress:
         self.inference.failures = progress.failures
         if progress.samples:
             self.inference.samples = [self._decode_samples(progress.samples)]
+        if progress.invalid:
+            self.inference.invalid.add_bytes(base64.b64decode(progress.invalid))
 
     def infer(self, tiles: list[int]) -> Iterator[None]:
         """Infer the remaining tiles; yield after each batch except the last.
@@ -106,6 +110,7 @@ class ShardProgress:
             tiles=self.inference.tiles,
             failures=self.inference.failures,
             samples=self._encode_samples(),
+            invalid=base64.b64encode(self.inference.invalid.to_bytes()).decode(),
         )
         self.out.add_metadata(_PROGRESS_KEY, msgspec.json.encode(progress).decode())
         self.out.close()

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath._types import Ints, Mask
-
-    Core = tuple[int, int, int, int]
+    from swath.raster.tiles import Tile
 
 MAX_CELLS = 2048
 """Largest number of cells along a side of a scene."""
@@ -72,31 +71,42 @@ class CellGrid:
             np.diff(np.minimum(edges[1], self.width)),
         )
 
-    def count(self, core: Core, valid: Mask) -> CellCounts | None:
-        """Count the invalid pixels of a core by cell; None if all of its pixels are valid.
+    def count(self, tile: Tile, valid: Mask | None) -> CellCounts | None:
+        """Count the invalid pixels in a tile's core by cell; None if all are valid.
 
         Args:
-            core: Core (x0, y0, x1, y1) of a tile in scene px.
-            valid: Mask (rows, cols) of the core, True = valid.
+            tile: Tile of the scene.
+            valid: Mask (rows, cols) of the tile's window, True = valid; None if every pixel is.
         """
-        if valid.all():
+        if valid is None:
             return None
-        x0, y0, x1, y1 = core
-        columns = np.add.reduceat(~valid, self._starts(x0, x1), axis=1, dtype=np.uint32)
-        counts = np.add.reduceat(columns, self._starts(y0, y1), axis=0, dtype=np.uint32)
-        return CellCounts(y0 // self.size, x0 // self.size, counts)
+        x0, y0, x1, y1 = tile.core
+        return self._count(x0, y0, valid[y0 - tile.y : y1 - tile.y, x0 - tile.x : x1 - tile.x])
 
-    def count_all(self, core: Core) -> CellCounts:
-        """Count all pixels of a core by cell, as the core has no valid one.
-
-        Args:
-            core: Core (x0, y0, x1, y1) of a tile in scene px.
-        """
-        x0, y0, x1, y1 = core
+    def count_all(self, tile: Tile) -> CellCounts:
+        """Count all pixels in a tile's core by cell, as none of them is valid."""
+        x0, y0, x1, y1 = tile.core
         heights = np.diff([*self._starts(y0, y1), y1 - y0])
         widths = np.diff([*self._starts(x0, x1), x1 - x0])
         counts = np.multiply.outer(heights, widths).astype(np.uint32)
         return CellCounts(y0 // self.size, x0 // self.size, counts)
+
+    def count_scene(self, valid: Mask) -> CellCounts | None:
+        """Count the invalid pixels of the whole scene by cell; None if all are valid.
+
+        Args:
+            valid: Mask (rows, cols) of the scene, True = valid.
+        """
+        return self._count(0, 0, valid)
+
+    def _count(self, x: int, y: int, valid: Mask) -> CellCounts | None:
+        """Count the invalid pixels of a window, whose upper left corner is at (x, y) px."""
+        if valid.all():
+            return None
+        height, width = valid.shape
+        columns = np.add.reduceat(~valid, self._starts(x, x + width), axis=1, dtype=np.uint32)
+        counts = np.add.reduceat(columns, self._starts(y, y + height), axis=0, dtype=np.uint32)
+        return CellCounts(y // self.size, x // self.size, counts)
 
     def _starts(self, first: int, last: int) -> Ints:
         """Return where cells start within a range of px, relative to its start, which is one."""
@@ -163,6 +173,6 @@ class InvalidCells:
         """Count the invalid pixels of a whole scene, given as a mask (rows, cols), True = valid."""
         height, width = valid.shape
         cells = cls(CellGrid(width, height))
-        part = cells.grid.count((0, 0, width, height), valid)
+        part = cells.grid.count_scene(valid)
         cells.add([part] if part else [])
         return cells

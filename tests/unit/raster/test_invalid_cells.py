@@ -33,8 +33,9 @@ def count_by_tiles(valid, size, overlap, order=None):
     height, width = valid.shape
     grid, cells = Grid(width, height, size, overlap), InvalidCells(CellGrid(width, height))
     for number in range(grid.count) if order is None else order.permutation(grid.count):
-        x0, y0, x1, y1 = core = grid.tile(int(number)).core
-        part = cells.grid.count(core, valid[y0:y1, x0:x1])
+        tile = grid.tile(int(number))
+        x, y, across, down = tile.window
+        part = cells.grid.count(tile, valid[y : y + down, x : x + across])
         cells.add([part] if part else [])
     return cells
 
@@ -71,16 +72,12 @@ def test_encoded_counts_of_parts_add_up(seed, width, height):
     assert joined.to_bytes() == whole.to_bytes()
 
 
-@given(SIZES, SIZES, st.data())
-def test_a_core_without_a_valid_pixel_needs_no_mask(width, height, data):
-    x0 = data.draw(st.integers(0, width - 1))
-    y0 = data.draw(st.integers(0, height - 1))
-    core = (x0, y0, data.draw(st.integers(x0 + 1, width)), data.draw(st.integers(y0 + 1, height)))
-    grid = CellGrid(width, height)
-    short, full = (
-        grid.count_all(core),
-        grid.count(core, np.zeros((core[3] - y0, core[2] - x0), bool)),
-    )
+@given(SIZES, SIZES, st.integers(1, 40), st.data())
+def test_a_tile_without_a_valid_pixel_needs_no_mask(width, height, size, data):
+    grid, cells = Grid(width, height, size, data.draw(st.integers(0, size - 1))), CellGrid(width, height)
+    tile = grid.tile(data.draw(st.integers(0, grid.count - 1)))
+    short = cells.count_all(tile)
+    full = cells.count(tile, np.zeros((tile.window[3], tile.window[2]), bool))
     assert (short.row, short.column) == (full.row, full.column)
     np.testing.assert_array_equal(short.counts, full.counts)
 
