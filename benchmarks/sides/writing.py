@@ -14,6 +14,7 @@ from benchmarks.meter import Meter, Sample
 from benchmarks.sides.boxes import load_boxes, make_grid
 from benchmarks.virtual import VirtualScene
 from swath.detection.geoparquet import GeoParquetWriter
+from swath.detection.scene_facts import SceneFacts
 from swath.raster.georeference import Georeferencer
 from swath.raster.scene import open_scene
 
@@ -33,11 +34,12 @@ def geoparquet(count: int) -> Sample:
         polygons = georeferencer.to_polygons(detections.box)
         projection_seconds = time.perf_counter() - started
         path = Path(folder, "detections.parquet")
+        outline = shapely.box(0, 0, 1, 1)
         constants: dict[str, Any] = {
             "run_id": "run",
             "scene": "s3://scenes/scene.tif",
             "model": "model",
-            "footprint": shapely.box(0, 0, 1, 1),
+            "facts": SceneFacts(footprint=outline, valid_footprint=outline),
         }
         with Meter() as meter, GeoParquetWriter(path, classes=_CLASS_NAMES, **constants) as out:
             for start in range(0, count, _CHUNK_ROWS):

@@ -13,6 +13,7 @@ from rasterio.transform import Affine
 
 from swath.detection.detections import Detections
 from swath.detection.geoparquet import GeoParquetWriter
+from swath.detection.scene_facts import SceneFacts
 from swath.raster.footprint import footprint
 from swath.raster.georeference import Georeferencer
 from swath.raster.projection import LON_LAT
@@ -142,7 +143,7 @@ class GeoreferencedScene:
             run_id="r",
             scene=self.info.uri,
             model="m",
-            footprint=self.outline,
+            facts=SceneFacts(footprint=self.outline, valid_footprint=self.outline),
         ) as writer:
             writer.write(found, places)
         return found.take(places.is_valid)

@@ -10,7 +10,9 @@ import pytest
 import shapely
 
 from swath.detection import geoparquet
+from swath.detection.scene_facts import SceneFacts
 from swath.messages import (
+    UNKNOWN_ACQUISITION,
     Backend,
     MergeSummary,
     ModelRef,
@@ -55,22 +57,36 @@ def merged(tmp_path):
     """Writes a GeoParquet file of boxes and gives its summary."""
 
     def write(
-        count, *, claimed=None, row_group_size=100, footprint=FOOTPRINT, valid_footprint=None
+        count,
+        *,
+        claimed=None,
+        row_group_size=100,
+        footprint=FOOTPRINT,
+        valid_footprint=None,
+        acquisition=UNKNOWN_ACQUISITION,
+        valid_area_m2=1e9,
     ):
+        valid = footprint if valid_footprint is None else valid_footprint
+        facts = SceneFacts(
+            footprint=footprint,
+            valid_footprint=valid,
+            valid_area_m2=valid_area_m2,
+            acquisition=acquisition,
+        )
         path = tmp_path / f"{random.random()}.parquet"
         counts = {"ship": (count + 1) // 2, "boat": count // 2, "raft": 0}
         noted = {
-            geoparquet.FOOTPRINT_KEY: shapely.to_geojson(footprint),
+            **facts.file_metadata,
             geoparquet.CLASSES_KEY: json.dumps(counts),
         }
-        if valid_footprint is not None:
-            noted["swath:valid_footprint"] = shapely.to_geojson(valid_footprint)
         table = detections(count).replace_schema_metadata(noted)
         pq.write_table(table, path, row_group_size=row_group_size)
         return MergeSummary(
             uri=str(path),
             detections=count if claimed is None else claimed,
             tiles=TileCounts(planned=9, succeeded=6, failed=1, skipped=2),
+            acquisition=acquisition,
+            valid_area_m2=valid_area_m2,
         )
 
     return write

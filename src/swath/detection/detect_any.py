@@ -15,11 +15,19 @@ from swath.errors import SceneError, SwathError
 from swath.items import SceneSources
 from swath.items.references import reference
 from swath.items.scene_arguments import SceneArgument, parse_scene
-from swath.messages import ModelRef, RunOptions, SceneRef, derive_run_id
+from swath.messages import (
+    UNKNOWN_ACQUISITION,
+    Acquisition,
+    ModelRef,
+    RunOptions,
+    SceneRef,
+    derive_run_id,
+)
 from swath.models.score_threshold import with_score_threshold
 from swath.raster.assets.open import OpenedScene, open_model_scene
 from swath.raster.display import read_thumbnail
 from swath.raster.scene import Scene
+from swath.raster.stated_acquisition import stated_acquisition
 from swath.raster.write_image import open_array
 
 if TYPE_CHECKING:
@@ -59,25 +67,30 @@ def detect_any(
     needs = model.description.band_needs
     if isinstance(scene, Scene):
         opening, ref = open_with_needs(scene, needs), None
+        stated = UNKNOWN_ACQUISITION
     else:
         allowed = SceneSources.parse(sources)
         named = _dataset_uri(scene) if isinstance(scene, DatasetReader) else scene
         parsed = parse_scene(named, allowed)
         opening = open_model_scene(parsed, needs)
         ref = None if isinstance(parsed, str) else reference(parsed, dropped_at="")
+        document = UNKNOWN_ACQUISITION if isinstance(parsed, str) else parsed.acquisition
+        uri = parsed if isinstance(parsed, str) else parsed.uri
+        stated, _ = stated_acquisition(uri, "", document)
     with opening as opened:
-        return _detect_open(opened, ref, model, options, progress)
+        return _detect_open(opened, ref, stated, model, options, progress)
 
 
 def _detect_open(
     opened: OpenedScene,
     ref: SceneRef | None,
+    stated: Acquisition,
     model: LoadedModel,
     options: RunOptions,
     progress: ProgressCallback | None,
 ) -> Detections:
     description, scene = _description_with_options(model, options), opened.scene
-    detected = detect_opened(opened, description, model.runtime, progress=progress)
+    detected = detect_opened(opened, description, model.runtime, stated=stated, progress=progress)
     ref = ref or SceneRef(uri=scene.info.uri, etag=scene.etag, dropped_at="")
     run_id = _run_id(ref, model, options)
     return Detections.from_scene_detections(detected, description, run_id=run_id, etag=scene.etag)

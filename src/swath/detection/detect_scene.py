@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from swath.detection.detections import Detections
 from swath.detection.engine import Inference
 from swath.errors import ModelOutputError, SceneError, SwathError
-from swath.messages import TileCounts
+from swath.messages import UNKNOWN_ACQUISITION, Acquisition, TileCounts
 from swath.messages.run_warnings import gather_warnings
+from swath.raster.acquisition import scene_acquisition
 from swath.raster.assets.open import OpenedScene, open_model_scene
 from swath.raster.assets.scene import StackedScene
 from swath.raster.interpretation import select_bands
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from swath.models.mlm import ModelDescription
     from swath.models.runtimes.base import Model
     from swath.raster.assets.stack import BandNeeds, BandStack
+    from swath.raster.invalid_cells import InvalidCells
     from swath.raster.scene import Scene
     from swath.raster.scene_info import SceneInfo
 
@@ -47,6 +49,10 @@ class SceneDetections:
     tiles: TileCounts
     warnings: Sequence[str] = ()
     """Sentences about what looks wrong with the scene; each contains the scene's address."""
+    acquisition: Acquisition = UNKNOWN_ACQUISITION
+    """Acquisition of the scene, as its metadata state it."""
+    invalid: InvalidCells | None = None
+    """Counts of the scene's invalid pixels; None if all are valid."""
 
     @property
     def pixel_scale(self) -> tuple[float, float]:
@@ -59,6 +65,7 @@ def detect_scene(
     description: ModelDescription,
     model: Model,
     *,
+    stated: Acquisition = UNKNOWN_ACQUISITION,
     progress: ProgressCallback | None = None,
 ) -> SceneDetections:
     """Detect the objects of an open scene; all detections are held in memory.
@@ -67,6 +74,7 @@ def detect_scene(
         scene: Scene to read; no other thread may use it meanwhile.
         description: Description of the model package.
         model: Loaded weights of the package.
+        stated: Acquisition that the scene's document states; what it lacks is read from the file.
         progress: Called after each batch of tiles.
 
     Raises:
@@ -74,7 +82,7 @@ def detect_scene(
         ModelOutputError: The model failed on a tile; partial detections are never returned.
     """
     with open_with_needs(scene, description.band_needs) as opened:
-        return detect_opened(opened, description, model, progress=progress)
+        return detect_opened(opened, description, model, stated=stated, progress=progress)
 
 
 def detect_opened(
@@ -82,6 +90,7 @@ def detect_opened(
     description: ModelDescription,
     model: Model,
     *,
+    stated: Acquisition = UNKNOWN_ACQUISITION,
     progress: ProgressCallback | None = None,
 ) -> SceneDetections:
     """Detect the objects of a scene that was opened for the model; see `detect_scene`.
@@ -90,6 +99,7 @@ def detect_opened(
         opened: Scene on the grid of the model, and the numbers of the model's bands in it.
         description: Description of the model package.
         model: Loaded weights of the package.
+        stated: Acquisition that the scene's document states; what it lacks is read from a file.
         progress: Called after each batch of tiles.
     """
     info = opened.scene.info
@@ -113,12 +123,17 @@ def detect_opened(
     flagged = all_rows.flags != 0
     stitched = inference.task.stitch(all_rows.take(flagged))
     rows = Detections.concatenate([all_rows.take(~flagged), stitched]).sorted_by_tile()
+    acquisition, doubts = scene_acquisition(
+        opened.scene, stated, opened.stack.scale if opened.stack else (1.0, 1.0)
+    )
     return SceneDetections(
         detections=rows,
         tiles=inference.tiles,
-        warnings=_warnings(inference),
+        warnings=gather_warnings(doubts, _warnings(inference)),
         grid=info,
         stack=opened.stack,
+        acquisition=acquisition,
+        invalid=inference.invalid,
     )
 
 

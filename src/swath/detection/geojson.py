@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import shapely
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -16,10 +17,14 @@ if TYPE_CHECKING:
     from swath.detection.detections import Detections
 
 _PIXELS = ("x_min", "y_min", "x_max", "y_max")
+_NO_CONSTANTS: Mapping[str, Any] = MappingProxyType({})
 
 
 def to_features(
-    rows: Detections, shapes: NDArray[np.object_], classes: Sequence[str]
+    rows: Detections,
+    shapes: NDArray[np.object_],
+    classes: Sequence[str],
+    constants: Mapping[str, Any] = _NO_CONSTANTS,
 ) -> list[dict[str, Any]]:
     """Return detections as GeoJSON features, ready for msgspec to encode.
 
@@ -27,6 +32,7 @@ def to_features(
         rows: Detections, n of them.
         shapes: (n,) shapely Polygons or MultiPolygons.
         classes: Names of the classes, in the order of their labels.
+        constants: Further properties, the same in all features.
     """
     columns = (rows.label.tolist(), decimal_scores(rows), rows.box.tolist(), raw_geometries(shapes))
     return [
@@ -37,6 +43,7 @@ def to_features(
                 "class": classes[label],
                 "score": score,
                 **dict(zip(_PIXELS, box, strict=True)),
+                **constants,
             },
         }
         for label, score, box, shape in zip(*columns, strict=True)

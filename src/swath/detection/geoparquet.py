@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from swath.detection.scene_facts import SceneFacts
+
 ROW_GROUP_ROWS = 65536
 MEDIA_TYPE = "application/vnd.apache.parquet"
-FOOTPRINT_KEY = "swath:footprint"
-"""Key of the file's metadata: the scene's outline as GeoJSON."""
 CLASSES_KEY = "swath:classes"
 """Key of the file's metadata: number of detections of each class, in label order, as JSON."""
 _FOOTER_END_BYTES = 8
@@ -47,6 +47,7 @@ _FIRST_READ_BYTES = 64 * 1024
 _BBOX = ("xmin", "ymin", "xmax", "ymax")
 _PIXELS = ("x_min", "y_min", "x_max", "y_max")
 _CONSTANTS = ("run_id", "scene", "model")
+_TIME = "acquired_at"
 _TEXT = pa.dictionary(pa.int32(), pa.string())
 _COVERING = [pa.field(name, pa.float64(), nullable=False) for name in _BBOX]
 _SCHEMA = pa.schema(
@@ -64,11 +65,12 @@ _SCHEMA = pa.schema(
             ("model", _TEXT),
         ]
     ]
+    + [pa.field(_TIME, pa.timestamp("us", "UTC"))]
 )
 _POSITIONS = [*(f"bbox.{name}" for name in _BBOX), *_PIXELS]
-_STATISTICS_COLUMNS = [*_POSITIONS, "class", "score", "tile"]
+_STATISTICS_COLUMNS = [*_POSITIONS, "class", "score", "tile", _TIME]
 _WRITER_OPTIONS: dict[str, Any] = {
-    "use_dictionary": ["class", *_CONSTANTS],
+    "use_dictionary": ["class", *_CONSTANTS, _TIME],
     "use_byte_stream_split": _POSITIONS,
     "compression": {
         "geometry": "none",
@@ -96,7 +98,7 @@ class GeoParquetWriter:
         run_id: str,
         scene: str,
         model: str,
-        footprint: shapely.Geometry,
+        facts: SceneFacts,
         on_earth: bool = True,
     ) -> None:
         """Begin a file.
@@ -107,13 +109,12 @@ class GeoParquetWriter:
             run_id: Identifier of the run, the same in all rows.
             scene: URI of the scene.
             model: Name of the model.
-            footprint: Outline of the scene in longitude and latitude, or in px without a position
-                on Earth. Within it, areas without rows have no detections.
+            facts: Location and acquisition of the scene.
             on_earth: Whether positions are longitude and latitude. If not, they are px of a scene
                 without a position on Earth.
         """
         self._on_earth = on_earth
-        self._footprint = shapely.to_geojson(footprint)
+        self._facts = facts
         self._classes = pa.array(classes, pa.string())
         self._constants = (run_id, scene, model)
         self._writer = pq.ParquetWriter(path, _SCHEMA, **_WRITER_OPTIONS)
@@ -143,8 +144,8 @@ class GeoParquetWriter:
                 self._writer.add_key_value_metadata(
                     {
                         "geo": json.dumps(self._metadata()),
-                        FOOTPRINT_KEY: self._footprint,
                         CLASSES_KEY: json.dumps(self._counts()),
+                        **self._facts.file_metadata,
                     }
                 )
         finally:
@@ -207,6 +208,7 @@ class GeoParquetWriter:
                 *np.ascontiguousarray(rows.box.T),
                 rows.tile,
                 *(_constant_column(text, len(rows)) for text in self._constants),
+                pa.repeat(pa.scalar(self._facts.acquired_at, _SCHEMA.field(_TIME).type), len(rows)),
             ],
             schema=_SCHEMA,
         )
@@ -254,12 +256,6 @@ def read_footer(uri: str) -> pq.FileMetaData:
     if length > len(end):
         end = storage.read_end(uri, length)
     return pq.read_metadata(pa.BufferReader(end))
-
-
-def read_footprint(footer: pq.FileMetaData) -> dict[str, Any]:
-    """Return the outline of the scene from the metadata of its detections, as GeoJSON."""
-    outline: dict[str, Any] = json.loads(footer.metadata[FOOTPRINT_KEY.encode()])
-    return outline
 
 
 def read_classes(footer: pq.FileMetaData) -> dict[str, int]:

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
+import shapely.affinity
 
 from swath import storage
 from swath.detection import geoparquet
@@ -23,6 +24,7 @@ from swath.detection.detections import boxes_to_polygons
 from swath.detection.geojson import to_features
 from swath.detection.geoparquet import GeoParquetWriter
 from swath.detection.picture import Layer, to_html
+from swath.detection.scene_facts import SceneFacts
 from swath.errors import SceneError
 from swath.errors.extras import name_missing_extra
 from swath.messages.run_warnings import gather_warnings, no_position_warning
@@ -31,7 +33,9 @@ from swath.raster.assets.stack import BandNeeds, BandStack
 from swath.raster.display import read_thumbnail
 from swath.raster.footprint import footprint
 from swath.raster.georeference import Georeferencer
+from swath.raster.invalid_cells import CellGrid, InvalidCells
 from swath.raster.polygons import PolygonArray
+from swath.raster.valid_footprint import valid_area, valid_footprint, valid_outline
 
 if TYPE_CHECKING:
     import geopandas
@@ -39,7 +43,7 @@ if TYPE_CHECKING:
 
     from swath.detection.detect_scene import SceneDetections
     from swath.detection.detections import Detections as Rows
-    from swath.messages import TileCounts
+    from swath.messages import Acquisition, TileCounts
     from swath.models.mlm import ModelDescription
 
 LON_LAT = "EPSG:4326"
@@ -88,7 +92,7 @@ class Detections:
     crs: str | None
     _rows: Rows
     _positions: PolygonArray
-    _footprint: shapely.Geometry
+    _facts: SceneFacts
     _thumbnail_source: _ThumbnailSource
 
     @classmethod
@@ -115,12 +119,24 @@ class Detections:
         rows, scene, stack = detected.detections, detected.grid, detected.stack
         scene_name, scale = name or scene.uri, detected.pixel_scale
         warnings = [text.replace(scene.uri, scene_name) for text in detected.warnings]
+        invalid = detected.invalid or InvalidCells(CellGrid(scene.width, scene.height))
         try:
             georeferencer = Georeferencer.from_info(scene)
-            outline = footprint(scene, georeferencer)
+            facts = SceneFacts(
+                footprint=footprint(scene, georeferencer),
+                valid_footprint=valid_footprint(scene, georeferencer, invalid),
+                valid_area_m2=valid_area(georeferencer, invalid),
+                acquisition=detected.acquisition,
+            )
         except SceneError as error:
             crs, positions = None, _positions_in_pixels(rows.scaled(scale))
-            outline = shapely.box(0, 0, scene.width * scale[0], scene.height * scale[1])
+            facts = SceneFacts(
+                footprint=shapely.box(0, 0, scene.width * scale[0], scene.height * scale[1]),
+                valid_footprint=shapely.affinity.scale(
+                    valid_outline(invalid), *scale, origin=(0, 0)
+                ),
+                acquisition=detected.acquisition,
+            )
             lacks_georeference = name is not None and scene.crs is None
             reason = "pass crs and transform with the array" if lacks_georeference else error
             warnings.append(
@@ -143,7 +159,7 @@ class Detections:
             crs=crs,
             _rows=rows.scaled(scale),
             _positions=positions,
-            _footprint=outline,
+            _facts=facts,
             _thumbnail_source=_ThumbnailSource(
                 width=scene.width * scale[0],
                 etag=etag,
@@ -179,6 +195,24 @@ class Detections:
     def __repr__(self) -> str:
         counts = ", ".join(f"{count} {name}" for name, count in self.counts.items() if count)
         return f"<swath.Detections: {counts or 'nothing'} in {self.scene} by {self.model}>"
+
+    @property
+    def acquisition(self) -> Acquisition:
+        """Acquisition of the scene: time in UTC, platform, angles; None where it is not known."""
+        return self._facts.acquisition
+
+    @property
+    def valid_footprint(self) -> shapely.Geometry:
+        """Outline in `crs` of the scene's valid pixels, a shapely Polygon or MultiPolygon.
+
+        The result is an empty geometry if no pixel is valid.
+        """
+        return self._facts.valid_footprint
+
+    @property
+    def valid_area_m2(self) -> float | None:
+        """Area of the scene's valid pixels on the ellipsoid in m²; None without a position."""
+        return self._facts.valid_area_m2
 
     @property
     def scores(self) -> NDArray[np.float32]:
@@ -241,7 +275,12 @@ class Detections:
         collection = {
             "type": "FeatureCollection",
             **({} if self.crs else {"crs": None}),
-            "features": to_features(self._rows, self.geometries, self.classes),
+            "features": to_features(
+                self._rows,
+                self.geometries,
+                self.classes,
+                {"acquired_at": self.acquisition.acquired_at},
+            ),
         }
         text = msgspec.json.encode(collection)
         if path is not None:
@@ -265,7 +304,7 @@ class Detections:
             run_id=self.run_id,
             scene=self.scene,
             model=self.model,
-            footprint=self._footprint,
+            facts=self._facts,
             on_earth=self.crs is not None,
         ) as out:
             out.write(self._rows, self._positions)

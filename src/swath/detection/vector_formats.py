@@ -134,7 +134,7 @@ def _schema(stored: pa.Schema, *, has_float32: bool) -> pa.Schema:
 
     return pa.schema(
         [
-            pa.field(column.name, to_written_type(column.type), nullable=False)
+            pa.field(column.name, to_written_type(column.type), nullable=column.nullable)
             for column in stored
             if column.name not in _NOT_WRITTEN
         ]

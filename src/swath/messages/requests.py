@@ -64,6 +64,8 @@ class SceneRef(Payload, frozen=True, kw_only=True, omit_defaults=True):
     """S3's order of the writes to one key, hexadecimal; empty if no S3 event caused the run."""
     scene_id: str = ""
     """Collection and id of a STAC Item, `collection/id`; empty for a scene that has neither."""
+    acquired_at: str = ""
+    """Time of acquisition that the user gave, ISO 8601 UTC; empty if the metadata decide."""
     assets: str = ""
     """Digest of the ETags of the files that a document names; empty for a raster file."""
 

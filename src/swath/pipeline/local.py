@@ -312,6 +312,8 @@ def _build_report(
         model=request.model.name,
         tiles=merged.tiles if merged else TileCounts(),
         detections=merged.detections if merged else 0,
+        acquisition=merged.acquisition if merged else None,
+        valid_area_m2=merged.valid_area_m2 if merged else None,
         warnings=merged.warnings if merged else [],
         error=error,
         cause=cause,

@@ -19,18 +19,21 @@ from swath.detection import geoparquet
 from swath.detection.detections import Detections
 from swath.detection.geoparquet import GeoParquetWriter
 from swath.detection.parquet import read_detections, read_in_order
+from swath.detection.scene_facts import SceneFacts
 from swath.detection.segmentation import mask_raster
 from swath.detection.segmentation.mask_raster import assemble_mask, extent
 from swath.detection.tasks import create_task
 from swath.errors import RunIncompleteError
 from swath.messages import MergeSummary, Receipt, TileCounts
 from swath.messages.run_warnings import gather_warnings, no_position_warning
+from swath.pipeline.merge_validity import read_invalid_cells
 from swath.pipeline.plan import Plan
 from swath.pipeline.run_store import RunStore
 from swath.raster.footprint import footprint
 from swath.raster.georeference import Georeferencer
 from swath.raster.radiometry.comparison import compare
 from swath.raster.radiometry.sampling import SampleGrid, Samples
+from swath.raster.valid_footprint import valid_area, valid_footprint
 
 _MAX_NAMED_FAILURES = 5
 """Maximum number of failures that a message names."""
@@ -59,8 +62,16 @@ def merge_run(plan_uri: str) -> MergeSummary:
     run = RunStore.open(plan_uri)
     receipts = run.read_receipts()
     tiles = _check_tile_counts(run.plan, receipts)
+    scene, invalid = run.plan.georeferenced_scene, read_invalid_cells(run, receipts)
+    georeferencer = Georeferencer.from_info(scene)
     with storage.writing(run.paths.detections, content_type=geoparquet.MEDIA_TYPE) as path:
-        detections, without_position = _write_detections(run, receipts, path)
+        facts = SceneFacts(
+            footprint=footprint(scene, georeferencer),
+            valid_footprint=valid_footprint(scene, georeferencer, invalid),
+            valid_area_m2=valid_area(georeferencer, invalid),
+            acquisition=run.plan.acquisition,
+        )
+        detections, without_position = _write_detections(run, receipts, path, facts)
         mask_uri = _write_mask(run, receipts) if run.plan.output_spec.mask else ""
     return MergeSummary(
         uri=run.paths.detections,
@@ -69,7 +80,10 @@ def merge_run(plan_uri: str) -> MergeSummary:
         tiles=tiles,
         mask_uri=mask_uri,
         mask_etag=storage.etag(mask_uri) or "" if mask_uri else "",
+        acquisition=facts.acquisition,
+        valid_area_m2=facts.valid_area_m2,
         warnings=gather_warnings(
+            run.plan.warnings,
             *(receipt.warnings for receipt in receipts),
             _band_warnings(run, receipts),
             no_position_warning(run.plan.scene.uri, without_position),
@@ -119,22 +133,24 @@ def _describe_failures(plan: Plan, receipts: Sequence[Receipt], tiles: TileCount
     )
 
 
-def _write_detections(run: RunStore, receipts: Sequence[Receipt], path: Path) -> tuple[int, int]:
+def _write_detections(
+    run: RunStore, receipts: Sequence[Receipt], path: Path, facts: SceneFacts
+) -> tuple[int, int]:
     """Write the run's detections as GeoParquet.
 
     Returns:
         The number of detections in the file, and the number of those left out because they have no
         position on Earth.
     """
-    plan, scene = run.plan, run.plan.georeferenced_scene
-    georeferencer = Georeferencer.from_info(scene)
+    plan = run.plan
+    georeferencer = Georeferencer.from_info(plan.georeferenced_scene)
     with GeoParquetWriter(
         path,
         classes=plan.output_spec.classes,
         run_id=plan.run_id,
         scene=plan.scene.uri,
         model=plan.model.name,
-        footprint=footprint(scene, georeferencer),
+        facts=facts,
     ) as out:
         for detections in _iter_merged(run, receipts):
             positions = georeferencer.to_polygons(detections.box, detections.outline)

@@ -60,6 +60,8 @@ class Plan(Payload, frozen=True, kw_only=True):
     """
     acquisition: Acquisition = UNKNOWN_ACQUISITION
     """Acquisition of the scene, as its metadata state it."""
+    warnings: list[str] = []  # noqa: RUF012 (msgspec copies it)
+    """Warnings about the scene's metadata, one sentence each."""
     model: ModelRef
     output_spec: OutputSpec
     """Description of the model's outputs."""
@@ -171,6 +173,13 @@ class Plan(Payload, frozen=True, kw_only=True):
             )
         tiles = self.shard_layout.tiles(self.shards[shard])
         return tiles[~_unpack_flags(self.skipped)[tiles]] if self.skipped else tiles
+
+    @property
+    def skipped_tiles(self) -> Ints:
+        """Numbers of the tiles without a valid pixel, which no shard reads: int64, (n,), sorted."""
+        if not self.skipped:
+            return np.zeros(0, np.int64)
+        return np.flatnonzero(_unpack_flags(self.skipped)[: self.grid.count])
 
     def count_pixels(self, shard: int, *, from_tile: int) -> int:
         """Return the number of px in the cores of a shard's tiles, from `from_tile` on."""

@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import antimeridian
 import pystac
+import shapely
 from msgspec import UNSET
 
 from swath import storage
 from swath.detection.detections import NO_LABEL
-from swath.detection.geoparquet import MEDIA_TYPE, read_classes, read_footer, read_footprint
+from swath.detection.geoparquet import MEDIA_TYPE, read_classes, read_footer
+from swath.detection.scene_facts import read_footprint, read_valid_footprint
 from swath.detection.segmentation import mask_raster
-from swath.messages import MergeSummary, PublishSummary, RunRequest
+from swath.messages import Acquisition, MergeSummary, PublishSummary, RunRequest
+from swath.messages.acquisition_time import EARLIEST
 from swath.observability.version import __version__
 from swath.pipeline.run_report import ITEM_FILE, RunReport, results_folder
 from swath.storage.output_folder import SUMMARY
@@ -33,6 +36,22 @@ _STAC_EXTENSIONS = [
     "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
     "https://stac-extensions.github.io/table/v1.2.0/schema.json",
 ]
+_EXTENSIONS = {
+    "eo": "https://stac-extensions.github.io/eo/v1.1.0/schema.json",
+    "view": "https://stac-extensions.github.io/view/v1.0.0/schema.json",
+}
+"""Schemas of extensions by the prefix of their properties."""
+_PROPERTY_NAMES = {
+    "platform": "platform",
+    "gsd": "gsd",
+    "cloud_cover": "eo:cloud_cover",
+    "sun_azimuth": "view:sun_azimuth",
+    "sun_elevation": "view:sun_elevation",
+    "view_off_nadir": "view:off_nadir",
+    "view_azimuth": "view:azimuth",
+    "view_incidence": "view:incidence_angle",
+}
+"""Properties of STAC by the fields of `Acquisition`."""
 _CLASSIFICATION_EXTENSION = "https://stac-extensions.github.io/classification/v2.0.0/schema.json"
 _INVALID_IN_NAMES = re.compile("[^0-9A-Za-z_-]+")
 
@@ -90,22 +109,29 @@ def build_stac_item(
 ) -> pystac.Item:
     """Create the STAC Item of a run's detections.
 
-    The item's `datetime` is the time of the scene's drop, because a scene's file need not state its
-    acquisition time.
+    The item's `datetime` is the time of the scene's acquisition. If that is unknown, it is null, as
+    the drop says nothing about it; STAC then requires a period, which ends with the drop. The
+    item's geometry is the footprint of the scene's valid pixels, or its outline if there are none.
 
     Args:
         request: Request of the run.
         merge: Summary of the run's merge.
         footer: Footer of the GeoParquet file.
     """
-    geometry = read_footprint(footer)
+    geometry = read_valid_footprint(footer)
+    if shapely.geometry.shape(geometry).is_empty:
+        geometry = read_footprint(footer)
+    acquisition = merge.acquisition
+    known = acquisition.acquired_at
     item = pystac.Item(
         id=request.run_id,
         geometry=geometry,
         bbox=list(antimeridian.bbox(geometry)),
-        datetime=datetime.fromisoformat(request.scene.dropped_at),
+        datetime=None if known is None else datetime.fromisoformat(known),
+        start_datetime=EARLIEST if known is None else None,
+        end_datetime=datetime.fromisoformat(request.scene.dropped_at) if known is None else None,
         properties=_item_properties(request, merge, footer),
-        stac_extensions=list(_STAC_EXTENSIONS),
+        stac_extensions=[*_STAC_EXTENSIONS, *_acquisition_extensions(acquisition)],
     )
     item.add_asset("detections", _detections_asset(footer))
     item.add_link(pystac.Link(pystac.RelType.DERIVED_FROM, request.scene.uri, title="scene"))
@@ -118,7 +144,10 @@ def _item_properties(
     counts = read_classes(footer)
     threshold = request.options.score_threshold
     return {
+        **_acquisition_properties(merge.acquisition),
         "processing:software": {"swath": __version__},
+        "swath:dropped_at": request.scene.dropped_at,
+        "swath:valid_area_m2": merge.valid_area_m2,
         "swath:scene": request.scene.uri,
         "swath:scene_etag": request.scene.etag,
         "swath:model": request.model.name,
@@ -129,6 +158,18 @@ def _item_properties(
         "swath:warnings": merge.warnings,
         "swath:classes": {name: counts[name] for name in sorted(counts) if counts[name]},
     }
+
+
+def _acquisition_properties(acquisition: Acquisition) -> dict[str, Any]:
+    """Return the properties of STAC for what is known of an acquisition, except its time."""
+    stated = acquisition.to_json()
+    return {name: stated[field] for field, name in _PROPERTY_NAMES.items() if field in stated}
+
+
+def _acquisition_extensions(acquisition: Acquisition) -> list[str]:
+    """Return the extensions of STAC whose properties an acquisition has."""
+    prefixes = {name.partition(":")[0] for name in _acquisition_properties(acquisition)}
+    return [schema for prefix, schema in _EXTENSIONS.items() if prefix in prefixes]
 
 
 def _detections_asset(footer: pq.FileMetaData) -> pystac.Asset:

@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from swath import storage
 from swath.errors import PayloadError
-from swath.messages import MergeSummary, Payload, RunRequest, TileCounts
+from swath.messages import Acquisition, MergeSummary, Payload, RunRequest, TileCounts
 from swath.messages.execution_events import RunFailure
+from swath.observability.version import __version__
 from swath.storage.encoding import parse_json
 from swath.storage.output_folder import SUMMARY
 
@@ -27,6 +28,12 @@ class RunReport(Payload, frozen=True, kw_only=True):
     tiles: TileCounts = TileCounts()
     detections: int = 0
     """Number of detections in the results."""
+    acquisition: Acquisition | None = None
+    """Acquisition of the scene, as its metadata state it; None unless the run succeeded."""
+    valid_area_m2: float | None = None
+    """Area of the scene's valid pixels on the ellipsoid in m²; None unless the run succeeded."""
+    version: str = __version__
+    """Version of swath that wrote the summary."""
     warnings: list[str] = []  # noqa: RUF012 (msgspec copies it)
     """Warnings, one sentence each, from `MergeSummary`."""
     error: str | None = None
@@ -52,6 +59,8 @@ class RunReport(Payload, frozen=True, kw_only=True):
             model=request.model.name,
             tiles=merge.tiles,
             detections=merge.detections,
+            acquisition=merge.acquisition,
+            valid_area_m2=merge.valid_area_m2,
             warnings=merge.warnings,
         )
 

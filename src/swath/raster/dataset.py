@@ -92,6 +92,12 @@ class PinnedDataset:
             mask: Mask = self.reader.read_masks(band, window=window) > 0
         return mask
 
+    def read_tags(self, domain: str | None = None) -> dict[str, str]:
+        """Return the metadata of the file in a domain of GDAL; by default, those without one."""
+        with self._reading("has metadata that cannot be read"):
+            tags: dict[str, str] = self.reader.tags(ns=domain)
+        return tags
+
     def overviews(self) -> list[int]:
         """Return the reduction factors of the overviews of the first band."""
         with self._reading("has overviews that cannot be read"):

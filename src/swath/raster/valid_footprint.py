@@ -18,7 +18,7 @@ from swath.raster.footprint import footprint, outline_to_lonlat
 from swath.raster.polygons import to_multipolygon
 
 if TYPE_CHECKING:
-    from swath._types import Floats, Mask
+    from swath._types import Floats, Ints, Mask
     from swath.raster.georeference import Georeferencer
     from swath.raster.invalid_cells import InvalidCells
     from swath.raster.scene_info import ImageInfo
@@ -35,6 +35,8 @@ _BLOCKS = 256
 """Largest number of blocks along a side of a scene, within which pixels have one size."""
 _MIN_PIECES = 64
 """Least number of pieces along a side of a scene whose areas are computed."""
+_PIECES_AT_ONCE = 1024
+"""Number of pieces whose areas are computed at once, in less than 1 MB."""
 _MAX_SPLITS = 8
 """Number of times that a piece is halved, on both sides, if a part of it is not on Earth."""
 _CORNER_X, _CORNER_Y = np.array([0, 1, 1, 0]), np.array([1, 1, 0, 0])
@@ -132,11 +134,19 @@ def valid_area(georeferencer: Georeferencer, invalid: InvalidCells) -> float:
         invalid: Counts of the scene's invalid pixels.
     """
     grid = invalid.grid
-    rows, columns = (_block_starts(count) for count in grid.shape)
+    blocks = 1 if invalid.counts is None else _BLOCKS
+    rows, columns = (_block_starts(count, blocks) for count in grid.shape)
     y, x = rows * grid.size, columns * grid.size
     edges_y, first_y = _divide(np.append(y, grid.height).astype(np.float64))
     edges_x, first_x = _divide(np.append(x, grid.width).astype(np.float64))
-    areas = _piece_areas(georeferencer, np.minimum(edges_x, georeferencer.turn_px), edges_y)
+    edges_x = np.minimum(edges_x, georeferencer.turn_px)
+    step = max(1, _PIECES_AT_ONCE // (len(edges_x) - 1))
+    areas = np.concatenate(
+        [
+            _piece_areas(georeferencer, edges_x, edges_y[start : start + step + 1])
+            for start in range(0, len(edges_y) - 1, step)
+        ]
+    )
     areas = np.add.reduceat(np.add.reduceat(areas, first_x, axis=1), first_y, axis=0)
     if invalid.counts is None:
         return abs(float(areas.sum()))
@@ -147,12 +157,12 @@ def valid_area(georeferencer: Georeferencer, invalid: InvalidCells) -> float:
     return abs(float((areas * share).sum()))
 
 
-def _block_starts(cells: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Return the first cell of each block along a side of `cells` cells."""
-    return np.arange(0, cells, -(-cells // _BLOCKS), dtype=np.int64)
+def _block_starts(cells: int, blocks: int) -> Ints:
+    """Return the first cell of each block along a side of `cells` cells, at most `blocks`."""
+    return np.arange(0, cells, -(-cells // blocks), dtype=np.int64)
 
 
-def _divide(edges: Floats) -> tuple[Floats, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+def _divide(edges: Floats) -> tuple[Floats, Ints]:
     """Divide blocks along a side into `_MIN_PIECES` pieces at least.
 
     Args:

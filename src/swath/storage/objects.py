@@ -39,6 +39,14 @@ def modified(uri: str) -> datetime | None:
     return s3_objects.read_modified(uri) if is_s3(uri) else local_files.read_modified(Path(uri))
 
 
+def user_metadata(uri: str) -> dict[str, str]:
+    """Return the user-defined metadata of an S3 object, with keys in lower case.
+
+    The result is empty if there is no object, and for any other address.
+    """
+    return s3_objects.read_user_metadata(uri) if is_s3(uri) else {}
+
+
 def status_and_head(uri: str, length: int) -> tuple[ObjectStatus, bytes] | None:
     """Return an object's status and, by the same request, the first bytes of an S3 object.
 

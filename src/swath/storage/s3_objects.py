@@ -51,6 +51,12 @@ def read_modified(uri: str) -> datetime | None:
     return head["LastModified"] if head else None
 
 
+def read_user_metadata(uri: str) -> dict[str, str]:
+    """Return the user-defined metadata of an object; empty if there is no object."""
+    head = _head(uri)
+    return dict(head["Metadata"]) if head else {}
+
+
 def get_start(uri: str, length: int) -> tuple[ObjectStatus, bytes] | None:
     """Return the status and the first `length` bytes of an object by one request.
 

@@ -1,6 +1,7 @@
 """Tests of GeoParquet files: content as pyarrow and shapely read it, and row groups."""
 
 import json
+from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -10,14 +11,18 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
+import swath
 from swath.database.columns import encode_batch
 from swath.detection import geoparquet as module
 from swath.detection.detections import Detections
 from swath.detection.geoparquet import GeoParquetWriter
+from swath.detection.scene_facts import SceneFacts, read_footprint, read_valid_footprint
+from swath.messages import Acquisition
 from swath.raster.polygons import PolygonArray
 
 CLASSES = ["ship", "boat"]
 FOOTPRINT = shapely.box(0, 0, 110, 110)
+VALID_FOOTPRINT = shapely.box(0, 0, 110, 80)
 
 
 def some(count, seed=0):
@@ -42,8 +47,14 @@ def with_shapes(places, shapes):
     return PolygonArray(ring, shape)
 
 
-def write(path, rows, places, sizes=None):
-    constants = {"run_id": "r", "scene": "s", "model": "m", "footprint": FOOTPRINT}
+def write(path, rows, places, sizes=None, acquired_at=None):
+    facts = SceneFacts(
+        footprint=FOOTPRINT,
+        valid_footprint=VALID_FOOTPRINT,
+        valid_area_m2=2.5e9,
+        acquisition=Acquisition(acquired_at=acquired_at, platform="sentinel-2a"),
+    )
+    constants = {"run_id": "r", "scene": "s", "model": "m", "facts": facts}
     with GeoParquetWriter(path, classes=CLASSES, **constants) as out:
         start = 0
         for size in sizes or [len(rows)]:
@@ -56,8 +67,30 @@ def write(path, rows, places, sizes=None):
 def test_it_says_where_its_scene_is(tmp_path):
     rows = some(0)
     write(tmp_path / "x", rows, rings(rows))
-    outline = module.read_footprint(module.read_footer(str(tmp_path / "x")))
-    assert shapely.equals(shapely.geometry.shape(outline), FOOTPRINT)
+    footer = module.read_footer(str(tmp_path / "x"))
+    assert shapely.equals(shapely.geometry.shape(read_footprint(footer)), FOOTPRINT)
+    assert shapely.equals(shapely.geometry.shape(read_valid_footprint(footer)), VALID_FOOTPRINT)
+    assert json.loads(footer.metadata[b"swath:valid_area_m2"]) == 2.5e9
+    assert footer.metadata[b"swath:version"].decode() == swath.__version__
+
+
+def test_it_says_when_its_scene_was_acquired(tmp_path):
+    rows = some(70)
+    write(tmp_path / "x", rows, rings(rows), acquired_at="2026-05-31T10:00:00.5Z")
+    footer = pq.read_metadata(tmp_path / "x")
+    acquired_at = datetime(2026, 5, 31, 10, 0, 0, 500_000, UTC)
+    assert set(pq.read_table(tmp_path / "x")["acquired_at"].to_pylist()) == {acquired_at}
+    stated = json.loads(footer.metadata[b"swath:acquisition"])
+    assert stated == {"acquired_at": "2026-05-31T10:00:00.5Z", "platform": "sentinel-2a"}
+    # Readers skip files by the bounds of the time.
+    column = footer.row_group(0).column(footer.num_columns - 1)
+    assert (column.path_in_schema, column.statistics.min) == ("acquired_at", acquired_at)
+
+
+def test_an_unknown_time_is_null(tmp_path):
+    rows = some(3)
+    write(tmp_path / "x", rows, rings(rows))
+    assert pq.read_table(tmp_path / "x")["acquired_at"].to_pylist() == [None] * 3
 
 
 @pytest.mark.parametrize("likely", [8, 64 * 1024])

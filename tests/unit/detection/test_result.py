@@ -72,7 +72,7 @@ def test_geojson_is_a_dict_and_a_file(make_scene, package, tmp_path):
     assert json.loads((tmp_path / "found.geojson").read_text()) == collection
     assert collection.keys() == {"type", "features"}
     assert collection["features"][0]["properties"].keys() == {
-        *("class", "score", "x_min", "y_min", "x_max", "y_max")
+        *("class", "score", "x_min", "y_min", "x_max", "y_max", "acquired_at")
     }
     assert [np.float32(f["properties"]["score"]) for f in collection["features"]] == [*found.scores]
 

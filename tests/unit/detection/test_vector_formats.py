@@ -8,6 +8,7 @@ import sys
 from contextlib import closing
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyogrio
@@ -17,8 +18,10 @@ import shapely
 from swath.detection import vector_formats as module
 from swath.detection.detections import Detections
 from swath.detection.geoparquet import GeoParquetWriter
+from swath.detection.scene_facts import SceneFacts
 from swath.detection.vector_formats import write_vector
 from swath.errors import RunIncompleteError
+from swath.messages import Acquisition
 from swath.raster.polygons import PolygonArray
 from swath.storage.earlier_outputs import is_geopackage, is_vector
 from swath.storage.output_folder import VECTOR_FILES
@@ -51,7 +54,7 @@ def boxes(count):
 def parquet(tmp_path):
     """Return a function that writes a run's GeoParquet file."""
 
-    def write(places):
+    def write(places, acquired_at=None):
         rng, count = np.random.default_rng(0), len(places)
         rows = Detections(
             rng.uniform(0, 1e5, (count, 4)),
@@ -66,7 +69,11 @@ def parquet(tmp_path):
             run_id="0123",
             scene="s3://scenes/a b.tif",
             model="ships",
-            footprint=shapely.box(0, 0, 1, 1),
+            facts=SceneFacts(
+                footprint=shapely.box(0, 0, 1, 1),
+                valid_footprint=shapely.box(0, 0, 1, 1),
+                acquisition=Acquisition(acquired_at=acquired_at),
+            ),
         ) as out:
             out.write(rows, places)
         return tmp_path / "detections.parquet"
@@ -130,7 +137,7 @@ def test_it_holds_the_same_rows(parquet, convert, form, places):
             values = values.cast(pa.string())
         read = table[name].cast(values.type)
         assert read.to_pylist() == values.to_pylist(), name
-        if form != "geojson":
+        if form != "geojson" and name != "acquired_at":
             assert table[name].type == values.type, "in JSON, a number is a number"
     mixed = len({one.geom_type for one in geometries}) > 1 and form != "geojson"
     wanted = as_multi(geometries) if mixed else geometries
@@ -309,3 +316,14 @@ def test_memory_does_not_grow_with_the_rows(parquet, tmp_path, form, rows):
 
     assert int(ran.stdout) < 110e6
     assert target.stat().st_size > 100e6
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("acquired_at", [None, "2026-05-31T10:00:00.5Z"])
+def test_the_time_of_acquisition_is_an_attribute(parquet, convert, form, acquired_at):
+    *_, info, table, _ = convert(parquet(boxes(9), acquired_at), form)
+    assert "acquired_at" in info["fields"]
+    stated = [time and pd.Timestamp(time) for time in table["acquired_at"].to_pylist()]
+    # FlatGeobuf's times have no zone; those of the layer are in UTC.
+    times = {time if not time or time.tzinfo else time.tz_localize("UTC") for time in stated}
+    assert times == {acquired_at and pd.Timestamp(acquired_at)}

@@ -17,6 +17,7 @@ from swath import storage
 from swath.detection import engine, geoparquet, parquet
 from swath.detection.detections import Detections, Flag
 from swath.detection.parquet import DetectionsWriter
+from swath.detection.scene_facts import read_footprint
 from swath.errors import (
     PackageError,
     PayloadError,
@@ -418,7 +419,7 @@ def test_detections_are_where_the_scene_says_though_it_is_gone(
     table = pq.read_table(uri)
     expected = shapely.to_wkb(georeferencer.to_polygons(boxes_in(table)).to_shapely()).tolist()
     assert table["geometry"].to_pylist() == expected
-    found = geoparquet.read_footprint(geoparquet.read_footer(uri))
+    found = read_footprint(geoparquet.read_footer(uri))
     assert shapely.from_geojson(json.dumps(found)).equals(outline)
 
 

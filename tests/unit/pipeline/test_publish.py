@@ -1,17 +1,21 @@
 """Tests of publishing: the files in the results folder."""
 
 import json
+from datetime import UTC, datetime
 
 import msgspec
 import numpy as np
 import pyarrow.parquet as pq
 import pystac
+import pystac.validation
 import pytest
 import shapely
+from pystac.extensions.eo import EOExtension
+from pystac.extensions.view import ViewExtension
 
 from swath import storage
 from swath.errors import RunIncompleteError
-from swath.messages import ModelRef, RunOptions, RunRequest, SceneRef
+from swath.messages import Acquisition, ModelRef, RunOptions, RunRequest, SceneRef
 from swath.pipeline.publish import publish_run
 from tests.helpers.anywhere import KINDS, SIDE, GeoreferencedScene
 from tests.helpers.runs import FOOTPRINT
@@ -48,7 +52,7 @@ def test_the_item_can_be_read_back_and_leads_to_the_detections(published):
     item = pystac.Item.from_file(summary.item_uri)
 
     assert item.id == request.run_id
-    assert item.datetime.isoformat() == "2026-11-21T12:00:00+00:00"
+    assert item.properties["swath:dropped_at"] == "2026-11-21T12:00:00Z"
     assert item.assets["detections"].get_absolute_href() == summary.detections_uri
     assert item.assets["detections"].media_type == "application/vnd.apache.parquet"
     (source,) = item.get_links("derived_from")
@@ -72,6 +76,67 @@ def test_the_item_has_what_stac_requires(published):
     assert item.keys() >= {"id", "geometry", "bbox", "properties", "links", "assets"}
     assert "datetime" in item["properties"]
     assert shapely.from_geojson(json.dumps(item["geometry"])).is_valid
+
+
+ACQUISITION = Acquisition(
+    acquired_at="2026-05-31T10:00:00.5Z",
+    platform="sentinel-2a",
+    gsd=10,
+    cloud_cover=12.5,
+    sun_azimuth=155,
+    sun_elevation=50,
+    view_off_nadir=3,
+    view_azimuth=100,
+    view_incidence=4,
+)
+
+
+def test_the_item_s_time_is_that_of_the_acquisition(request_, merged, tmp_path):
+    merge = merged(1, acquisition=ACQUISITION)
+    item = read_valid_item(publish_run(request_, merge, str(tmp_path), backend="batch").item_uri)
+    assert item.datetime == datetime(2026, 5, 31, 10, 0, 0, 500_000, UTC)
+    assert "end_datetime" not in item.properties
+    assert (item.common_metadata.platform, item.common_metadata.gsd) == ("sentinel-2a", 10)
+    assert EOExtension.ext(item).cloud_cover == 12.5
+    view = ViewExtension.ext(item)
+    assert (view.sun_azimuth, view.sun_elevation) == (155, 50)
+    assert (view.off_nadir, view.azimuth, view.incidence_angle) == (3, 100, 4)
+
+
+def test_an_unknown_time_is_null_and_not_that_of_the_drop(request_, merged, tmp_path):
+    uri = publish_run(request_, merged(1), str(tmp_path), backend="batch").item_uri
+    item = read_valid_item(uri)
+    properties = storage.read_json(uri)["properties"]
+    assert (item.datetime, properties["datetime"]) == (None, None)
+    # STAC requires a period then: the scene was acquired before its drop.
+    assert properties["start_datetime"] == "1920-01-01T00:00:00Z"
+    assert properties["end_datetime"] == "2026-11-21T12:00:00Z"
+    assert not {"platform", "gsd", "eo:cloud_cover"} & properties.keys()
+    assert not any("/eo/" in schema or "/view/" in schema for schema in item.stac_extensions)
+
+
+def read_valid_item(uri):
+    """Return an Item, after a check by the JSON schema of STAC's core."""
+    item = pystac.Item.from_file(uri)
+    core = item.to_dict(transform_hrefs=False) | {"stac_extensions": []}
+    pystac.validation.validate_dict(core)
+    return item
+
+
+def test_the_item_is_where_valid_pixels_are(request_, merged, tmp_path):
+    valid = shapely.box(128, 34, 129, 36)
+    merge = merged(1, valid_footprint=valid, valid_area_m2=2.5e9)
+    item = read_valid_item(publish_run(request_, merge, str(tmp_path), backend="batch").item_uri)
+    assert shapely.equals(shapely.geometry.shape(item.geometry), valid)
+    assert item.bbox == [128, 34, 129, 36]
+    assert item.properties["swath:valid_area_m2"] == 2.5e9
+
+
+def test_without_a_valid_pixel_the_item_is_where_the_scene_is(request_, merged, tmp_path):
+    merge = merged(0, valid_footprint=shapely.Polygon(), valid_area_m2=0.0)
+    item = read_valid_item(publish_run(request_, merge, str(tmp_path), backend="batch").item_uri)
+    assert shapely.equals(shapely.geometry.shape(item.geometry), FOOTPRINT)
+    assert item.properties["swath:valid_area_m2"] == 0
 
 
 def test_the_item_says_how_the_detections_came_about(published):

@@ -74,7 +74,10 @@ def test_encoded_counts_of_parts_add_up(seed, width, height):
 
 @given(SIZES, SIZES, st.integers(1, 40), st.data())
 def test_a_tile_without_a_valid_pixel_needs_no_mask(width, height, size, data):
-    grid, cells = Grid(width, height, size, data.draw(st.integers(0, size - 1))), CellGrid(width, height)
+    grid, cells = (
+        Grid(width, height, size, data.draw(st.integers(0, size - 1))),
+        CellGrid(width, height),
+    )
     tile = grid.tile(data.draw(st.integers(0, grid.count - 1)))
     short = cells.count_all(tile)
     full = cells.count(tile, np.zeros((tile.window[3], tile.window[2]), bool))
