@@ -31,6 +31,7 @@ from swath.messages import (
 )
 from swath.models.package import describe_package
 from swath.models.runtimes.time_limit import before_forced_exit
+from swath.observability.version import __version__
 from swath.pipeline.merge import merge_run
 from swath.pipeline.plan import Plan
 from swath.pipeline.planning import plan_run
@@ -310,6 +311,7 @@ def _build_report(
         status=status,
         scene=request.scene.uri,
         model=request.model.name,
+        version=__version__,
         tiles=merged.tiles if merged else TileCounts(),
         detections=merged.detections if merged else 0,
         acquisition=merged.acquisition if merged else None,

@@ -32,8 +32,8 @@ class RunReport(Payload, frozen=True, kw_only=True):
     """Acquisition of the scene, as its metadata state it; None unless the run succeeded."""
     valid_area_m2: float | None = None
     """Area of the scene's valid pixels on the ellipsoid in m²; None unless the run succeeded."""
-    version: str = __version__
-    """Version of swath that wrote the summary."""
+    version: str = ""
+    """Version of swath that wrote the summary; empty in summaries of earlier versions."""
     warnings: list[str] = []  # noqa: RUF012 (msgspec copies it)
     """Warnings, one sentence each, from `MergeSummary`."""
     error: str | None = None
@@ -57,6 +57,7 @@ class RunReport(Payload, frozen=True, kw_only=True):
             status="succeeded",
             scene=request.scene.uri,
             model=request.model.name,
+            version=__version__,
             tiles=merge.tiles,
             detections=merge.detections,
             acquisition=merge.acquisition,
@@ -107,6 +108,7 @@ def _failure_report(detail: Mapping[str, Any]) -> RunReport:
         status=failure.status,
         scene=failure.request.scene.uri,
         model=failure.request.model.name,
+        version=__version__,
         error=failure.error,
         cause=failure.cause,
         ended_at=failure.ended_at.isoformat(timespec="milliseconds"),
