@@ -1,10 +1,10 @@
 """Read from the header of a raster file when and how its pixels were acquired.
 
-These places state the time of acquisition, the first that does counts:
+These metadata state the time of acquisition; the first of them that does counts:
 
 1. `ACQUISITIONDATETIME` in GDAL's metadata domain `IMAGERY`, in UTC by GDAL's definition.
-2. `IDATIM` of NITF, in UTC by the standard. Dashes stand for what is unknown; the middle of the
-   period counts. GDAL writes 2002-12-16 15:16:29 if it is given no time, so that is no time.
+2. `IDATIM` of NITF, in UTC by the standard. Dashes mark unknown digits; the middle of the
+   period counts. GDAL writes 2002-12-16 15:16:29 by default, so that time does not count.
 3. `TIFFTAG_DATETIME`, if the file has no `TIFFTAG_SOFTWARE`. TIFF defines the tag as the time at
    which the image was created. Planet and satpy write the time of acquisition there. Programs that
    state their name write the time of processing. The Sentinel-1 processor is one: its time is five

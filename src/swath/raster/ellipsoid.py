@@ -62,8 +62,8 @@ def signed_ring_areas(lon: Floats, lat: Floats) -> Floats:
     # At a pole, the longitude jumps from that of the previous corner to that of the next.
     arriving = np.where(at_pole, np.roll(lon, 1, axis=1), lon)
     leaving = np.where(at_pole, np.roll(lon, -1, axis=1), lon)
-    along_edge = _shorter_way(np.roll(arriving, -1, axis=1) - leaving)
-    at_corner = _shorter_way(leaving - arriving)
+    along_edge = _shorter_turn(np.roll(arriving, -1, axis=1) - leaving)
+    at_corner = _shorter_turn(leaving - arriving)
     turn = (along_edge + at_corner).sum(axis=1)
     around_pole = np.abs(turn) > _HALF_TURN
     pole = np.copysign(zone_area(np.asarray(90.0)), lat.mean(axis=1))
@@ -75,5 +75,5 @@ def signed_ring_areas(lon: Floats, lat: Floats) -> Floats:
     return np.asarray(-np.radians(degrees))
 
 
-def _shorter_way(degrees: Floats) -> Floats:
+def _shorter_turn(degrees: Floats) -> Floats:
     return np.asarray((degrees + _HALF_TURN) % 360 - _HALF_TURN)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from swath.raster.scene_info import ImageInfo
 
 MAX_CORNERS = 2000
-"""Largest number of corners of a footprint; one with more is made of larger cells."""
+"""Largest number of corners of a footprint; for one with more, larger cells are used."""
 MAX_EXACT_CORNERS = 500
 """Largest number of corners of a footprint that is not simplified."""
 MIN_HOLE_CELLS = 16
