@@ -37,6 +37,7 @@ class PlanScene(Function):
             lambda_memory_mib=LAMBDA_MEMORY_MIB,
             endpoints=endpoints,
             batch=has_batch,
+            scene_sources=(f"s3://{scenes.bucket_name}/",),
         )
         super().__init__(
             scope,

@@ -61,6 +61,8 @@ class StartRun(Function):
             backend=backend,
             tolerated_failures=tolerated_failures,
             score_threshold=score_threshold,
+            # The files of an Item may lie in the scenes bucket, outside `incoming/`.
+            scene_sources=(f"s3://{scenes.bucket_name}/",),
         )
         super().__init__(
             scope,
@@ -79,6 +81,8 @@ class StartRun(Function):
             because="Executions are named by runs, which do not exist at deployment.",
         )
         models.grant_read_catalog(self.role)
+        # A STAC Item is read, and its files are looked up, before the Item's run starts.
+        read_objects(self.role, scenes)
         # These objects are the notes of the latest drop of each scene and model.
         read_objects(self.role, work, "scenes/*")
         write_objects(self.role, work, "scenes/*")

@@ -45,7 +45,7 @@ def write_cog(path: Path, band: np.ndarray, profile: Mapping[str, Any], factor: 
         count=1,
         dtype=band.dtype,
         crs=profile["crs"],
-        transform=profile["transform"] * profile["transform"].scale(factor),
+        transform=profile["transform"] @ rasterio.Affine.scale(factor),
         nodata=profile.get("nodata"),
         compress="DEFLATE",
         predictor="YES",
