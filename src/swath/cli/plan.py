@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 
 def plan(
-    scene: inputs.Scene,
+    scene: inputs.SceneFiles,
     *,
     model: deployment.PlannedModel,
+    source: inputs.Sources = None,
     stack: deployment.OptionalStack = None,
     backend: deployment.PlannedBackend = Backend.AUTO,
     calibrate: deployment.Calibrate = False,
@@ -42,6 +43,7 @@ def plan(
             settings=deployed.settings if deployed else DeployedSettings(),
             region=deployed.region if deployed else _configured_region(),
             backend=backend,
+            sources=tuple(source or ()),
             calibrations=user_cache_path("swath"),
             measure=calibrate,
         ),

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from swath import storage
-from swath.messages import Backend
+from swath.errors import SceneError
+from swath.items import SceneSources
+from swath.items.scene_arguments import SceneArgument, as_item, parse_scene
+from swath.messages import UNKNOWN_ACQUISITION, Backend
 from swath.messages.run_warnings import gather_warnings
 from swath.pipeline.forecast.calibration import (
     Calibration,
@@ -28,18 +30,20 @@ from swath.pipeline.forecast.inputs import describe_bands, describe_files, descr
 from swath.pipeline.planning import describe_model
 from swath.pipeline.scene_plan import ScenePlan, assess_scene
 from swath.prices import regional_prices, table_date
+from swath.raster.assets.ground_distance import ground_distances
+from swath.raster.assets.open import OpenedScene, open_model_scene
 from swath.raster.radiometry.units import unit_warnings
 from swath.raster.reader.read_sizes import read_sizes
-from swath.raster.scene import open_scene
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from swath._types import Ints
+    from swath.items import SceneItem
     from swath.messages import ModelRef
     from swath.messages.deployed_settings import DeployedSettings
     from swath.models.mlm import ModelDescription
-    from swath.raster.scene import Scene
+    from swath.raster.scene_info import SceneInfo
 
 DEFAULT_PRICE_REGION = "us-east-1"
 """Region whose prices apply if no region is known."""
@@ -66,15 +70,17 @@ class ForecastOptions:
     """Requested backend."""
     calibrations: Path | None = None
     """Folder that keeps calibrations; None for none."""
+    sources: tuple[str, ...] = ()
+    """Prefixes of addresses where the files of an Item may lie, besides those of the settings."""
     measure: bool = False
     """Whether to measure the model's speed on some tiles of the scene."""
 
 
-def forecast_run(scene: str, model: ModelRef, options: ForecastOptions) -> Forecast:
+def forecast_run(scene: SceneArgument, model: ModelRef, options: ForecastOptions) -> Forecast:
     """Predict the run of a model over a scene.
 
     Args:
-        scene: Path or S3 URI of the scene.
+        scene: Scene: the address of a file or of a STAC Item, a list of files, or an Item.
         model: Model package.
         options: Options of the forecast.
 
@@ -87,18 +93,20 @@ def forecast_run(scene: str, model: ModelRef, options: ForecastOptions) -> Forec
     """
     description = describe_model(model)
     started = time.perf_counter()
-    with open_scene(storage.resolve(scene)) as opened:
-        plan = assess_scene(opened, description)
+    sources = SceneSources.parse((*options.settings.scene_sources, *options.sources))
+    parsed = parse_scene(scene, sources)
+    with open_model_scene(parsed, description.band_needs) as opened:
+        plan = assess_scene(opened.scene, description)
         plan_seconds = time.perf_counter() - started
         prediction = _Prediction(opened, plan, description, model, options, plan_seconds)
-        return prediction.forecast()
+        return prediction.forecast(as_item(parsed))
 
 
 @dataclass(frozen=True, slots=True)
 class _Prediction:
     """Prediction of the run of one open scene."""
 
-    scene: Scene
+    opened: OpenedScene
     plan: ScenePlan
     description: ModelDescription
     model: ModelRef
@@ -106,13 +114,18 @@ class _Prediction:
     plan_seconds: float
     """Time in s that opening and assessing the scene took."""
 
-    def forecast(self) -> Forecast:
-        """Return the forecast."""
+    def forecast(self, item: SceneItem | None) -> Forecast:
+        """Return the forecast.
+
+        Args:
+            item: Content of the scene; None for a scene of one file.
+        """
         plan, options, description = self.plan, self.options, self.description
         settings = options.settings.plan_settings("")
         backend = plan.choose_backend(options.backend, settings)
         _, numbers = plan.shards(backend, settings)
-        files = describe_files(read_sizes(self.scene, plan.bands, self._shard_windows(backend)))
+        sizes = read_sizes(self.opened.scene, plan.bands, self._shard_windows(backend))
+        files = describe_files(sizes, self.opened.stack)
         calibration, measured_warnings = self._calibration()
         estimator = Estimator(
             settings=options.settings,
@@ -122,12 +135,15 @@ class _Prediction:
         requests = sum(file.requests for file in files)
         estimates = [estimator.estimate(one, self._workload(one, requests)) for one in BACKENDS]
         units = description.units
-        stated = unit_warnings(plan.scene, plan.bands, description.bands, units)
+        stated = [
+            *plan.scene.warnings,
+            *unit_warnings(plan.scene, plan.bands, description.bands, units),
+        ]
         return Forecast(
-            scene=self._describe_scene(),
+            scene=self._describe_scene(item),
             model=self.model.name,
             digest=self.model.digest,
-            bands=describe_bands(plan, description),
+            bands=describe_bands(self.opened, plan, description),
             files=files,
             tile_size=plan.grid.size,
             overlap=plan.grid.overlap,
@@ -167,21 +183,24 @@ class _Prediction:
         if not self.options.measure or self.plan.skipped == self.plan.grid.count:
             known = read_calibration(folder, self.model.digest) if folder else None
             return known, []
-        run = calibrate(self.scene, self.plan, self.model.uri)
+        run = calibrate(self.opened.scene, self.plan, self.model.uri)
         if folder:
             write_calibration(folder, run.calibration)
         return run.calibration, run.warnings
 
-    def _describe_scene(self) -> SceneForecast:
-        info = self.plan.scene
+    def _describe_scene(self, item: SceneItem | None) -> SceneForecast:
+        info, stack = self.plan.scene, self.opened.stack
         crs = info.crs
         authority = crs.to_authority() if crs else None
         return SceneForecast(
             uri=info.uri,
-            identity=info.uri,
+            identity=(item.scene_id if item else "") or info.uri,
             width=info.width,
             height=info.height,
             crs=":".join(authority) if authority else "a CRS without a code",
+            ground_distance=_ground_distance(info),
+            scale=stack.scale if stack else (1.0, 1.0),
+            acquisition=item.acquisition if item else UNKNOWN_ACQUISITION,
         )
 
     def _price_notes(self, estimator: Estimator) -> PriceNotes:
@@ -193,3 +212,10 @@ class _Prediction:
             unverified=sorted(name for name in estimator.used if not prices[name].verified),
             unknown=sorted(estimator.unknown),
         )
+
+
+def _ground_distance(info: SceneInfo) -> tuple[float, float] | None:
+    try:
+        return ground_distances(info)
+    except SceneError:
+        return None

@@ -8,15 +8,19 @@ import pytest
 
 from swath import storage
 from swath.errors import PackageError, SceneError, SettingsError, UnknownModelError
+from swath.items import SceneSources
+from swath.items.scene_arguments import as_item, parse_scene
 from swath.messages import Backend, ModelRef, RunOptions, RunRequest, SceneRef
 from swath.messages.deployed_settings import DeployedSettings
 from swath.models import packing
 from swath.models.package import describe_package
 from swath.pipeline.forecast.forecast import ForecastOptions, forecast_run
+from swath.pipeline.local import new_request
 from swath.pipeline.plan import read_plan
 from swath.pipeline.planning import plan_run
 from swath.pipeline.shard import run_shard
 from swath.raster.scene import open_scene
+from tests.helpers.band_files import RESOLUTIONS
 from tests.helpers.packages import OracleModel
 from tests.helpers.rasters import real_files
 from tests.helpers.read_bytes import counted_bytes
@@ -64,18 +68,15 @@ def model(tmp_path):
 
 def forecast(scene, model, *, backend="local", **settings):
     options = ForecastOptions(settings=DeployedSettings(**settings), backend=Backend(backend))
-    return forecast_run(str(scene), model, options)
+    return forecast_run(scene, model, options)
 
 
 def run(scene, model, folder):
     """Run a model that sees nothing; return the plan and the bytes that were read."""
-    uri = storage.resolve(str(scene))
-    request = RunRequest.new(
-        scene=SceneRef(uri=uri, etag=storage.etag(uri), dropped_at="2026-11-28T12:00:00Z"),
-        model=model,
-        options=RunOptions(backend=Backend.LOCAL),
-    )
-    plan_uri = plan_run(request, DeployedSettings().plan_settings(str(folder))).uri
+    parsed = parse_scene(scene, SceneSources())
+    request = new_request(parsed, model.uri, RunOptions())
+    settings = DeployedSettings().plan_settings(str(folder))
+    plan_uri = plan_run(request, settings, item=as_item(parsed)).uri
     plan = read_plan(plan_uri)
     description = describe_package(model.uri).description
     with counted_bytes() as counts:
@@ -136,6 +137,20 @@ class TestAgainstTheRun:
         assert counts == {uri: file.read_bytes}
         assert file.region == "eu-west-1"
         assert file.requests > 0
+
+    def test_those_of_files_of_three_resolutions_are_equal(
+        self, model, tmp_path, three_resolutions
+    ):
+        reference = model(RESOLUTIONS)
+
+        predicted = forecast(three_resolutions, reference)
+        plan, _, counts = run(three_resolutions, reference, tmp_path / "work")
+
+        assert (predicted.tiles, predicted.shards) == (plan.grid.count, len(plan.shards))
+        assert predicted.is_exact
+        assert counts == {one.uri: one.read_bytes for one in predicted.files}
+        assert [band.resampling for band in predicted.bands] == ["", "bilinear", "bilinear"]
+        assert [band.uri for band in predicted.bands] == [str(path) for path in three_resolutions]
 
     @pytest.mark.parametrize("backend", ["lambda", "batch", "sagemaker-serverless"])
     def test_shards_of_a_backend_are_those_of_its_run(self, data, model, tmp_path, backend):
