@@ -10,6 +10,7 @@ pytest_plugins = [
     "tests.helpers.answers",
     "tests.helpers.assembly",
     "tests.helpers.goldens",
+    "tests.helpers.https_server",
     "tests.helpers.packages",
     "tests.helpers.postgis",
     "tests.helpers.rasters",

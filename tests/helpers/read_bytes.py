@@ -31,8 +31,8 @@ def counted_bytes():
             count(file.uri, len(content))
         return content
 
-    original_block, original_range = LocalFile.read_block, S3File._fetch_range
+    original_block, original_range = LocalFile.read_block, S3File.read
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(LocalFile, "read_block", read_block)
-        patch.setattr(S3File, "_fetch_range", fetch_range)
+        patch.setattr(S3File, "read", fetch_range)
         yield counts

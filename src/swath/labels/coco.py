@@ -129,7 +129,7 @@ def _refuse_repeated_scene(images: Sequence[_Image], uris: Sequence[str], source
     """Raise an error if two images are the same scene, since each would lack the other's labels."""
     first: dict[str, _Image] = {}
     for image, uri in zip(images, uris, strict=True):
-        other = first.setdefault(storage.resolve(uri), image)
+        other = first.setdefault(storage.resolve(uri, allow_https=True), image)
         if other is not image:
             raise LabelsError(
                 f"{source}: images {other.id!r} ({other.file_name}) and {image.id!r} "

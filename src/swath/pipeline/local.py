@@ -191,7 +191,7 @@ def new_request(scene: str | SceneItem, model: str, options: RunOptions) -> RunR
 
 
 def _file_ref(scene: str, began: str) -> SceneRef:
-    uri = storage.resolve(scene)
+    uri = storage.resolve(scene, allow_https=True)
     etag = storage.etag(uri)
     if etag is None:
         raise SceneError(f"there is no scene at {uri}; check the address")

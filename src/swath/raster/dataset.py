@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +16,10 @@ from rasterio.io import DatasetReader
 
 from swath import storage
 from swath.errors import SceneError
-from swath.raster import gdal_env
+from swath.raster import gdal_env, gdal_opener
 from swath.raster.files.byte_ranges import MIN_HEADER_BYTES, HeaderParts, open_header
 from swath.raster.files.checksums import ChecksumVerifier, open_verifier
+from swath.raster.files.gdal_files import RemoteSource
 from swath.raster.files.header_check import check_header
 from swath.raster.gdal_errors import gdal_error, scene_changed, translate_gdal_errors
 
@@ -52,6 +53,8 @@ class PinnedDataset:
     mask_flags: Sequence[Sequence[MaskFlags]]
     header_parts: HeaderParts = field(default=(), repr=False)
     """Parts of the file's header that were read already."""
+    source: RemoteSource | None = None
+    """File that GDAL reads through swath; None if GDAL reads it itself."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     """Lock of `reader`: several threads may use a GDAL handle, but only one at a time."""
     _stale: bool = False
@@ -130,7 +133,7 @@ class PinnedDataset:
             if self._stale:
                 self._reopen()
             try:
-                with gdal_env.raise_warnings():
+                with _raise_source_errors(self.source), gdal_env.raise_warnings():
                     yield
             except BaseException:
                 self._stale = True
@@ -155,7 +158,9 @@ class PinnedDataset:
 
     def _reopen(self) -> None:
         """Reopen the file to drop GDAL's cache, which would return a damaged block on a retry."""
-        fresh = DatasetReader(gdal_env.path(self.uri), driver=[self.reader.driver])
+        with _raise_source_errors(self.source):
+            path = self.source.path if self.source else gdal_env.path(self.uri)
+            fresh = DatasetReader(path, driver=[self.reader.driver])
         self.reader.close()
         self.reader, self._stale = fresh, False
 
@@ -163,7 +168,7 @@ class PinnedDataset:
         """Close the file."""
         if self._checksums:
             self._checksums.close()
-        self.reader.close()
+        _close(self.reader, self.source)
 
     @property
     def is_all_valid(self) -> bool:
@@ -176,13 +181,13 @@ def open_dataset(uri: str, etag: str | None = None) -> Iterator[PinnedDataset]:
     """Open a file, check that its header is plausible, and close the file on exit.
 
     Args:
-        uri: S3 URI or local path.
+        uri: S3 URI, https address or local path.
         etag: ETag that the file must have; by default, its current ETag.
 
     Raises:
         SceneError: There is no such file, it is empty, or swath cannot read it.
         SceneChangedError: The file has another ETag.
-        TransientError: S3 did not answer.
+        TransientError: The store did not answer.
     """
     status_and_head = storage.status_and_head(uri, MIN_HEADER_BYTES)
     if status_and_head is None:
@@ -193,9 +198,21 @@ def open_dataset(uri: str, etag: str | None = None) -> Iterator[PinnedDataset]:
     if status.size == 0:
         raise SceneError(f"{uri} is empty (0 bytes); copy it again")
     header_parts = _check_header(uri, status, head)
-    with open_with_drivers(
-        uri, status.etag, gdal_env.DRIVERS, _OPEN_PROBLEM, header_parts=header_parts
-    ) as dataset:
+    with ExitStack() as stack:
+        source = None
+        if storage.is_https(uri):
+            source = RemoteSource(uri, status.etag, status.size, header_parts)
+            stack.callback(source.close)
+        dataset = stack.enter_context(
+            open_with_drivers(
+                uri,
+                status.etag,
+                gdal_env.DRIVERS,
+                _OPEN_PROBLEM,
+                header_parts=header_parts,
+                source=source,
+            )
+        )
         _check_pixels(uri, dataset.reader)
         _check_size(uri, dataset.reader, status.size)
         yield dataset
@@ -203,31 +220,48 @@ def open_dataset(uri: str, etag: str | None = None) -> Iterator[PinnedDataset]:
 
 @contextmanager
 def open_with_drivers(
-    uri: str, etag: str, drivers: Sequence[str], problem: str, *, header_parts: HeaderParts = ()
+    uri: str,
+    etag: str,
+    drivers: Sequence[str],
+    problem: str,
+    *,
+    header_parts: HeaderParts = (),
+    source: RemoteSource | None = None,
 ) -> Iterator[PinnedDataset]:
     """Open a file with GDAL, and close it on exit.
 
     Every file that swath reads with GDAL is opened here.
 
     Args:
-        uri: S3 URI or local path.
+        uri: S3 URI, https address or local path.
         etag: ETag of the file.
         drivers: Names of the GDAL drivers that may open the file.
         problem: What failed if no driver can open the file, worded to follow its address.
         header_parts: Parts of the file's header that were read already.
+        source: File through which GDAL reads; None if GDAL reads the address itself.
 
     Raises:
         SceneError: GDAL cannot open the file.
         SceneChangedError: The file was replaced since its ETag was read.
-        TransientError: S3 did not answer.
+        TransientError: The store did not answer.
     """
     with ExitStack() as stack:
-        with translate_gdal_errors(uri, etag, problem):
-            reader = DatasetReader(gdal_env.path(uri), driver=list(drivers))
-            stack.callback(reader.close)
-            dataset = PinnedDataset(uri, etag, reader, reader.mask_flag_enums, header_parts)
+        with translate_gdal_errors(uri, etag, problem), _raise_source_errors(source):
+            path = source.path if source else gdal_env.path(uri)
+            reader = DatasetReader(path, driver=list(drivers))
+            stack.callback(_close, reader, source)
+            dataset = PinnedDataset(uri, etag, reader, reader.mask_flag_enums, header_parts, source)
             stack.callback(dataset.close)
         yield dataset
+
+
+def _raise_source_errors(source: RemoteSource | None) -> AbstractContextManager[None]:
+    return source.raise_errors() if source else nullcontext()
+
+
+def _close(reader: DatasetReader, source: RemoteSource | None) -> None:
+    with gdal_opener.reachable() if source else nullcontext():
+        reader.close()
 
 
 def _check_header(uri: str, status: storage.ObjectStatus, head: bytes) -> HeaderParts:

@@ -48,7 +48,7 @@ def read_thumbnail(scene: Scene, bands: Sequence[str], *, side: int) -> NDArray[
     shown = display_bands(info, bands)
     shrink = max(info.width, info.height) / side
     level = min(_overview_factor(file, shrink) for file in scene.files)
-    max_pixels = MAX_PIXELS_FETCHED if storage.is_s3(info.uri) else MAX_PIXELS_READ
+    max_pixels = MAX_PIXELS_FETCHED if storage.is_remote(info.uri) else MAX_PIXELS_READ
     if info.width * info.height / level**2 > max_pixels:
         return None
     rows, cols = (max(1, round(size / max(shrink, 1))) for size in (info.height, info.width))

@@ -68,7 +68,12 @@ def path(uri: str) -> str:
     """Return the path by which GDAL opens an address.
 
     A local path becomes absolute, so that GDAL cannot take it for anything else.
+
+    Raises:
+        ValueError: The address is an https address, where GDAL would follow redirects.
     """
+    if storage.is_https(uri):
+        raise ValueError(f"GDAL may not open {uri} itself")
     if not storage.is_s3(uri):
         return str(Path(uri).absolute())
     bucket, key = storage.split_s3(uri)
@@ -84,7 +89,10 @@ def environment(uri: str, etag: str) -> Env:
     """
     options = {name: value for name, value in _OPTIONS.items() if name not in os.environ}
     if storage.is_s3(uri):
-        options |= _endpoint() | {"GDAL_HTTP_HEADERS": f'If-Match: "{etag}"'}
+        access = storage.bucket_access(storage.split_s3(uri)[0])
+        options |= _endpoint(uri) | {"GDAL_HTTP_HEADERS": f'If-Match: "{etag}"'}
+        if access.requester_pays:
+            options["AWS_REQUEST_PAYER"] = "requester"
     return Env(session=DummySession(), **options, **STRICT_OPTIONS)
 
 
@@ -152,9 +160,9 @@ def raise_warnings() -> Iterator[None]:
         raise DamageError("; ".join(dict.fromkeys(collected)))
 
 
-def _endpoint() -> dict[str, str]:
-    """Return GDAL's options for the S3 endpoint and region that boto3 uses in this process."""
-    meta = storage.s3().meta
+def _endpoint(uri: str) -> dict[str, str]:
+    """Return GDAL's options for the S3 endpoint and region that boto3 uses for a bucket."""
+    meta = storage.s3_for(storage.split_s3(uri)[0]).meta
     host = urlsplit(meta.endpoint_url)
     region = {"AWS_REGION": meta.region_name}
     if (host.hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn")):

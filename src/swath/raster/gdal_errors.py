@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from botocore.exceptions import BotoCoreError, ClientError
 from rasterio._err import CPLE_BaseError
@@ -12,7 +12,7 @@ from rasterio.errors import RasterioError
 
 from swath import storage
 from swath.errors import SceneChangedError, SceneError, SwathError, TransientError
-from swath.raster import gdal_env
+from swath.raster import gdal_env, gdal_opener
 
 _TRANSIENT = re.compile(r"CURL error|HTTP response code: (429|5\d\d)|reduce your request rate")
 _MAX_REASON_LENGTH = 400
@@ -23,35 +23,42 @@ def translate_gdal_errors(uri: str, etag: str, problem: str) -> Iterator[None]:
     """Set GDAL's environment for a file, and translate GDAL's errors to swath's.
 
     Args:
-        uri: S3 URI or path of the file.
+        uri: S3 URI, https address or path of the file.
         etag: ETag of the version that is open.
         problem: What failed, worded to follow the file's address in the message.
 
     Raises:
         SceneError: GDAL cannot read the file.
         SceneChangedError: The file was replaced since it was opened.
-        TransientError: S3 did not answer.
+        TransientError: The store did not answer.
     """
     try:
-        with gdal_env.environment(uri, etag):
+        opener = gdal_opener.reachable() if storage.is_https(uri) else nullcontext()
+        with opener, gdal_env.environment(uri, etag):
             yield
     except (RasterioError, CPLE_BaseError) as error:
-        reason = _reason(error).replace(f"'{gdal_env.path(uri)}' ", "")
-        raise gdal_error(uri, etag, problem, reason) from error
+        raise gdal_error(uri, etag, problem, _without_path(_reason(error), uri)) from error
+
+
+def _without_path(reason: str, uri: str) -> str:
+    """Remove the file's path from GDAL's message, which the address precedes."""
+    if storage.is_https(uri):
+        return re.sub(r"'?/vsiriopener_\w+/\w+/\w+'?:? ?", "", reason)
+    return reason.replace(f"'{gdal_env.path(uri)}' ", "")
 
 
 def gdal_error(uri: str, etag: str, problem: str, reason: str) -> SwathError:
     """Return swath's error for a failed read.
 
     Args:
-        uri: S3 URI or path of the file.
+        uri: S3 URI, https address or path of the file.
         etag: ETag of the version that is open.
         problem: What failed, worded to follow the file's address in the message.
         reason: GDAL's message.
 
     Returns:
-        TransientError if S3 did not answer, SceneChangedError if the file was replaced since it
-        was opened, and SceneError otherwise.
+        TransientError if the store did not answer, SceneChangedError if the file was replaced
+        since it was opened, and SceneError otherwise.
     """
     text = f"{uri} {problem}: {reason}"
     if _TRANSIENT.search(reason):

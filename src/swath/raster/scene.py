@@ -45,7 +45,7 @@ def open_scene(uri: str, *, etag: str | None = None) -> Iterator[FileScene]:
     """Open a scene for use in the calling thread, and close it on exit.
 
     Args:
-        uri: S3 URI or local path.
+        uri: S3 URI, https address or local path.
         etag: ETag that the scene must have, as `storage.etag` returns it; by default, its current
             ETag.
 
@@ -53,15 +53,15 @@ def open_scene(uri: str, *, etag: str | None = None) -> Iterator[FileScene]:
         SceneError: There is no such file, it is not a raster that swath reads, or its header
             states more pixels than the file can hold.
         SceneChangedError: The object has another ETag.
-        TransientError: S3 did not answer.
+        TransientError: The store did not answer.
     """
-    mask_uri = f"{uri}.msk"
+    mask_uri = storage.with_suffix(uri, ".msk")
     with ExitStack() as stack:
         # The mask is looked up here because GDAL would also look up a dozen other sidecar files.
-        if storage.is_s3(uri):
-            # S3 answers whether the mask exists while the scene's header is being fetched.
+        if storage.is_remote(uri):
+            # The store answers whether the mask exists while the scene's header is being fetched.
             with ThreadPoolExecutor(1) as executor:
-                mask_exists = executor.submit(storage.exists, mask_uri)
+                mask_exists = executor.submit(storage.is_readable, mask_uri)
                 dataset = stack.enter_context(open_dataset(uri, etag))
             masked = mask_exists.result()
         else:
@@ -100,7 +100,7 @@ class Scene(ABC):
         Raises:
             SceneError: The file is damaged in the window.
             SceneChangedError: The object was replaced since it was opened.
-            TransientError: S3 did not answer.
+            TransientError: The store did not answer.
             ValueError: The window does not lie within the scene.
         """
         pixels, valid = self.read_layers(window, bands)
@@ -126,7 +126,7 @@ class Scene(ABC):
         Raises:
             SceneError: The file is damaged in the window.
             SceneChangedError: The object was replaced since it was opened.
-            TransientError: S3 did not answer.
+            TransientError: The store did not answer.
             ValueError: The window does not lie within the scene.
         """
 
@@ -146,7 +146,7 @@ class Scene(ABC):
         Raises:
             SceneError: The file is damaged.
             SceneChangedError: The object was replaced since it was opened.
-            TransientError: S3 did not answer.
+            TransientError: The store did not answer.
         """
 
     @abstractmethod

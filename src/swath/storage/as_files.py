@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from swath.storage import local_files, s3_objects
-from swath.storage.addresses import file_name, is_s3, split_object
+from swath.storage.addresses import file_name, is_s3, refuse_https, split_object
 
 # A file name may have 255 bytes, and a character up to 4.
 _MAX_NAME_CHARACTERS = 60
@@ -26,6 +26,7 @@ def reading(uri: str) -> Iterator[Path]:
     Raises:
         FileNotFoundError: There is no object at the address.
     """
+    refuse_https(uri, "be copied to this machine by swath")
     if not is_s3(uri):
         yield Path(uri)
         return
@@ -71,6 +72,7 @@ def _open(uri: str) -> tuple[ExitStack, Path]:
 @contextmanager
 def writing(uri: str, *, content_type: str = "application/octet-stream") -> Iterator[Path]:
     """Yield a local path to write to; the file becomes the object if the block raises no error."""
+    refuse_https(uri, "be written")
     if not is_s3(uri):
         with local_files.replacing(Path(uri)) as temporary:
             yield temporary

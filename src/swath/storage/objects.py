@@ -1,4 +1,4 @@
-"""Read and write objects by address, as bytes or JSON."""
+"""Read and write objects by address, as bytes or JSON; files on https servers are only read."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from swath.errors import InputError, RunIncompleteError
-from swath.storage import local_files, s3_objects
-from swath.storage.addresses import is_s3
+from swath.storage import https_objects, local_files, s3_objects
+from swath.storage.addresses import is_https, is_s3, refuse_https
 from swath.storage.encoding import parse_json
 from swath.storage.object_status import ObjectStatus
 
@@ -23,7 +23,7 @@ def exists(uri: str) -> bool:
 def etag(uri: str) -> str | None:
     """Return the identity of an object's bytes without reading them; None if there is no object.
 
-    The identity is the S3 ETag without its quotes, or a local file's size and modification time.
+    The identity is the ETag without its quotes, or a local file's size and modification time.
     """
     object_status = status(uri)
     return object_status.etag if object_status else None
@@ -31,11 +31,25 @@ def etag(uri: str) -> str | None:
 
 def status(uri: str) -> ObjectStatus | None:
     """Return the object's ETag and size without reading it; None if there is no object."""
+    if is_https(uri):
+        return https_objects.read_status(uri)
     return s3_objects.read_status(uri) if is_s3(uri) else local_files.read_status(Path(uri))
+
+
+def is_readable(uri: str) -> bool:
+    """Return whether there is an object that may be read.
+
+    A store that does not list its objects for the reader refuses requests for objects that do not
+    exist. So an object that may not be read counts as missing.
+    """
+    if is_https(uri):
+        return https_objects.is_served(uri)
+    return s3_objects.is_readable(uri) if is_s3(uri) else exists(uri)
 
 
 def modified(uri: str) -> datetime | None:
     """Return the modification time of an object, file or folder; None if there is none."""
+    refuse_https(uri, "be dated")
     return s3_objects.read_modified(uri) if is_s3(uri) else local_files.read_modified(Path(uri))
 
 
@@ -48,7 +62,7 @@ def user_metadata(uri: str) -> dict[str, str]:
 
 
 def status_and_head(uri: str, length: int) -> tuple[ObjectStatus, bytes] | None:
-    """Return an object's status and, by the same request, the first bytes of an S3 object.
+    """Return an object's status and, by the same request, the first bytes of a remote object.
 
     Args:
         uri: Address of the object.
@@ -58,6 +72,8 @@ def status_and_head(uri: str, length: int) -> tuple[ObjectStatus, bytes] | None:
         The status and the bytes, or None if there is no object. There are no bytes if the object is
         a local file, which is as quick to read later, or if S3 did not return them.
     """
+    if is_https(uri):
+        return https_objects.get_start(uri, length)
     if is_s3(uri) and (start := s3_objects.get_start(uri, length)):
         return start
     known = status(uri)
@@ -70,6 +86,8 @@ def read_bytes(uri: str) -> bytes:
     Raises:
         FileNotFoundError: There is no object at the address.
     """
+    if is_https(uri):
+        return https_objects.get(uri)[0]
     return s3_objects.get(uri)[0] if is_s3(uri) else Path(uri).read_bytes()
 
 
@@ -84,6 +102,8 @@ def read_bounded(uri: str, max_bytes: int) -> bytes:
         InputError: The object is larger.
         FileNotFoundError: There is no object at the address.
     """
+    if is_https(uri):
+        return https_objects.get(uri, max_bytes)[0]
     if is_s3(uri):
         object_status = status(uri)
         content = (
@@ -106,6 +126,7 @@ def read_end(uri: str, length: int) -> bytes:
     Raises:
         FileNotFoundError: There is no object at the address.
     """
+    refuse_https(uri, "be read from its end")
     if is_s3(uri):
         return s3_objects.get(uri, Range=f"bytes=-{length}")[0]
     return local_files.read_end(Path(uri), length)
@@ -113,6 +134,7 @@ def read_end(uri: str, length: int) -> bytes:
 
 def write_bytes(uri: str, data: bytes, *, content_type: str = "application/octet-stream") -> None:
     """Write the whole object, and replace an earlier one."""
+    refuse_https(uri, "be written")
     if is_s3(uri):
         s3_objects.put(uri, data, content_type=content_type)
         return
@@ -126,6 +148,8 @@ def read_with_etag(uri: str) -> tuple[bytes, str]:
     Raises:
         FileNotFoundError: There is no object at the address.
     """
+    if is_https(uri):
+        return https_objects.get(uri)
     if is_s3(uri):
         return s3_objects.get(uri)
     with local_files.locked(Path(uri)):
@@ -143,6 +167,7 @@ def write_if_unchanged(uri: str, data: bytes, expected_etag: str | None) -> str 
     Returns:
         The new ETag; None if the object has changed, so that nothing was written.
     """
+    refuse_https(uri, "be written")
     if is_s3(uri):
         return s3_objects.put_if_unchanged(uri, data, expected_etag)
     with local_files.locked(Path(uri)):

@@ -1,7 +1,8 @@
 """Read and write objects on S3.
 
 The functions raise a TransientError if S3 fails and a retry can succeed, and botocore's ClientError
-if S3 refuses the request.
+if S3 refuses the request. If S3 refuses to read from a bucket of others, which `configure_bucket`
+has set, they raise a SceneError.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from swath.errors import SceneError
 from swath.errors.service_errors import is_transient, translate_transient_errors
 from swath.storage.addresses import split_object, split_s3
+from swath.storage.bucket_access import bucket_access
 from swath.storage.object_status import ObjectStatus
+from swath.storage.s3_refusals import describe_refusal, is_forbidden
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -28,15 +32,27 @@ if TYPE_CHECKING:
 _CLIENT_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 5})
 _MISSING_OBJECT_CODES = {"404", "NoSuchKey", "NotFound"}
 _MISSING_CODES = _MISSING_OBJECT_CODES | {"NoSuchBucket"}
+_MAX_ATTEMPTS = 4
+"""Number of requests for a range whose transfer breaks off."""
 # Another process has written the object since, or is writing it at this moment.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 _CONFLICT_CODES = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 
 
 @functools.cache
-def s3() -> S3Client:
-    """Return the S3 client of this process, created at the first call."""
-    return boto3.client("s3", config=_CLIENT_CONFIG)
+def s3(region: str = "") -> S3Client:
+    """Return this process's S3 client of a region, created at the first call.
+
+    Args:
+        region: AWS region; empty for that of the process.
+    """
+    return boto3.client("s3", region_name=region or None, config=_CLIENT_CONFIG)
+
+
+def s3_for(bucket: str) -> S3Client:
+    """Return the S3 client of the region of a bucket."""
+    region = bucket_access(bucket).region
+    return s3(region) if region else s3()
 
 
 def read_status(uri: str) -> ObjectStatus | None:
@@ -57,6 +73,20 @@ def read_user_metadata(uri: str) -> dict[str, str]:
     return dict(head["Metadata"]) if head else {}
 
 
+def is_readable(uri: str) -> bool:
+    """Return whether an object exists and may be read.
+
+    S3 refuses requests for objects that do not exist, if the reader may not list the bucket.
+    """
+    try:
+        return _head(uri) is not None
+    except (ClientError, SceneError) as error:
+        refusal = error if isinstance(error, ClientError) else error.__cause__
+        if isinstance(refusal, ClientError) and is_forbidden(refusal):
+            return False
+        raise
+
+
 def get_start(uri: str, length: int) -> tuple[ObjectStatus, bytes] | None:
     """Return the status and the first `length` bytes of an object by one request.
 
@@ -66,7 +96,12 @@ def get_start(uri: str, length: int) -> tuple[ObjectStatus, bytes] | None:
     """
     bucket, key = split_object(uri)
     try:
-        response = s3().get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{length - 1}")
+        response = s3_for(bucket).get_object(
+            Bucket=bucket,
+            Key=key,
+            Range=f"bytes=0-{length - 1}",
+            **bucket_access(bucket).read_options,
+        )
         size = int(response["ContentRange"].rpartition("/")[2])
         return ObjectStatus(_unquote(response["ETag"]), size), response["Body"].read()
     except ClientError:
@@ -89,8 +124,39 @@ def get(uri: str, **options: Any) -> tuple[bytes, str]:
     """
     bucket, key = split_object(uri)
     with _translate_missing(uri), _translate_read_errors(uri):
-        response = s3().get_object(Bucket=bucket, Key=key, **options)
+        response = s3_for(bucket).get_object(
+            Bucket=bucket, Key=key, **bucket_access(bucket).read_options, **options
+        )
         return response["Body"].read(), _unquote(response["ETag"])
+
+
+def get_range(uri: str, etag: str, offset: int, length: int) -> bytes:
+    """Return `length` bytes of an object from an offset; fewer only at the end of the object.
+
+    boto3 itself retries requests that S3 refuses, but not a body that breaks off after the
+    response began. Only such transfers are retried here, without a delay.
+
+    Args:
+        uri: S3 URI of the object.
+        etag: ETag that the object must have.
+        offset: First byte.
+        length: Number of bytes.
+    """
+    bucket, key = split_object(uri)
+    for attempt in range(_MAX_ATTEMPTS):
+        response = s3_for(bucket).get_object(
+            Bucket=bucket,
+            Key=key,
+            Range=f"bytes={offset}-{offset + length - 1}",
+            IfMatch=f'"{etag}"',
+            **bucket_access(bucket).read_options,
+        )
+        try:
+            return response["Body"].read()
+        except Exception as error:
+            if attempt == _MAX_ATTEMPTS - 1 or not is_transient(error):
+                raise
+    raise AssertionError
 
 
 def put(uri: str, data: bytes, *, content_type: str) -> None:
@@ -131,7 +197,9 @@ def download(uri: str, path: Path) -> None:
     """
     bucket, key = split_object(uri)
     with _translate_missing(uri), _translate_read_errors(uri):
-        s3().download_file(bucket, key, str(path))
+        s3_for(bucket).download_file(
+            bucket, key, str(path), ExtraArgs={**bucket_access(bucket).read_options}
+        )
 
 
 def upload(path: Path, uri: str, *, content_type: str) -> None:
@@ -173,9 +241,12 @@ def iterate(prefix: str, *, after: str = "") -> Iterator[ListedKey]:
         after: Rest of the address after which the list begins; empty for all objects.
     """
     bucket, key = split_s3(prefix)
-    start: Any = {"StartAfter": key + after} if after else {}
+    options = bucket_access(bucket).read_options
+    if after:
+        options["StartAfter"] = key + after
     with _translate_missing(prefix), _translate_read_errors(prefix):
-        pages = s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key, **start)
+        lister = s3_for(bucket).get_paginator("list_objects_v2")
+        pages = lister.paginate(Bucket=bucket, Prefix=key, **options)
         for page in pages:
             for entry in page.get("Contents", ()):
                 yield ListedKey(
@@ -191,7 +262,8 @@ def _head(uri: str) -> dict[str, Any] | None:
     bucket, key = split_object(uri)
     try:
         with _translate_read_errors(uri):
-            return {**s3().head_object(Bucket=bucket, Key=key)}
+            options = bucket_access(bucket).read_options
+            return {**s3_for(bucket).head_object(Bucket=bucket, Key=key, **options)}
     except ClientError as error:
         if error.response["Error"]["Code"] in _MISSING_CODES:
             return None
@@ -213,8 +285,15 @@ def _translate_missing(uri: str) -> Iterator[None]:
         raise
 
 
-def _translate_read_errors(uri: str) -> AbstractContextManager[None]:
-    return translate_transient_errors(f"{uri} cannot be read")
+@contextmanager
+def _translate_read_errors(uri: str) -> Iterator[None]:
+    try:
+        with translate_transient_errors(f"{uri} cannot be read"):
+            yield
+    except ClientError as error:
+        if refusal := describe_refusal(uri, error):
+            raise SceneError(refusal) from error
+        raise
 
 
 def _translate_write_errors(uri: str) -> AbstractContextManager[None]:

@@ -49,6 +49,18 @@ def test_s3_is_where_boto3_finds_it(monkeypatch, variable, scheme, https):
     assert found["AWS_VIRTUAL_HOSTING"] == "FALSE"
 
 
+def test_a_bucket_of_others_has_its_own_region_and_payer():
+    storage.configure_bucket("scenes", storage.BucketAccess("us-west-2", requester_pays=True))
+    try:
+        found, own = options(), options("s3://own/x.tif")
+    finally:
+        storage.forget_buckets()
+
+    assert (found["AWS_REGION"], found["AWS_REQUEST_PAYER"]) == ("us-west-2", "requester")
+    assert own["AWS_REGION"] == "eu-west-1"
+    assert "AWS_REQUEST_PAYER" not in own
+
+
 def test_objects_are_read_only_while_they_have_their_etag():
     assert options(etag="abc")["GDAL_HTTP_HEADERS"] == 'If-Match: "abc"'
     assert "GDAL_HTTP_HEADERS" not in options("/data/x.tif")

@@ -1,7 +1,7 @@
-"""Read bytes of a scene's file, from disk or from S3 by ranges.
+"""Read bytes of a scene's file, from disk, or from S3 or an https server by ranges.
 
-S3 has a latency of tens of ms, so adjacent blocks are coalesced into one request and prefetched.
-Only the version of the object that was opened is read.
+A remote store has a latency of tens of ms, so adjacent blocks are coalesced into one request and
+prefetched. Only the version of the object that was opened is read.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ import numpy as np
 from botocore.exceptions import ClientError
 
 from swath import storage
-from swath.errors import SwathError, TransientError
+from swath.errors import SceneError, SwathError, TransientError
 from swath.errors.service_errors import is_transient
 from swath.raster.files.tiff_header import UnsupportedLayoutError
 from swath.raster.gdal_errors import gdal_error, scene_changed
+from swath.storage import https_objects, s3_objects
+from swath.storage.s3_refusals import describe_refusal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,7 +41,6 @@ _MAX_FREE_GAP_BYTES = 16 << 10
 """Number of bytes between blocks that are fetched whatever their share, to save requests."""
 _MAX_OFFSET = (1 << 63) - 1
 """Largest offset that the operating system accepts; a damaged header may state larger ones."""
-_MAX_ATTEMPTS = 4
 _BEYOND_END_CODE = "InvalidRange"
 
 
@@ -51,7 +52,7 @@ class File(Protocol):
 
         Raises:
             SceneChangedError: The file was replaced since it was opened.
-            TransientError: S3 did not answer.
+            TransientError: The store did not answer.
         """
 
     def prefetch(self, row: int, byte_ranges: NDArray[np.int64]) -> None:
@@ -109,8 +110,8 @@ class LocalFile:
 
 
 @dataclass(slots=True)
-class S3File:
-    """An S3 object, of which only the version with its ETag is read."""
+class RemoteFile:
+    """A remote object, of which only the version with its ETag is read."""
 
     uri: str
     etag: str
@@ -120,16 +121,7 @@ class S3File:
 
     def read(self, offset: int, length: int) -> bytes:
         """Fetch `length` bytes from an offset; fewer only at the end of the object."""
-        try:
-            return self._fetch_range(offset, length)
-        except ClientError as error:
-            if error.response["Error"]["Code"] == _BEYOND_END_CODE:
-                return b""
-            raise self._translate_error(error, offset, length) from error
-        except Exception as error:
-            if is_transient(error):
-                raise TransientError(f"{self._problem(offset, length)}: {error}") from error
-            raise
+        raise NotImplementedError
 
     def prefetch(self, row: int, byte_ranges: NDArray[np.int64]) -> None:
         """Start fetching the blocks of a row, in coalesced ranges."""
@@ -160,26 +152,24 @@ class S3File:
         """Release the bytes of all rows."""
         self._rows.clear()
 
-    def _fetch_range(self, offset: int, length: int) -> bytes:
-        """Fetch a range, with retries of transfers that break off.
 
-        boto3 itself retries requests that S3 refuses, but not a body that breaks off after the
-        response began. Only such transfers are retried here, without a delay.
-        """
-        bucket, key = storage.split_object(self.uri)
-        for attempt in range(_MAX_ATTEMPTS):
-            response = storage.s3().get_object(
-                Bucket=bucket,
-                Key=key,
-                Range=f"bytes={offset}-{offset + length - 1}",
-                IfMatch=f'"{self.etag}"',
-            )
-            try:
-                return response["Body"].read()
-            except Exception as error:
-                if attempt == _MAX_ATTEMPTS - 1 or not is_transient(error):
-                    raise
-        raise AssertionError
+class S3File(RemoteFile):
+    """An S3 object, of which only the version with its ETag is read."""
+
+    __slots__ = ()
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Fetch `length` bytes from an offset; fewer only at the end of the object."""
+        try:
+            return s3_objects.get_range(self.uri, self.etag, offset, length)
+        except ClientError as error:
+            if error.response["Error"]["Code"] == _BEYOND_END_CODE:
+                return b""
+            raise self._translate_error(error, offset, length) from error
+        except Exception as error:
+            if is_transient(error):
+                raise TransientError(f"{self._problem(offset, length)}: {error}") from error
+            raise
 
     def _translate_error(self, error: ClientError, offset: int, length: int) -> SwathError:
         """Return swath's error for a request that S3 refused."""
@@ -188,11 +178,23 @@ class S3File:
             return scene_changed(self.uri)
         if is_transient(error):
             return TransientError(f"{self._problem(offset, length)}: {error}")
+        if refusal := describe_refusal(self.uri, error):
+            return SceneError(refusal)
         problem = f"cannot be read at bytes {offset} to {offset + length}"
         return gdal_error(self.uri, self.etag, problem, str(error))
 
     def _problem(self, offset: int, length: int) -> str:
         return f"{self.uri} cannot be read at bytes {offset} to {offset + length}"
+
+
+class HttpFile(RemoteFile):
+    """A file on an https server, of which only the version with its ETag is read."""
+
+    __slots__ = ()
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Fetch `length` bytes from an offset; fewer only at the end of the file."""
+        return https_objects.get_range(self.uri, self.etag, offset, length)
 
 
 def coalesce(byte_ranges: NDArray[np.int64]) -> list[tuple[int, int]]:
@@ -257,7 +259,7 @@ def open_header(uri: str, etag: str, header_parts: HeaderParts = ()) -> Iterator
     """Open a file for reading its header, and close it on exit.
 
     Args:
-        uri: S3 URI or path of the file.
+        uri: S3 URI, https address or path of the file.
         etag: ETag of the file.
         header_parts: Parts of the header that were read already, which are not fetched again.
 
@@ -277,15 +279,17 @@ def open_file(uri: str, etag: str, fetchers: Executor) -> File:
     """Open a file for reading.
 
     Args:
-        uri: S3 URI or path of the file.
+        uri: S3 URI, https address or path of the file.
         etag: ETag of the file.
-        fetchers: Executor that fetches ranges from S3.
+        fetchers: Executor that fetches ranges of remote files.
 
     Raises:
         SceneError: The file cannot be opened.
         SceneChangedError: The file is no longer there.
     """
     try:
+        if storage.is_https(uri):
+            return HttpFile(uri, etag, fetchers)
         return S3File(uri, etag, fetchers) if storage.is_s3(uri) else LocalFile(uri, etag)
     except OSError as error:
         remedy = "; allow this user to read it" if isinstance(error, PermissionError) else ""

@@ -1,0 +1,74 @@
+"""Hold what access to the buckets of others needs: a region, and who pays for requests.
+
+The registry applies to the whole process, since boto3's clients, swath's own reader and GDAL all
+read from a bucket. Buckets that are not in it have the region of the process, and their owners pay.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from swath.errors import InputError
+
+_VALID_REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class BucketAccess:
+    """Access of this process to a bucket.
+
+    Attributes:
+        region: AWS region of the bucket; empty for that of the process.
+        requester_pays: Whether the reader, not the owner, pays for requests and transfer.
+    """
+
+    region: str = ""
+    requester_pays: bool = False
+
+    @property
+    def read_options(self) -> dict[str, Any]:
+        """Further parameters of S3's HeadObject and GetObject."""
+        return {"RequestPayer": "requester"} if self.requester_pays else {}
+
+
+_DEFAULT = BucketAccess()
+_lock = threading.Lock()
+_buckets: dict[str, BucketAccess] = {}
+
+
+def configure_bucket(bucket: str, access: BucketAccess) -> None:
+    """Set how this process reads from a bucket of others.
+
+    Args:
+        bucket: Name of the bucket.
+        access: Region of the bucket, and who pays.
+
+    Raises:
+        InputError: The region is not a name of an AWS region.
+    """
+    if access.region and not _VALID_REGION.fullmatch(access.region):
+        raise InputError(
+            f"the region of the bucket {bucket} is {access.region!r}, which is no AWS region; "
+            "write it like eu-central-1"
+        )
+    with _lock:
+        _buckets[bucket] = access
+
+
+def bucket_access(bucket: str) -> BucketAccess:
+    """Return how this process reads from a bucket."""
+    return _buckets.get(bucket, _DEFAULT)
+
+
+def is_configured(bucket: str) -> bool:
+    """Return whether a bucket is one of others, which `configure_bucket` has set."""
+    return bucket in _buckets
+
+
+def forget_buckets() -> None:
+    """Remove all buckets from the registry, as in a new process."""
+    with _lock:
+        _buckets.clear()
