@@ -44,7 +44,10 @@ def digest_files(item: SceneItem) -> str:
 
     A file that cannot be looked up counts as one without an ETag.
     """
-    addresses = [asset.href for asset in item.assets if asset.href][:MAX_LOOKED_UP_FILES]
+    assets = [asset for asset in item.assets if asset.href][:MAX_LOOKED_UP_FILES]
+    for asset in assets:
+        storage.configure_access(asset.href, **msgspec.structs.asdict(asset.access))
+    addresses = [asset.href for asset in assets]
     deadline = time.monotonic() + MAX_LOOKUP_SECONDS
     pool = ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="look-up")
     try:

@@ -26,6 +26,7 @@ from swath.storage.as_files import copy, reading, reading_each, writing
 from swath.storage.bucket_access import (
     BucketAccess,
     bucket_access,
+    configure_access,
     configure_bucket,
     forget_buckets,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "ListedObject",
     "ObjectStatus",
     "bucket_access",
+    "configure_access",
     "configure_bucket",
     "copy",
     "digest",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from swath.errors import InputError
+from swath.storage.addresses import is_s3, split_s3
 
 _VALID_REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d+")
 
@@ -56,6 +57,21 @@ def configure_bucket(bucket: str, access: BucketAccess) -> None:
         )
     with _lock:
         _buckets[bucket] = access
+
+
+def configure_access(uri: str, *, region: str, requester_pays: bool) -> None:
+    """Set how this process reads from the bucket of an object; other addresses need no access.
+
+    Args:
+        uri: Address of the object.
+        region: AWS region of the bucket; empty for that of the process.
+        requester_pays: Whether the reader pays for requests and transfer.
+
+    Raises:
+        InputError: The region is not a name of an AWS region.
+    """
+    if is_s3(uri):
+        configure_bucket(split_s3(uri)[0], BucketAccess(region, requester_pays))
 
 
 def bucket_access(bucket: str) -> BucketAccess:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from swath import storage
 from swath.errors import SceneError
 from swath.items import SceneItem, SelectedBand, select_assets, selection_warnings
 from swath.raster.assets.alignment import Alignment, align
@@ -127,6 +128,7 @@ def _open_files(refs: Sequence[AssetRef]) -> Iterator[list[FileScene]]:
     with ExitStack() as opened:
 
         def open_one(ref: AssetRef) -> FileScene:
+            storage.configure_access(ref.uri, region=ref.region, requester_pays=ref.requester_pays)
             return opened.enter_context(open_scene(ref.uri, etag=ref.etag or None))
 
         with ThreadPoolExecutor(min(MAX_OPENED_AT_ONCE, len(refs))) as pool:
