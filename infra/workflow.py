@@ -142,6 +142,9 @@ def add_announcement(scope: Construct) -> EventBridgePutEvents:
         "model": JsonPath.object_at("$.model"),
         "tiles": JsonPath.object_at("$.merge.tiles"),
         "detections": JsonPath.number_at("$.merge.detections"),
+        # The merge writes both members always; what is unknown is absent or null within them.
+        "acquisition": JsonPath.object_at("$.merge.acquisition"),
+        "valid_area_m2": JsonPath.object_at("$.merge.valid_area_m2"),
         "warnings": JsonPath.object_at("$.merge.warnings"),
         "detections_uri": JsonPath.string_at("$.publish.detections_uri"),
         "item_uri": JsonPath.string_at("$.publish.item_uri"),

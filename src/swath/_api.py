@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,6 +135,7 @@ def run(
     database: str | None = None,
     score_threshold: float | None = None,
     tolerated_failures: float = 0.0,
+    acquired_at: str | datetime | None = None,
     progress: ProgressCallback | None = None,
 ) -> RunReport:
     """Run a model on a scene of any size; write `detections.parquet` and `summary.json`.
@@ -148,11 +150,13 @@ def run(
         database: DSN of a PostGIS database to load the detections into as well.
         score_threshold: Minimum score of the results, 0 to 1; by default that of the package.
         tolerated_failures: Maximum fraction of the tiles that may fail, 0 to 1.
+        acquired_at: Time of the scene's acquisition with a time zone, as text in ISO 8601 or as a
+            datetime; by default, that which the scene's metadata state.
         progress: Callback after each batch of tiles.
 
     Raises:
-        InputError: The scene or the package is missing, or `out` has a file that swath did not
-            write.
+        InputError: The scene or the package is missing, `out` has a file that swath did not write,
+            or `acquired_at` is no time of acquisition.
         SwathError: The run failed; `summary.json` records the failure too.
         ModuleNotFoundError: A library is not installed; the message names the extra.
     """
@@ -167,6 +171,7 @@ def run(
         formats=formats,
         database=database,
         options=options,
+        acquired_at=acquired_at.isoformat() if isinstance(acquired_at, datetime) else acquired_at,
         progress=progress,
     )
 

@@ -320,6 +320,8 @@ def test_the_end_of_a_run_is_told_on_the_event_bus(states: dict[str, Any]):
     assert (entry["Source"], entry["DetailType"]) == ("swath", "Run Completed")
     assert set(entry["Detail"]) >= {"run_id.$", "scene.$", "detections_uri.$", "item_uri.$"}
     assert entry["Detail"]["warnings.$"] == "$.merge.warnings"
+    assert entry["Detail"]["acquisition.$"] == "$.merge.acquisition"
+    assert entry["Detail"]["valid_area_m2.$"] == "$.merge.valid_area_m2"
 
 
 def test_an_execution_ends_some_day_and_can_stop_its_jobs(dev: Any):

@@ -20,6 +20,7 @@ def run(
     database: inputs.Database = None,
     score_threshold: limits.ScoreThreshold = None,
     tolerated_failures: limits.ToleratedFailures = 0.0,
+    acquired_at: inputs.AcquiredAt = None,
 ) -> None:
     """Run a model on a scene; write detections.parquet and summary.json."""
     from swath.pipeline.local import run_local
@@ -39,6 +40,7 @@ def run(
                 tolerated_failures=tolerated_failures,
                 score_threshold=UNSET if score_threshold is None else score_threshold,
             ),
+            acquired_at=acquired_at,
             progress=lambda done, total: update(name, done, total),
         )
     for warning in report.warnings:

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from swath import storage
-from swath.errors import SceneError, SwathError
+from swath.errors import InputError, SceneError, SwathError
 from swath.errors.exit_codes import CommandExit
 from swath.errors.extras import require_modules
 from swath.items import SceneItem, SceneSources
@@ -29,6 +29,7 @@ from swath.messages import (
     SceneRef,
     TileCounts,
 )
+from swath.messages.acquisition_time import parse_acquired_at
 from swath.models.package import describe_package
 from swath.models.runtimes.time_limit import before_forced_exit
 from swath.observability.version import __version__
@@ -87,6 +88,7 @@ def run_local(
     formats: Collection[VectorFormat] = (),
     database: str | None = None,
     options: RunOptions | None = None,
+    acquired_at: str | None = None,
     progress: ProgressCallback | None = None,
 ) -> RunReport:
     """Run a model over a scene; write `detections.parquet` and `summary.json`.
@@ -102,21 +104,24 @@ def run_local(
         formats: Further formats of the detections, written as `detections.gpkg` and the like.
         database: DSN of a database into which the detections are also loaded.
         options: Options of the run; the backend is always `local`.
+        acquired_at: Time of the scene's acquisition, ISO 8601 with a time zone; by default, that
+            which the scene's metadata state.
         progress: Callback after each batch of tiles.
 
     Returns:
         The content of `summary.json`.
 
     Raises:
-        InputError: There is no such scene or package, or `out` has a file that swath did not write
-            and would replace.
+        InputError: There is no such scene or package, `out` has a file that swath did not write
+            and would replace, or `acquired_at` is no time of acquisition.
         SwathError: The run failed. `summary.json` reports the failure too, whatever the error.
     """
     if formats:
         require_modules("pyogrio")
+    given = _parse_acquired_at(acquired_at)
     clear_outputs(out, run_outputs(out, formats))
     parsed = parse_scene(scene, SceneSources.parse(sources))
-    request = new_request(parsed, model, options or RunOptions())
+    request = new_request(parsed, model, options or RunOptions(), acquired_at=given)
     watch = Stopwatch()
     files: dict[str, Path] = {}
 
@@ -164,13 +169,31 @@ def run_local(
     return report
 
 
-def new_request(scene: str | SceneItem, model: str, options: RunOptions) -> RunRequest:
+def _parse_acquired_at(text: str | None) -> str:
+    """Return a time of acquisition in UTC; empty if none is given.
+
+    Raises:
+        InputError: The text is no time of acquisition.
+    """
+    if text is None:
+        return ""
+    try:
+        return parse_acquired_at(text)
+    except ValueError as error:
+        raise InputError(f"the time of acquisition {text!r} {error}") from None
+
+
+def new_request(
+    scene: str | SceneItem, model: str, options: RunOptions, *, acquired_at: str = ""
+) -> RunRequest:
     """Return a request to run the current model package over the current scene.
 
     Args:
         scene: Path or S3 URI of a scene of one file, or the content of any other scene.
         model: Path or S3 URI of the model package.
         options: Options of the run; the backend becomes `local`.
+        acquired_at: Time of the scene's acquisition that the user gave, ISO 8601 UTC; empty if
+            there is none.
 
     Raises:
         SceneError: There is no scene at the address.
@@ -184,7 +207,7 @@ def new_request(scene: str | SceneItem, model: str, options: RunOptions) -> RunR
     model = storage.resolve(model)
     info = describe_package(model)
     return RunRequest.new(
-        scene=scene_ref,
+        scene=msgspec.structs.replace(scene_ref, acquired_at=acquired_at),
         model=ModelRef(name=info.description.name, uri=model, digest=info.digest),
         options=msgspec.structs.replace(options, backend=Backend.LOCAL),
     )

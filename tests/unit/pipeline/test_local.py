@@ -1,13 +1,16 @@
 import errno
 import json
 import os
+from datetime import UTC, datetime
 
 import numpy as np
 import psycopg
 import pyarrow.parquet as pq
 import pyogrio
 import pytest
+import rasterio
 
+import swath
 from swath import storage
 from swath.errors import (
     InputError,
@@ -292,3 +295,39 @@ def test_a_run_whose_rows_were_not_loaded_says_so(scene, package, tmp_path, dsn,
     connection.commit()
     report = run_local(scene, str(package), tmp_path / "out", database=dsn)
     assert [w for w in report.warnings if "the detections of this run were not loaded" in w]
+
+
+def test_a_given_time_of_acquisition_is_in_all_results(scene, package, tmp_path):
+    given = "2026-05-31T12:00:00+02:00"
+    plain = run_local(scene, str(package), tmp_path / "plain")
+    report = run_local(scene, str(package), tmp_path / "out", acquired_at=given)
+
+    assert plain.acquisition.acquired_at is None
+    assert report.run_id == plain.run_id
+    assert report.acquisition.acquired_at == "2026-05-31T10:00:00Z"
+    assert report.acquisition.gsd == plain.acquisition.gsd == pytest.approx(10, rel=2e-3)
+    said = storage.read_json(str(tmp_path / "out" / "summary.json"))
+    assert said["acquisition"] == report.acquisition.to_json()
+    assert said["valid_area_m2"] == report.valid_area_m2 > 0
+    assert said["version"] == swath.__version__
+    times = pq.read_table(tmp_path / "out" / "detections.parquet")["acquired_at"].unique()
+    assert times.to_pylist() == [datetime(2026, 5, 31, 10, tzinfo=UTC)]
+
+
+@pytest.mark.parametrize("text", ["2026-05-31", "noon", "2999-01-01T00:00:00Z"])
+def test_a_time_of_acquisition_that_cannot_be_used_is_refused(scene, package, tmp_path, text):
+    with pytest.raises(InputError, match=f"the time of acquisition '{text}' "):
+        run_local(scene, str(package), tmp_path / "out", acquired_at=text)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_time_in_the_header_that_cannot_be_used_is_a_warning(make_scene, package, tmp_path):
+    scene = make_scene(np.ones((1, 20, 20), np.uint8))
+    with rasterio.open(scene, "r+") as file:
+        file.update_tags(TIFFTAG_DATETIME="0000:00:00 00:00:00")
+
+    report = run_local(scene, str(package), tmp_path / "out")
+
+    assert report.acquisition.acquired_at is None
+    assert "states '0000:00:00 00:00:00' in TIFFTAG_DATETIME" in report.warnings[0]
+    assert list(swath.detect(scene, package).warnings) == list(report.warnings)

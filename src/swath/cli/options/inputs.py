@@ -78,6 +78,14 @@ Sources = Annotated[
         "s3://BUCKET/PREFIX/. Repeatable.",
     ),
 ]
+AcquiredAt = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="Time at which the scene was acquired, such as 2026-05-31T10:00:00Z; by default, that "
+        "which its metadata state.",
+    ),
+]
 OUT_HELP = "Output folder."
 Out = Annotated[Path, typer.Option(metavar="DIR", help=OUT_HELP, file_okay=False)]
 OptionalOut = Annotated[Path | None, typer.Option(metavar="DIR", help=OUT_HELP, file_okay=False)]
