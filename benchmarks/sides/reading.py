@@ -109,7 +109,7 @@ def swath(
         companion_pids: Ids of processes that belong to the measurement.
         count_decodes: Whether to count how often a block is decoded, which takes a little time.
     """
-    counter = _DecodeCounter()
+    counter = DecodeCounter()
     with counter.patch_decoder(count_decodes):
         # The reader gets its decoders when it is imported.
         from swath.raster.reader import read_tiles  # noqa: PLC0415
@@ -206,7 +206,7 @@ def block_ranges(scene: Any) -> list[tuple[int, int]]:
     ]
 
 
-class _DecodeCounter:
+class DecodeCounter:
     """Counter of the decoders' calls."""
 
     def __init__(self) -> None:

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 _MIN_WEIGHT = 1e-6
 """Weight of the valid pixels, as a share of that of all, below which a pixel is invalid, as in
 GDAL."""
+# The same columns and rows of tiles recur.
 _cached_taps = lru_cache(maxsize=512)(compute_taps)
+_cached_range = lru_cache(maxsize=4096)(source_range)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,8 @@ class Resampler:
             Window in asset px, within the asset; None if the asset has no data there.
         """
         x, y, width, height = window
-        left, right = source_range(self.alignment.x, self.kernel, x, width)
-        top, bottom = source_range(self.alignment.y, self.kernel, y, height)
+        left, right = _cached_range(self.alignment.x, self.kernel, x, width)
+        top, bottom = _cached_range(self.alignment.y, self.kernel, y, height)
         if left == right or top == bottom:
             return None
         return left, top, right - left, bottom - top

@@ -7,6 +7,7 @@ takes several times as long as either.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,13 @@ from swath.raster.validity import Validity
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath._types import Ints, Mask
+    from swath._types import Floats, Ints, Mask
     from swath.raster.assets.kernels import Taps
 
 _MAX_STRIDED_PERIOD = 8
 """Largest period in grid px at which all px of a phase are computed together."""
+_PART_BYTES = 256 << 10
+"""Size in bytes of the parts in which sums are computed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,17 +55,22 @@ class Part:
             values: Pixels (layers, rows, cols) of the asset, in the dtype of `out`.
             out: Array (layers, rows, cols) that receives the sums.
         """
-        weights = [taps.weights.astype(out.dtype) for taps in (self.across, self.down)]
-        layers, rows, cols = len(values), *out.shape[1:]
+        self._apply(values, (self.across.weights, self.down.weights), out)
+
+    def _apply(
+        self, values: NDArray[Any], weights: tuple[Floats, Floats], out: NDArray[Any]
+    ) -> None:
+        """Compute sums with given weights of both axes; see `weigh`."""
+        across, down = (one.astype(out.dtype) for one in weights)
         # The order depends on the scale alone, so that it is the same in every window.
         if self.across.is_finer:
-            middle = np.empty((layers, values.shape[1], cols), out.dtype)
-            _weigh_rows(_turn(values), self.across, weights[0], self.left, _turn(middle))
-            _weigh_rows(middle, self.down, weights[1], self.top, out)
+            middle = np.empty((len(values), values.shape[1], out.shape[2]), out.dtype)
+            _weigh_rows(_turn(values), self.across, across, self.left, _turn(middle))
+            _weigh_rows(middle, self.down, down, self.top, out)
         else:
-            middle = np.empty((layers, rows, values.shape[2]), out.dtype)
-            _weigh_rows(values, self.down, weights[1], self.top, middle)
-            _weigh_rows(_turn(middle), self.across, weights[0], self.left, _turn(out))
+            middle = np.empty((len(values), out.shape[1], values.shape[2]), out.dtype)
+            _weigh_rows(values, self.down, down, self.top, middle)
+            _weigh_rows(_turn(middle), self.across, across, self.left, _turn(out))
 
     def meets_any(self, mask: Mask, *, weighted: bool = False) -> Mask:
         """Return which px of the window any pixel of a mask enters.
@@ -74,8 +82,13 @@ class Part:
         Returns:
             Mask (layers, rows, cols) of the window.
         """
-        middle = _any_in_rows(mask, self.down, self.top, weighted=weighted)
-        return _turn(_any_in_rows(_turn(middle), self.across, self.left, weighted=weighted))
+        across, down = (
+            np.abs(taps.weights) if weighted else np.ones_like(taps.weights)
+            for taps in (self.across, self.down)
+        )
+        counts = np.empty((len(mask), len(down), len(across)), np.float32)
+        self._apply(mask.astype(np.float32), (across, down), counts)
+        return np.asarray(counts > 0)
 
     def copy_nearest(self, pixels: NDArray[Any], out: NDArray[Any]) -> None:
         """Copy the nearest pixel (layers, rows, cols) of the asset to each px of the window."""
@@ -146,40 +159,36 @@ def _weigh_rows(
     for edge in (slice(0, low), slice(high, len(weights))):
         if edge.start < edge.stop:
             _weigh_each(values, taps, weights, start, edge, out)
-    buffer = np.empty((len(out), -(-(high - low) // step), out.shape[2]), out.dtype)
     for phase in range(low, low + step):
-        target = out[:, phase:high:step]
-        first = int(taps.first[phase]) - start
-        _sum_strided(values, first, jump, weights[phase], target, buffer[:, : target.shape[1]])
+        target, first = out[:, phase:high:step], int(taps.first[phase]) - start
+        last = first + jump * (target.shape[1] - 1) + 1
+        (used,) = np.nonzero(weights[phase])
+        rows = [values[:, first + tap : last + tap : jump] for tap in used.tolist()]
+        _sum_rows(rows, weights[phase, used], target)
 
 
-def _sum_strided(
-    values: NDArray[Any],
-    first: int,
-    jump: int,
-    weights: NDArray[Any],
-    out: NDArray[Any],
-    buffer: NDArray[Any],
-) -> None:
-    """Compute the sums of all rows of one phase, which have the same weights.
+def _sum_rows(rows: Sequence[NDArray[Any]], weights: NDArray[Any], out: NDArray[Any]) -> None:
+    """Compute the weighted sum of arrays, in parts that fit in the processor's cache.
 
     Args:
-        values: Rows (layers, rows, cols) of the asset.
-        first: Index of the first row that enters the first sum.
-        jump: Distance in rows from one sum to the next.
-        weights: Weights (taps,) of the rows from the first on.
-        out: Array (layers, sums, cols) that receives the sums.
-        buffer: Array of the same shape.
+        rows: Arrays (layers, rows, cols), at least one.
+        weights: Weight of each array.
+        out: Array (layers, rows, cols) that receives the sum; it is written once.
     """
-    last = jump * (out.shape[1] - 1) + 1
-    (used,) = np.nonzero(weights)
-    target = out
-    for tap in used.tolist() or [0]:
-        rows = values[:, first + tap : first + tap + last : jump]
-        np.multiply(rows, weights[tap], out=target)
-        if target is buffer:
-            out += buffer
-        target = buffer
+    axis = 1 if out.strides[1] > out.strides[2] else 2
+    step = max(1, _PART_BYTES * out.shape[axis] // max(1, out.nbytes))
+    part: list[slice] = [slice(None)] * 3
+    for start in range(0, out.shape[axis], step):
+        part[axis] = slice(start, start + step)
+        target = out[*part]
+        if len(rows) == 1:
+            np.multiply(rows[0][*part], weights[0], out=target)
+            continue
+        total, product = np.empty_like(target), np.empty_like(target)
+        np.multiply(rows[0][*part], weights[0], out=total)
+        for index in range(1, len(rows)):
+            np.multiply(rows[index][*part], weights[index], out=product)
+            np.add(total, product, out=target if index == len(rows) - 1 else total)
 
 
 def _weigh_each(
@@ -208,15 +217,3 @@ def _weigh_each(
             target += rows
         else:
             target[...] = rows
-
-
-def _any_in_rows(mask: Mask, taps: Taps, start: int, *, weighted: bool) -> Mask:
-    """Return where any row of a mask (layers, rows, cols) enters a row of the result."""
-    found = np.zeros((len(mask), len(taps.first), mask.shape[2]), np.bool_)
-    for tap in range(taps.count):
-        index = taps.first + tap
-        counts = (index >= start) & (index < start + mask.shape[1])
-        if weighted:
-            counts &= taps.weights[:, tap] != 0
-        found |= mask[:, np.clip(index - start, 0, mask.shape[1] - 1)] & counts[:, None]
-    return found
