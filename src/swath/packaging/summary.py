@@ -15,6 +15,7 @@ from swath.models.mlm import STATISTICS_PROPERTY
 from swath.models.package import load_package
 from swath.models.weights_format import detect_format
 from swath.packaging.write_mlm import TRAINING_PROPERTY
+from swath.raster.assets.stack import DEFAULT_RESAMPLING
 
 if TYPE_CHECKING:
     from swath.models.mlm import ModelDescription
@@ -28,6 +29,16 @@ _SHOWN_ELSEWHERE = {
     "end_datetime",
     TRAINING_PROPERTY,
 }
+_INPUT_OPTIONS = {
+    "overlap",
+    "fill_value",
+    "tile_size",
+    "head",
+    "gsd",
+    "gsd_tolerance",
+    "resampling",
+}
+"""Entries of `mlm:hyperparameters` that the groups of the model and its input show."""
 _MAX_LISTED_CLASSES = 20
 
 
@@ -83,6 +94,11 @@ def _input(description: ModelDescription) -> Iterator[tuple[str, str]]:
         yield f"band {band}", f"{fields['type']} {words}".strip() + stated
     if description.expected:
         yield "statistics", f"of {description.expected.scenes} scenes"
+    if description.gsd:
+        tolerance = f"up to {description.gsd_tolerance:.0%} more or less"
+        yield "resolution", f"{description.gsd:g} m, {tolerance}"
+    if description.resampling != DEFAULT_RESAMPLING:
+        yield "resampling", description.resampling
     yield "fill value", f"{description.fill_value:g}"
     yield "batch on a GPU", f"{description.batch_size} tiles at first"
 
@@ -100,7 +116,7 @@ def _output(
     yield "classes", ", ".join(names[:_MAX_LISTED_CLASSES]) + more
     options = properties["mlm:hyperparameters"]
     for name in sorted(options):
-        if name not in {"overlap", "fill_value", "tile_size", "head"}:
+        if name not in _INPUT_OPTIONS:
             yield name, _text(options[name])
 
 

@@ -7,10 +7,11 @@ from stac_model.schema import MLModelProperties
 from swath.errors import PackageError
 from swath.models.class_names import MAX_NAME_CHARACTERS
 from swath.models.mlm import MAX_BANDS, MAX_HREF_CHARACTERS, parse_description
-from swath.models.mlm_output import MAX_CLASSES
+from swath.models.mlm_output import MAX_CLASSES, MAX_GSD_M
 from swath.models.nms_options import NmsOptions
 from swath.models.package import describe_package
 from swath.models.scaling import Clip, Scale
+from swath.raster.assets.stack import BandNeeds
 from tests.helpers.packages import description
 
 
@@ -54,6 +55,31 @@ def test_what_the_description_says():
     )
     assert model.scaling == (Scale(value=100.0),)
     assert [(w.name, w.format, w.sha256) for w in model.weights] == [("model.onnx", "onnx", None)]
+
+
+def test_what_a_package_asks_of_a_scenes_bands():
+    needs = parse(set_hyper(gsd=10, gsd_tolerance=0.2, resampling="cubic")).band_needs
+
+    assert needs == BandNeeds(("gray",), gsd=10, gsd_tolerance=0.2, resampling="cubic")
+    assert parse().band_needs == BandNeeds(("gray",))
+    assert parse().band_needs.resampling == "bilinear"
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"gsd": 0}, r"> 0.*mlm:hyperparameters\.gsd"),
+        ({"gsd": -10}, r"> 0.*mlm:hyperparameters\.gsd"),
+        ({"gsd": MAX_GSD_M + 1}, r"<= 100000.*mlm:hyperparameters\.gsd"),
+        ({"gsd": "10 m"}, r"float.*mlm:hyperparameters\.gsd"),
+        ({"gsd_tolerance": 1}, r"< 1.*mlm:hyperparameters\.gsd_tolerance"),
+        ({"gsd_tolerance": -0.1}, r">= 0.*mlm:hyperparameters\.gsd_tolerance"),
+        ({"resampling": "lanczos"}, r"'lanczos'.*mlm:hyperparameters\.resampling"),
+    ],
+)
+def test_a_resolution_that_cannot_be_is_refused(options, reason):
+    with pytest.raises(PackageError, match=f"(?i){reason}.*correct the file"):
+        parse(set_hyper(**options))
 
 
 def test_one_scaling_serves_all_bands():
