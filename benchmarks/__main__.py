@@ -16,6 +16,7 @@ from benchmarks.worker import ROOT
 SUITE = (
     "reading_local",
     "reading_http",
+    "stacks",
     "merge",
     "polygons",
     "end_to_end",

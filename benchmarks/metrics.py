@@ -35,6 +35,7 @@ _LIMIT = "decode limit / swath, {}, 8192², tiles 640/64, two threads"
 _WRITTEN = "decoding into memory, each pixel written once / swath, {}, same tiles"
 _WINDOWS = "rasterio windows / swath, {}, same tiles"
 _ASYNC = "async-geotiff windows, 16 at once / swath, {}, same tiles"
+_STACK = "bands of 10, 10, 10, 20, 20 and 60 m, 6144², tiles 640/64: "
 _POLYGONS = "polygons of label rasters with {}: rasterio.features.shapes / swath"
 _ALONE = "model alone / COG to Parquet, {}"
 _DEVICE = "device time / wall time, device of 2 ms per tile, {}"
@@ -76,6 +77,30 @@ _METRICS = (
     Metric("http_gets", _HTTP + "GETs per row of blocks", 1, "lower"),
     Metric("http_bytes", _HTTP + "bytes read / bytes of the blocks", 1.05, "lower"),
     Metric("http_decodes", _HTTP + "decodes per block", 1.05, "lower"),
+    Metric(
+        "stack_limit", _STACK + "(decoding + OpenCV's kernel, in cache) / swath", 0.75, "higher"
+    ),
+    Metric(
+        "stack_written",
+        _STACK + "(decoding + OpenCV's kernel, tiles written to memory) / swath",
+        0.75,
+        "higher",
+    ),
+    Metric("stack_warped", _STACK + "windows of WarpedVRT / swath", 2, "higher"),
+    Metric("stack_odc_stac", _STACK + "odc-stac, a load for each tile / swath", 2, "higher"),
+    Metric("stack_decodes", _STACK + "decodes per block", 1, "lower"),
+    Metric(
+        "stack_http",
+        _STACK + "over 20 ms of latency, (decoding + kernel, written to memory) / swath",
+        0.75,
+        "higher",
+    ),
+    Metric(
+        "stack_memory",
+        "memory added by reading bands of 10, 20 and 60 m: files 4 times as high / files",
+        1.1,
+        "lower",
+    ),
     # Merging
     Metric("merge_sahi", "1M boxes: sahi GreedyNMM with its objects / swath", 25, "higher"),
     Metric("merge_lsnms", "1M boxes: lsnms / swath", 1, "higher"),

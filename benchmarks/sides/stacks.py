@@ -17,6 +17,7 @@ from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from benchmarks.meter import Meter, Sample
+from benchmarks.scenes import BLOCK_SIZE, CRS
 from benchmarks.sides.reading import OVERLAP, THREADS, TILE_SIZE, block_ranges
 from benchmarks.stack_files import RESOLUTIONS
 from swath.raster.tiles import Grid
@@ -28,17 +29,21 @@ Paths = Mapping[str, str]
 """Path or URI of the file of each band."""
 _COARSE = [name for name, size in RESOLUTIONS.items() if size > min(RESOLUTIONS.values())]
 """Names of the bands that are interpolated."""
+_TILES_IN_MEMORY = 6
+"""Number of tiles that a reader with two threads, reading ahead, holds in memory."""
 
 
 def decode(paths: Paths) -> Sample:
     """Decompress each block of all files and undo its predictor, and discard the pixels."""
     local = threading.local()
+    shape = (BLOCK_SIZE, BLOCK_SIZE)
+    decompress: Any = imagecodecs.deflate_decode
     blocks = [block for path in paths.values() for block in _blocks(path)]
 
-    def decode_block(content: bytes) -> None:
+    def decode_block(content: memoryview) -> None:
         if not hasattr(local, "buffer"):
-            local.buffer = np.empty((512, 512), np.uint16)
-        imagecodecs.deflate_decode(content, out=local.buffer.view(np.uint8).reshape(-1).data)
+            local.buffer = np.empty(shape, np.uint16)
+        decompress(content, out=local.buffer.view(np.uint8).reshape(-1).data)
         imagecodecs.delta_decode(local.buffer, axis=1)
 
     with ThreadPoolExecutor(THREADS) as pool:
@@ -48,32 +53,46 @@ def decode(paths: Paths) -> Sample:
     return meter.sample(blocks=len(blocks))
 
 
-def kernel(width: int, height: int) -> Sample:
+def kernel(width: int, height: int, *, written: bool = False) -> Sample:
     """Interpolate the windows of the coarse bands of all tiles with OpenCV, and nothing else.
 
-    OpenCV's kernel was the fastest of NumPy's, torch's and OpenCV's. It does not know where the
-    windows begin within a pixel, nor masks, nor edges.
+    OpenCV's kernel is the fastest of NumPy's, torch's and OpenCV's. It does not know where a window
+    begins within a pixel, nor masks, nor edges.
+
+    Args:
+        width: Width of the scene in px of the grid.
+        height: Height of the scene in px of the grid.
+        written: Whether each tile gets memory of its own, with the fine bands copied to it as
+            float32; otherwise the results stay in the processor's cache.
     """
     import cv2  # noqa: PLC0415 (a peer's library)
 
     cv2.setNumThreads(1)
     random = np.random.default_rng(1)
-    windows = Grid(width, height, TILE_SIZE, OVERLAP).windows
     grid = Grid(width, height, TILE_SIZE, OVERLAP)
-    sizes = windows(range(grid.count))[:, 2:].tolist()
+    sizes = grid.windows(range(grid.count))[:, 2:].tolist()
+    steps = {name: size // 10 for name, size in RESOLUTIONS.items()}
     sources = {
         name: random.integers(1, 9999, (-(-TILE_SIZE // step) + 2,) * 2).astype(np.uint16)
-        for name, step in ((name, RESOLUTIONS[name] // 10) for name in _COARSE)
+        for name, step in steps.items()
     }
+    count = _TILES_IN_MEMORY if written else THREADS
+    memory = np.empty((count, len(sources), TILE_SIZE, TILE_SIZE), np.float32)
 
-    def interpolate(size: Sequence[int]) -> None:
-        for source in sources.values():
-            cv2.resize(source.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+    def interpolate(number: int) -> None:
+        columns, rows = sizes[number]
+        tile = memory[number % len(memory), :, :rows, :columns]
+        for layer, (name, source) in zip(tile, sources.items(), strict=True):
+            if name in _COARSE:
+                values = source.astype(np.float32)
+                cv2.resize(values, (columns, rows), dst=layer, interpolation=cv2.INTER_LINEAR)
+            elif written:
+                layer[...] = source[:rows, :columns]
 
     with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(interpolate, sizes[:8]))
+        list(pool.map(interpolate, range(8)))
         with Meter() as meter:
-            list(pool.map(interpolate, sizes))
+            list(pool.map(interpolate, range(len(sizes))))
     return meter.sample(tiles=len(sizes))
 
 
@@ -148,6 +167,59 @@ def warped(paths: Paths) -> Sample:
             return np.stack(layers, dtype=np.float32)
 
         return _read_all(Grid(fine.width, fine.height, TILE_SIZE, OVERLAP), read)
+
+
+def odc_stac(paths: Paths) -> Sample:
+    """Load each tile by odc-stac, from an Item with the projection of each file."""
+    import odc.stac  # noqa: PLC0415 (a peer's library)
+    import pystac  # noqa: PLC0415
+    from odc.geo.geobox import GeoBox  # noqa: PLC0415
+
+    with rasterio.open(next(iter(paths.values()))) as fine:
+        grid = Grid(fine.width, fine.height, TILE_SIZE, OVERLAP)
+        whole = GeoBox((fine.height, fine.width), fine.transform, fine.crs)
+    item = pystac.Item.from_dict(_stac_item(paths))
+
+    def read(window: Window) -> NDArray[Any]:
+        rows, columns = window.toslices()
+        tile = odc.stac.load(
+            [item],
+            bands=list(paths),
+            geobox=whole[rows, columns],
+            resampling="bilinear",
+            dtype="float32",
+            pool=THREADS,
+        )
+        return np.stack([tile[name].data[0] for name in paths])
+
+    return _read_all(grid, read)
+
+
+def _stac_item(paths: Paths) -> dict[str, Any]:
+    """Return a STAC Item with the files as assets, by which no reader has to open a header."""
+    assets = {}
+    for name, path in paths.items():
+        with rasterio.open(path) as file:
+            assets[name] = {
+                "href": path,
+                "type": "image/tiff; application=geotiff; profile=cloud-optimized",
+                "roles": ["data"],
+                "proj:shape": file.shape,
+                "proj:transform": list(file.transform)[:6],
+                "eo:bands": [{"name": name}],
+                "raster:bands": [{"data_type": "uint16"}],
+            }
+    projection = "https://stac-extensions.github.io/projection/v1.1.0/schema.json"
+    return {
+        "type": "Feature",
+        "stac_version": "1.0.0",
+        "stac_extensions": [projection],
+        "id": "scene",
+        "geometry": None,
+        "properties": {"datetime": "2024-05-01T10:00:00Z", "proj:epsg": int(CRS.split(":")[1])},
+        "links": [],
+        "assets": assets,
+    }
 
 
 def _read_all(grid: Grid, read: Any) -> Sample:

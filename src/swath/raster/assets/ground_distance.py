@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from swath.errors import SceneError
+from swath.raster.ellipsoid import FLATTENING, SEMI_MAJOR_AXIS_M
 from swath.raster.georeference import Georeferencer
 
 if TYPE_CHECKING:
     from swath.raster.scene_info import ImageInfo
 
-_EQUATOR_M = 6_378_137.0
-"""Semi-major axis of the WGS84 ellipsoid in m."""
-_ECCENTRICITY_2 = 0.0066943799901413165
-"""Square of the first eccentricity of the WGS84 ellipsoid."""
+_ECCENTRICITY_SQUARED = FLATTENING * (2 - FLATTENING)
 _STEP_PX = 8.0
 """Distance in px from the center of a scene at which positions are compared."""
 
@@ -55,7 +53,7 @@ def _length(one: tuple[float, float], other: tuple[float, float]) -> float:
     turn = math.radians((other[0] - one[0] + 180) % 360 - 180)
     rise = math.radians(other[1] - one[1])
     latitude = math.radians((one[1] + other[1]) / 2)
-    flat = 1 - _ECCENTRICITY_2 * math.sin(latitude) ** 2
-    meridian = _EQUATOR_M * (1 - _ECCENTRICITY_2) / flat**1.5
-    normal = _EQUATOR_M / math.sqrt(flat)
+    flat = 1 - _ECCENTRICITY_SQUARED * math.sin(latitude) ** 2
+    meridian = SEMI_MAJOR_AXIS_M * (1 - _ECCENTRICITY_SQUARED) / flat**1.5
+    normal = SEMI_MAJOR_AXIS_M / math.sqrt(flat)
     return math.hypot(meridian * rise, normal * math.cos(latitude) * turn)
