@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,12 +22,11 @@ if TYPE_CHECKING:
 
 MAX_GSD_RATIO = 16
 """Largest ratio of a package's ground sampling distance and a scene's, in either direction."""
-_INTEGER_TOLERANCE = 0.01
-"""Relative deviation from a ratio of integers that is left to the distortion of the map.
+_RATIO_TOLERANCE = 0.01
+"""Relative deviation by which a ratio may be rounded to one of small integers.
 
 The pixels of a UTM map are up to 0.1 % longer or shorter on the ground than their nominal size.
 """
-_MAX_DENOMINATOR = 16
 _SAME_AREA = 1e-6
 """Relative difference of pixel areas below which they are equal."""
 
@@ -121,7 +121,7 @@ def _gsd_scale(image: ImageInfo, gsd: float, tolerance: float) -> tuple[float, f
             f"{gsd:g} m; the maximum ratio is {MAX_GSD_RATIO}: use a model for such scenes, or "
             "correct gsd in its mlm:hyperparameters"
         )
-    if abs(ratios[0] / ratios[1] - 1) <= _INTEGER_TOLERANCE:
+    if abs(ratios[0] / ratios[1] - 1) <= _RATIO_TOLERANCE:
         ratios = [float(np.sqrt(ratios[0] * ratios[1]))] * 2
     return _simple_ratio(ratios[0]), _simple_ratio(ratios[1])
 
@@ -129,7 +129,6 @@ def _gsd_scale(image: ImageInfo, gsd: float, tolerance: float) -> tuple[float, f
 def _simple_ratio(ratio: float) -> float:
     """Return a ratio of small integers near a ratio, with which resampling is fast and exact."""
     larger = max(ratio, 1 / ratio)
-    whole = Fraction(round(larger))
-    near = abs(float(whole) / larger - 1) <= _INTEGER_TOLERANCE
-    simple = whole if near else Fraction(larger).limit_denominator(_MAX_DENOMINATOR)
+    candidates = (Fraction(round(larger * count), count) for count in itertools.count(1))
+    simple = next(one for one in candidates if abs(float(one) / larger - 1) <= _RATIO_TOLERANCE)
     return float(simple if ratio >= 1 else 1 / simple)

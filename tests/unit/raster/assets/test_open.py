@@ -9,7 +9,7 @@ import rasterio
 
 from swath import storage
 from swath.errors import SceneChangedError, SceneError
-from swath.items import item_from_dict, item_from_files
+from swath.items import item_from_files, read_item
 from swath.raster.assets.open import open_model_scene
 from swath.raster.assets.scene import StackedScene, stack_digest
 from swath.raster.assets.stack import BandNeeds, BandStack
@@ -33,6 +33,13 @@ def item_of(assets):
         "links": [],
         "assets": assets,
     }
+
+
+def read(item, folder):
+    """Write an Item beside its files, and read it."""
+    path = folder / "item.json"
+    path.write_bytes(msgspec.json.encode(item))
+    return read_item(str(path))
 
 
 def test_a_file_with_all_bands_is_opened_as_it_is(make_scene):
@@ -116,8 +123,7 @@ def test_units_and_nodata_of_an_item_and_of_its_files(write_band, tmp_path):
             "two": {"href": "./two.tif", "bands": [{"name": "B03", "nodata": 0}]},
         }
     )
-    scene = item_from_dict(item, str(tmp_path / "item.json"))
-    with open_model_scene(scene, BandNeeds(("B03", "B02"))) as opened:
+    with open_model_scene(read(item, tmp_path), BandNeeds(("B03", "B02"))) as opened:
         assert opened.scene.info.units == (
             Unit(name="kelvin", scale=0.5, offset=2.0),
             Unit(name="reflectance", scale=0.001, offset=0.0),
@@ -155,9 +161,7 @@ def test_the_type_of_the_pixels(write_band, dtypes, method, expected):
 def test_a_band_that_the_file_does_not_have(write_band, tmp_path):
     write_band("one", texture(40, 40))
     bands = [{"name": "B02"}, {"name": "B03"}]
-    item = item_from_dict(
-        item_of({"one": {"href": "./one.tif", "bands": bands}}), str(tmp_path / "item.json")
-    )
+    item = read(item_of({"one": {"href": "./one.tif", "bands": bands}}), tmp_path)
     with (
         pytest.raises(SceneError, match="has 1 bands and its Item describes band 2 as B03"),
         open_model_scene(item, BandNeeds(("B02", "B03"))),
