@@ -46,9 +46,12 @@ def read_item(uri: str, sources: SceneSources = _NO_SOURCES) -> SceneItem:
     Raises:
         SceneError: The document is no scene, or is too large; the error states why.
     """
-    if uri.lower().startswith("https:"):
+    is_https = uri.lower().startswith("https:")
+    if is_https:
         uri = sources.check(uri)
-    elif (delivery := read_delivery(uri, sources, parse_item)) is not None:
+    if storage.is_s3(uri) and (access := sources.known_access(uri)) is not None:
+        storage.configure_access(uri, **msgspec.structs.asdict(access))
+    if not is_https and (delivery := read_delivery(uri, sources, parse_item)) is not None:
         return delivery
     known = storage.status_and_head(uri, MAX_DOCUMENT_BYTES)
     if known is None:

@@ -110,6 +110,15 @@ class SceneSources:
         """
         return self.resolve(address)[1]
 
+    def known_access(self, address: str) -> Access | None:
+        """Return how to read a file or a folder; None outside the sources.
+
+        Raises:
+            SceneError: The address is invalid.
+        """
+        parsed = _parsed(address)
+        return next((one.access for one in self.sources if one.match(parsed)), None)
+
     def resolve(self, address: str) -> tuple[str, Access]:
         """Return the normalized address of a file that may be read, and how to read it.
 
