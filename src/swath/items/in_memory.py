@@ -55,7 +55,7 @@ def item_from_dict(
         item = msgspec.convert(data, StacItem)
     except (msgspec.ValidationError, UnicodeError, RecursionError) as error:
         raise SceneError(describe_malformed(base, error)) from None
-    allowed = sources.with_folder(base) if _is_document_of(item, base) else sources
+    allowed = sources.with_folder(base) if _has_local_document(item, base) else sources
     return scene_from_stac(item, base, allowed, "")
 
 
@@ -80,7 +80,7 @@ def _usable(base: str) -> str:
         return ""
 
 
-def _is_document_of(item: StacItem, base: str) -> bool:
+def _has_local_document(item: StacItem, base: str) -> bool:
     """Return whether there is a local document with the identity of an Item at an address."""
     if not base.startswith("/"):
         return False
