@@ -31,6 +31,7 @@ STAGE_SETTINGS: dict[str, dict[str, object]] = {
         "endpoints": ["realtime", "async", "serverless"],
         "training": True,
         "data_buckets": ["training-data"],
+        "scene_sources": ["s3://usgs-landsat/collection02/?region=us-west-2&requester_pays=true"],
     },
 }
 DOCKERFILES = sorted(

@@ -10,10 +10,12 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from aws_cdk import Acknowledgment, Stack, Validations
+from aws_cdk import Acknowledgment, Aws, Stack, Validations
 from aws_cdk.aws_iam import IGrantable, PolicyStatement
 from aws_cdk.aws_s3 import IBucket
 from constructs import IConstruct
+
+from swath.items import SceneSources
 
 
 def allow(
@@ -47,6 +49,27 @@ def read_objects(grantee: IGrantable, bucket: IBucket, pattern: str = "*") -> No
         on=[bucket.arn_for_objects(pattern)],
         because="Objects are named by users and runs, which do not exist at deployment.",
     )
+
+
+def read_sources(grantee: IGrantable, sources: Sequence[str]) -> None:
+    """Let `grantee` read objects below the sources on S3, and not list their buckets.
+
+    Args:
+        grantee: Role or construct that gets the permission.
+        sources: Sources that `check_sources` has accepted.
+    """
+    arns = [
+        f"arn:{Aws.PARTITION}:s3:::{source.address.host}/{source.address.path}*"
+        for source in SceneSources.parse(sources).sources
+        if source.address.scheme == "s3"
+    ]
+    if arns:
+        allow(
+            grantee,
+            "s3:GetObject",
+            on=list(dict.fromkeys(arns)),
+            because="The files of scenes lie below the prefixes of the setting scene_sources.",
+        )
 
 
 def write_objects(grantee: IGrantable, bucket: IBucket, pattern: str) -> None:

@@ -210,6 +210,7 @@ class Pipeline(Construct):
             work=self.storage.work,
             topic=self.failure_topic.topic,
             log_retention=LOG_RETENTION[settings.log_retention_days],
+            scene_sources=settings.scene_sources,
         )
         self.endpoints = Endpoints(self, settings=settings, resources=resources)
 
@@ -265,6 +266,7 @@ class Pipeline(Construct):
             work=self.storage.work,
             run_machine=self.runs,
             models=self.models,
+            scene_sources=settings.scene_sources,
             default_model=settings.default_model,
             backend=settings.backend,
             tolerated_failures=settings.tolerated_failures,
@@ -275,7 +277,12 @@ class Pipeline(Construct):
 
     def _add_workflow_resources(self, settings: DeploySettings) -> WorkflowResources:
         scenes, work, results = self.storage.scenes, self.storage.work, self.storage.results
-        scene: dict[str, Any] = {"scenes": scenes, "work": work, **self._log_options}
+        scene: dict[str, Any] = {
+            "scenes": scenes,
+            "work": work,
+            "scene_sources": settings.scene_sources,
+            **self._log_options,
+        }
         gpu_security_group = self.network.gpu_hosts
         self.gpu_queue = (
             self._add_gpu_queue(settings, gpu_security_group) if gpu_security_group else None

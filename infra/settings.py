@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from infra.instance_types import unsupported_reason
+from infra.scene_sources import check_sources
 from swath.errors import SettingsError
 from swath.messages import Backend
 from swath.messages.deployed_settings import DeployedSettings
@@ -95,6 +96,12 @@ class DeploySettings:
     """Whether the stack has the roles and the images of training and evaluation jobs."""
     data_buckets: tuple[BucketName, ...] = ()
     """Existing buckets, in this account or shared with it, that SageMaker jobs may read."""
+    scene_sources: tuple[str, ...] = ()
+    """Prefixes where the files of scenes may lie, besides the scenes bucket.
+
+    A prefix is `s3://BUCKET/PREFIX/` or `https://HOST/PREFIX/`. Options follow an S3 prefix:
+    `?region=us-west-2&requester_pays=true`.
+    """
     tolerated_failures: Fraction = 0
     """Maximum fraction of a scene's tiles, 0 to 1, that may fail without failing the run."""
     score_threshold: Fraction | None = None
@@ -199,6 +206,7 @@ class DeploySettings:
         return settings
 
     def _check_combinations(self) -> None:
+        check_sources(self.scene_sources)
         if self.database_min_acu > self.database_max_acu:
             raise SettingsError(
                 f"the deploy setting 'database_min_acu' is {self.database_min_acu}; allowed "

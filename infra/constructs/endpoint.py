@@ -18,7 +18,7 @@ from constructs import Construct
 from infra.constructs.model_catalog import DeployedModel, ModelCatalog
 from infra.constructs.region import region_variables
 from infra.constructs.sagemaker_role import SageMakerRole
-from infra.grants import read_objects, write_objects
+from infra.grants import read_objects, read_sources, write_objects
 from infra.images import serving_image
 from swath.settings import DeviceSettings, EndpointKind
 
@@ -46,6 +46,8 @@ class EndpointResources:
     work: IBucket
     topic: ITopic
     log_retention: RetentionDays
+    scene_sources: Sequence[str] = ()
+    """Prefixes where the files of scenes may lie, besides the scenes bucket."""
 
 
 class Endpoint(Construct):
@@ -99,6 +101,7 @@ class Endpoint(Construct):
         self.role.grant_write_logs(self._logs)
         resources.models.grant_read_packages(self.role)
         read_objects(self.role, resources.scenes)
+        read_sources(self.role, resources.scene_sources)
         read_objects(self.role, resources.work, "runs/*")
         write_objects(self.role, resources.work, "runs/*")
         device = DeviceSettings(device="cuda" if gpu else "cpu")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aws_cdk import Duration
 from aws_cdk.aws_logs import RetentionDays
 from aws_cdk.aws_s3 import IBucket
@@ -9,7 +11,7 @@ from constructs import Construct
 
 from infra.constructs.function import BYTES_PER_GIB, Function
 from infra.constructs.model_catalog import ModelCatalog
-from infra.grants import read_objects, write_objects
+from infra.grants import read_objects, read_sources, write_objects
 from swath.models.packing import MAX_PACKAGE_BYTES
 
 LAMBDA_MEMORY_MIB = 3008
@@ -27,6 +29,7 @@ class InferShard(Function):
         scenes: IBucket,
         work: IBucket,
         models: ModelCatalog,
+        scene_sources: Sequence[str],
         log_retention: RetentionDays,
     ) -> None:
         super().__init__(
@@ -42,5 +45,6 @@ class InferShard(Function):
         )
         models.grant_read_packages(self.role)
         read_objects(self.role, scenes)
+        read_sources(self.role, scene_sources)
         read_objects(self.role, work, "runs/*")
         write_objects(self.role, work, "runs/*")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aws_cdk import Duration, Fn, RemovalPolicy, Size
 from aws_cdk.aws_batch import (
     Action,
@@ -18,7 +20,7 @@ from constructs import Construct
 
 from infra.constructs.model_catalog import ModelCatalog
 from infra.constructs.region import region_variables
-from infra.grants import acknowledge, read_objects, write_objects
+from infra.grants import acknowledge, read_objects, read_sources, write_objects
 from infra.images import batch_image
 from swath.errors.exit_codes import JobExit
 from swath.settings import DeviceSettings
@@ -61,6 +63,7 @@ class InferShardJob(Construct):
         scenes: IBucket,
         work: IBucket,
         models: ModelCatalog,
+        scene_sources: Sequence[str],
         log_retention: RetentionDays,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -103,5 +106,6 @@ class InferShardJob(Construct):
         )
         models.grant_read_packages(self.role)
         read_objects(self.role, scenes)
+        read_sources(self.role, scene_sources)
         read_objects(self.role, work, "runs/*")
         write_objects(self.role, work, "runs/*")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aws_cdk import Duration
 from aws_cdk.aws_logs import RetentionDays
 from aws_cdk.aws_s3 import IBucket
@@ -10,7 +12,7 @@ from constructs import Construct
 from infra.constructs.function import BYTES_PER_GIB, Function
 from infra.constructs.infer_shard import LAMBDA_MEMORY_MIB
 from infra.constructs.model_catalog import ModelCatalog
-from infra.grants import read_objects, write_objects
+from infra.grants import read_objects, read_sources, write_objects
 from swath.models.packing import MAX_PACKAGE_BYTES
 from swath.settings import EndpointKind, PlanSettings
 
@@ -26,6 +28,7 @@ class PlanScene(Function):
         scenes: IBucket,
         work: IBucket,
         models: ModelCatalog,
+        scene_sources: Sequence[str],
         lambda_max_tiles: int,
         endpoints: tuple[EndpointKind, ...],
         has_batch: bool,
@@ -37,7 +40,7 @@ class PlanScene(Function):
             lambda_memory_mib=LAMBDA_MEMORY_MIB,
             endpoints=endpoints,
             batch=has_batch,
-            scene_sources=(f"s3://{scenes.bucket_name}/",),
+            scene_sources=(f"s3://{scenes.bucket_name}/", *scene_sources),
         )
         super().__init__(
             scope,
@@ -52,4 +55,5 @@ class PlanScene(Function):
         )
         models.grant_read_packages(self.role)
         read_objects(self.role, scenes)
+        read_sources(self.role, scene_sources)
         write_objects(self.role, work, "runs/*")

@@ -6,6 +6,8 @@ since a drop of the same bytes may wait for that.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aws_cdk import Duration
 from aws_cdk.aws_events import EventPattern, Match, Rule
 from aws_cdk.aws_events_targets import LambdaFunction
@@ -20,7 +22,7 @@ from infra.constructs.function import Function
 from infra.constructs.model_catalog import ModelCatalog
 from infra.constructs.run_machine import RunMachine
 from infra.ended_executions import ENDED_STATUSES, ended_execution_pattern
-from infra.grants import allow, read_objects, write_objects
+from infra.grants import allow, read_objects, read_sources, write_objects
 from swath.messages import Backend
 from swath.settings import StartRunSettings
 
@@ -45,6 +47,7 @@ class StartRun(Function):
         work: IBucket,
         run_machine: RunMachine,
         models: ModelCatalog,
+        scene_sources: Sequence[str],
         default_model: str,
         backend: Backend,
         tolerated_failures: float,
@@ -62,7 +65,7 @@ class StartRun(Function):
             tolerated_failures=tolerated_failures,
             score_threshold=score_threshold,
             # The files of an Item may lie in the scenes bucket, outside `incoming/`.
-            scene_sources=(f"s3://{scenes.bucket_name}/",),
+            scene_sources=(f"s3://{scenes.bucket_name}/", *scene_sources),
         )
         super().__init__(
             scope,
@@ -83,6 +86,7 @@ class StartRun(Function):
         models.grant_read_catalog(self.role)
         # A STAC Item is read, and its files are looked up, before the Item's run starts.
         read_objects(self.role, scenes)
+        read_sources(self.role, scene_sources)
         # These objects are the notes of the latest drop of each scene and model.
         read_objects(self.role, work, "scenes/*")
         write_objects(self.role, work, "scenes/*")
