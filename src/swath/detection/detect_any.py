@@ -91,9 +91,17 @@ def _detect_open(
 ) -> Detections:
     description, scene = _description_with_options(model, options), opened.scene
     detected = detect_opened(opened, description, model.runtime, stated=stated, progress=progress)
-    ref = ref or SceneRef(uri=scene.info.uri, etag=scene.etag, dropped_at="")
+    ref = ref or _file_ref(opened)
     run_id = _run_id(ref, model, options)
     return Detections.from_scene_detections(detected, description, run_id=run_id, etag=scene.etag)
+
+
+def _file_ref(opened: OpenedScene) -> SceneRef:
+    """Return the reference to a scene of one file, which may be resampled."""
+    scene, stack = opened.scene, opened.stack
+    is_resampled = stack is not None and stack.scale != (1.0, 1.0)
+    etag = stack.assets[0].etag if stack and is_resampled else scene.etag
+    return SceneRef(uri=scene.info.uri, etag=etag, dropped_at="")
 
 
 def _detect_array(

@@ -6,11 +6,13 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
+from swath import storage
 from swath.errors import SceneError
-from swath.items import SceneItem, SceneSources, item_from_files
+from swath.items import ItemAsset, ItemBand, SceneItem, SceneSources
 from swath.items.scene_arguments import SceneArgument, parse_scene
 from swath.raster.assets.open import open_model_scene
 from swath.raster.assets.stack import BandNeeds
+from swath.raster.interpretation import select_bands
 from swath.raster.scene import open_scene
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ def open_named_bands(
     allowed = SceneSources.parse(sources)
     parsed = parse_scene(scene, allowed)
     if bands is not None:
-        item = parsed if isinstance(parsed, SceneItem) else item_from_files([parsed], allowed)
+        item = parsed if isinstance(parsed, SceneItem) else _describe_file(parsed, bands)
         return _open_item(item, bands)
     if isinstance(parsed, str):
         return open_scene(parsed)
@@ -36,6 +38,16 @@ def open_named_bands(
         f"{parsed.title} is a scene of several files; name the bands to open, in order: "
         'open_scene(…, bands=["B04", "B03"])'
     )
+
+
+def _describe_file(uri: str, bands: Sequence[str]) -> SceneItem:
+    """Return a file as a scene of one asset, whose bands are named as a model's would be."""
+    with open_scene(uri) as scene:
+        numbers, count = select_bands(scene.info, bands), scene.info.count
+    names = dict(zip(numbers, bands, strict=True))
+    described = tuple(ItemBand(name=names.get(number, "")) for number in range(1, count + 1))
+    asset = ItemAsset(key=storage.file_name(uri), href=uri, bands=described)
+    return SceneItem(uri=uri, assets=(asset,))
 
 
 @contextmanager
