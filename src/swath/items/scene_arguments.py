@@ -17,8 +17,6 @@ from swath.messages import is_document
 if TYPE_CHECKING:
     import pystac
 
-_HTTPS = "https:"
-
 SceneArgument: TypeAlias = (
     "str | Path | Sequence[str | Path] | Mapping[str, Any] | pystac.Item | SceneItem"
 )
@@ -73,16 +71,16 @@ def _parse_address(address: str, sources: SceneSources) -> str | SceneItem:
     uri = _resolve(address)
     if is_document(uri):
         # The user names this document, so it may be read wherever it lies.
-        return read_item(uri, sources.with_files([uri]) if _is_https(uri) else sources)
-    return item_from_files([uri], sources) if _is_https(uri) else uri
+        is_https = storage.is_https(uri)
+        return read_item(uri, sources.with_files([uri]) if is_https else sources)
+    if storage.is_s3(uri) and sources.sources:
+        access = sources.with_files([uri]).access(uri)
+        storage.configure_access(uri, region=access.region, requester_pays=access.requester_pays)
+    return uri
 
 
 def _resolve(address: str) -> str:
-    return address if _is_https(address) else storage.resolve(address)
-
-
-def _is_https(address: str) -> bool:
-    return address.lower().startswith(_HTTPS)
+    return storage.resolve(address, allow_https=True)
 
 
 def _self_address(item: Mapping[str, Any]) -> str:

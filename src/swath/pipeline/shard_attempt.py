@@ -226,6 +226,7 @@ def check_scene_unchanged(scene: SceneRef, stack: BandStack | None) -> None:
 
 
 def _current_etag(file: AssetRef) -> str | None:
+    storage.configure_access(file.uri, region=file.region, requester_pays=file.requester_pays)
     return storage.etag(file.uri)
 
 
