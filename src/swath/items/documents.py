@@ -19,6 +19,8 @@ from swath.items.versions import MAX_OLD_BYTES, is_old, upgrade
 from swath.storage.encoding import to_utf8
 
 MAX_DOCUMENT_BYTES = 8 << 20
+MAX_DOCUMENT_VALUES = 500_000
+"""Maximum number of values in a document: parsed, small values take up to 70 times their bytes."""
 _KINDS = {
     "FeatureCollection": "a collection of Features; give one of its Items",
     "Collection": "a STAC Collection; give one of its Items",
@@ -83,6 +85,7 @@ def parse_item(
         raise SceneError(_too_large(uri, len(content)))
     try:
         text = to_utf8(content)
+        _check_values(text, uri)
         head = _HEADS.decode(text)
         if head.type is None and head.stac_version is None and (head.files or head.bands):
             return scene_from_list(_LISTS.decode(text), uri, sources, etag)
@@ -127,6 +130,16 @@ def check_kind(head: DocumentHead, uri: str) -> None:
         raise SceneError(
             f"{name} is no STAC Item (type Feature with a stac_version) and no JSON of the form "
             '{"files": […]} or {"bands": {…}}; give one of these'
+        )
+
+
+def _check_values(text: bytes, uri: str) -> None:
+    """Refuse a document with too many values before it is parsed; each follows `,`, `[` or `{`."""
+    count = sum(text.count(opening) for opening in (b",", b"[", b"{"))
+    if count > MAX_DOCUMENT_VALUES:
+        raise SceneError(
+            f"{shown(uri)} has some {count:,} values; the document of a scene has at most "
+            f"{MAX_DOCUMENT_VALUES:,}"
         )
 
 

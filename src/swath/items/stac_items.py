@@ -20,6 +20,8 @@ from swath.items.stac_types import StacAsset, StacBand, StacItem
 MAX_ASSETS = 1000
 MAX_ITEM_BANDS = 10_000
 """Maximum number of bands that all assets of an Item describe (hyperspectral: hundreds)."""
+MAX_ALTERNATES = 20
+"""Number of alternate addresses of an asset that are considered."""
 _UNSPECIFIC_TYPES = {"", "application/octet-stream", "binary/octet-stream"}
 _RASTER_TYPES = ("image/tiff", "image/vnd.stac.geotiff", "image/jp2", "image/x.geotiff")
 _NITF_TYPE = re.compile(r"(application|image)/(x-|vnd\.)?nitf")
@@ -45,7 +47,10 @@ def scene_from_stac(item: StacItem, uri: str, sources: SceneSources, etag: str) 
             f"{name} has {len(item.assets):,} assets; the maximum is {MAX_ASSETS:,}: remove those "
             "that the model does not need"
         )
-    count = sum(len(one.bands or one.eo_bands or ()) for one in item.assets.values())
+    count = sum(
+        max(len(one.bands or ()), len(one.eo_bands or ()), len(one.raster_bands or ()))
+        for one in item.assets.values()
+    )
     if count > MAX_ITEM_BANDS:
         raise SceneError(
             f"{name} describes {count:,} bands; the maximum is {MAX_ITEM_BANDS:,}: remove the "
@@ -141,7 +146,8 @@ def _read_asset(
     uri: str,
     sources: SceneSources,
 ) -> ItemAsset:
-    hrefs = [asset.href, *(one.href for one in asset.alternate.values())]
+    alternates = [one.href for one in asset.alternate.values()]
+    hrefs = [asset.href, *alternates[:MAX_ALTERNATES]]
     try:
         address, access, refusal = allowed_address(hrefs, uri, sources)
         bands = read_bands(asset, definitions, properties)

@@ -229,6 +229,23 @@ def test_a_document_over_the_limit_is_not_read(tmp_path):
         parse_item(b" " * (MAX_DOCUMENT_BYTES + 1), URI)
 
 
+def test_a_document_of_many_small_values_is_not_parsed():
+    for value in ("{}", "[]", '""', "1"):
+        text = json.dumps(stac(x=0)).replace('"x": 0', f'"x": [{",".join([value] * 500_000)}]')
+        with pytest.raises(SceneError, match="the document of a scene has at most 500,000"):
+            parse(text.encode())
+
+
+def test_only_some_alternate_addresses_are_considered():
+    alternates = {str(index): {"href": "s3://other/red.tif"} for index in range(25)}
+    for last, allowed in ((15, True), (24, False)):
+        known = alternates | {str(last): {"href": "red.tif"}}
+        scene = parse(
+            stac(assets={"red": {"href": "s3://x/red.tif", "type": COG, "alternate": known}})
+        )
+        assert bool(scene.assets[0].href) is allowed
+
+
 def test_a_large_old_item_is_not_upgraded():
     text = json.dumps(stac(stac_version="0.9.0", description="x" * (1 << 20)))
     with pytest.raises(SceneError, match="and more than 1 MiB"):
