@@ -46,7 +46,7 @@ def test_a_plan_with_a_stack_is_read_as_this_version_has_always_written_it():
     assert json.loads(json.dumps(plan.to_json())) == read_checked(str(written))
     assert plan.pixel_scale == (2.0, 1.5)
     assert plan.scene.identity == "sentinel-2-l2a/S2A_33UUP"
-    assert plan.fingerprint == "b4b31b2822011479"
+    assert plan.fingerprint == "f7104d57771d195f"
 
 
 def test_a_plan_of_other_files_has_another_fingerprint():
