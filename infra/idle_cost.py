@@ -7,6 +7,7 @@ storage: images, objects and the database's pages.
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,17 @@ ALARM_METRIC_PRICE = _PRICES["cloudwatch_alarm_month"].usd
 """Price of a metric that an alarm watches."""
 SECRET_PRICE = _PRICES["secret_month"].usd
 """Price of a secret."""
+_CHECK_GB_SECONDS = 0.05
+"""Duration of a check of deliveries that lists none, times the function's memory in GB."""
+CHECK_PRICE = (
+    _PRICES["s3_put"].usd
+    + _PRICES["s3_get"].usd
+    + _PRICES["lambda_request"].usd
+    + _CHECK_GB_SECONDS * _PRICES["lambda_gb_second"].usd
+)
+"""Price of a scheduled check of deliveries: a list and a read of the work bucket, and a call."""
+_MINUTES_A_MONTH = 730 * 60
+_RATE = re.compile(r"rate\((\d+) minutes\)")
 
 
 def idle_cost(template: dict[str, Any]) -> float:
@@ -40,6 +52,9 @@ def _monthly_price(resource: dict[str, Any]) -> float:
             return SECRET_PRICE
         case "AWS::SecretsManager::Secret":
             return SECRET_PRICE
+        case "AWS::Events::Rule" if "ScheduleExpression" in properties:
+            rate = _RATE.fullmatch(properties["ScheduleExpression"])
+            return CHECK_PRICE * _MINUTES_A_MONTH / int(rate[1]) if rate else 0.0
         case _:
             return 0.0
 

@@ -35,6 +35,7 @@ FUNCTION_IMAGES = {
         "resume_run",
         "start_run",
         "submit_shard",
+        "watch_deliveries",
     ),
     "raster-functions": (
         "infer_shard",

@@ -39,6 +39,7 @@ from infra.constructs.storage import Storage
 from infra.constructs.training import Training
 from infra.constructs.transforms import Transforms
 from infra.constructs.triggers import log_triggers, run_on_change
+from infra.constructs.watch_deliveries import WatchDeliveries
 from infra.endpoints import Endpoints
 from infra.images import ROOT
 from infra.settings import DeploySettings, LogDays
@@ -75,6 +76,7 @@ class Pipeline(Construct):
         endpoints: SageMaker endpoints that the settings request.
         runs: State machine whose executions are runs.
         start_run: Function that starts a run for each scene in the scenes bucket.
+        watch_deliveries: Function that reports deliveries that are incomplete for long.
         infer_shard: Function that infers a shard on Lambda.
         gpu_queue: Job queue of AWS Batch; None without one.
         data_buckets: The user's buckets that SageMaker jobs may read.
@@ -259,6 +261,9 @@ class Pipeline(Construct):
         self.runs = RunMachine(
             self, "Runs", resources=self._add_workflow_resources(settings), **self._log_options
         )
+        dead_letter_queue = self._add_dead_letter_queue(
+            "UnstartedRuns", "start_run or watch_deliveries"
+        )
         self.start_run = StartRun(
             self,
             "StartRun",
@@ -271,7 +276,20 @@ class Pipeline(Construct):
             backend=settings.backend,
             tolerated_failures=settings.tolerated_failures,
             score_threshold=settings.score_threshold,
-            dead_letter_queue=self._add_dead_letter_queue("UnstartedRuns", "start_run"),
+            delivery_hours=settings.delivery_hours,
+            dead_letter_queue=dead_letter_queue,
+            **self._log_options,
+        )
+        self.watch_deliveries = WatchDeliveries(
+            self,
+            "WatchDeliveries",
+            settings=self.start_run.settings,
+            scenes=self.storage.scenes,
+            work=self.storage.work,
+            run_machine=self.runs,
+            models=self.models,
+            topic=self.failure_topic.topic,
+            dead_letter_queue=dead_letter_queue,
             **self._log_options,
         )
 

@@ -109,6 +109,8 @@ class DeploySettings:
 
     With None, each package's own threshold applies.
     """
+    delivery_hours: Annotated[int, Meta(ge=1, le=720)] = 6
+    """Time in h after which a delivery that is still incomplete is reported."""
     notification_email: str = ""
     """Email address for reports of failures; empty for none."""
     log_retention_days: LogDays = 30

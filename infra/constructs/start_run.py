@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from aws_cdk import Duration
 from aws_cdk.aws_events import EventPattern, Match, Rule
 from aws_cdk.aws_events_targets import LambdaFunction
+from aws_cdk.aws_iam import IRole
 from aws_cdk.aws_lambda_destinations import SqsDestination
 from aws_cdk.aws_logs import RetentionDays
 from aws_cdk.aws_s3 import IBucket
@@ -27,6 +28,7 @@ from swath.messages import Backend
 from swath.settings import StartRunSettings
 
 INCOMING_PREFIX = "incoming/"
+DELIVERIES_PREFIX = "deliveries/"
 # Time for which events are retried before they become dead letters: longer than most outages.
 MAX_EVENT_AGE = Duration.hours(6)
 
@@ -35,7 +37,9 @@ class StartRun(Function):
     """Lambda `start_run`.
 
     Attributes:
-        rule: Rule that calls the function for each object that is put below `incoming/`.
+        rule: Rule that calls the function for each object that is put below `incoming/` or
+            `deliveries/`.
+        settings: Settings of the function.
     """
 
     def __init__(
@@ -52,15 +56,18 @@ class StartRun(Function):
         backend: Backend,
         tolerated_failures: float,
         score_threshold: float | None,
+        delivery_hours: int,
         dead_letter_queue: IQueue,
         log_retention: RetentionDays,
     ) -> None:
-        settings = StartRunSettings(
+        self.settings = StartRunSettings(
             state_machine_arn=run_machine.machine.state_machine_arn,
             catalog_uri=models.uri,
             default_model=default_model,
             work_uri=f"s3://{work.bucket_name}",
             incoming_prefix=INCOMING_PREFIX,
+            deliveries_prefix=DELIVERIES_PREFIX,
+            delivery_hours=delivery_hours,
             backend=backend,
             tolerated_failures=tolerated_failures,
             score_threshold=score_threshold,
@@ -71,25 +78,16 @@ class StartRun(Function):
             scope,
             construct_id,
             name="start_run",
-            environment=settings.to_env(),
+            environment=self.settings.to_env(),
             memory_mib=512,
             timeout=Duration.minutes(1),
             log_retention=log_retention,
         )
-        run_machine.machine.grant_start_execution(self.role)
-        allow(
-            self.role,
-            "states:DescribeExecution",
-            on=[run_machine.executions],
-            because="Executions are named by runs, which do not exist at deployment.",
+        grant_starting_runs(
+            self.role, scenes=scenes, work=work, run_machine=run_machine, models=models
         )
-        models.grant_read_catalog(self.role)
-        # A STAC Item is read, and its files are looked up, before the Item's run starts.
-        read_objects(self.role, scenes)
+        # The files of Items are looked up.
         read_sources(self.role, scene_sources)
-        # These objects are the notes of the latest drop of each scene and model.
-        read_objects(self.role, work, "scenes/*")
-        write_objects(self.role, work, "scenes/*")
         self._add_rules(scenes, run_machine.machine, dead_letter_queue)
 
     def _add_rules(
@@ -111,7 +109,11 @@ class StartRun(Function):
                 detail_type=["Object Created"],
                 detail={
                     "bucket": {"name": [scenes.bucket_name]},
-                    "object": {"key": Match.prefix(INCOMING_PREFIX)},
+                    "object": {
+                        "key": Match.any_of(
+                            Match.prefix(INCOMING_PREFIX), Match.prefix(DELIVERIES_PREFIX)
+                        )
+                    },
                 },
             ),
             targets=[self._rule_target(dead_letter_queue)],
@@ -128,3 +130,31 @@ class StartRun(Function):
         return LambdaFunction(
             self.function, dead_letter_queue=dead_letter_queue, max_event_age=MAX_EVENT_AGE
         )
+
+
+def grant_starting_runs(
+    role: IRole, *, scenes: IBucket, work: IBucket, run_machine: RunMachine, models: ModelCatalog
+) -> None:
+    """Let a role start the runs of dropped scenes and of complete deliveries.
+
+    Args:
+        role: Role of the function.
+        scenes: Bucket of scenes, of which Items and deliveries are read.
+        work: Bucket of the notes.
+        run_machine: State machine of runs.
+        models: Deployed models.
+    """
+    run_machine.machine.grant_start_execution(role)
+    allow(
+        role,
+        "states:DescribeExecution",
+        on=[run_machine.executions],
+        because="Executions are named by runs, which do not exist at deployment.",
+    )
+    models.grant_read_catalog(role)
+    # Items, manifests and parts of deliveries are read and looked up before a run starts.
+    read_objects(role, scenes)
+    # These objects are the notes of the latest drop of each scene and model, and of deliveries.
+    for pattern in ("scenes/*", "deliveries/*"):
+        read_objects(role, work, pattern)
+        write_objects(role, work, pattern)

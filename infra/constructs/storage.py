@@ -60,7 +60,7 @@ class Storage(Construct):
             "Work",
             lifecycle_rules=[
                 LifecycleRule(prefix=prefix, expiration=work_retention)
-                for prefix in ("runs/", "invocations/")
+                for prefix in ("runs/", "invocations/", "deliveries/due/")
             ],
         )
         self.results = self._logged_bucket("Results")

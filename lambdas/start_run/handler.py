@@ -1,4 +1,4 @@
-"""Start a run for each scene that is put into the scenes bucket.
+"""Start a run for each scene, and each complete delivery, that is put into the scenes bucket.
 
 EventBridge calls the function with S3's "Object Created" event, and with Step Functions'
 "Execution Status Change" event when a run has ended. A drop of the same scene may wait for that
@@ -7,6 +7,7 @@ dead-letter queue.
 """
 
 import functools
+from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
@@ -36,8 +37,17 @@ def handler(event: EventBridgeEvent, context: LambdaContext) -> dict[str, Any]:
         metrics.add_metric("WaitingDropsStarted", MetricUnit.Count, summary.outcome == "started")
     else:
         drop = _parse_drop(S3EventBridgeNotificationEvent(event.raw_event))
-        summary = start_run(drop, settings=settings, catalog=catalog)
-        metrics.add_metric(f"Drops{summary.outcome.capitalize()}", MetricUnit.Count, 1)
+        if drop.key.startswith(settings.deliveries_prefix):
+            # Imported here, so that a cold start for a scene does not wait for it.
+            from swath.pipeline.deliveries.start import DeliveryStarter  # noqa: PLC0415
+
+            starter = DeliveryStarter(settings=settings, catalog=catalog, now=datetime.now(UTC))
+            summary = starter.handle_drop(drop)
+            name = f"DeliveryParts{summary.outcome.capitalize()}"
+        else:
+            summary = start_run(drop, settings=settings, catalog=catalog)
+            name = f"Drops{summary.outcome.capitalize()}"
+        metrics.add_metric(name, MetricUnit.Count, 1)
     logger.info("event handled", extra={"event_type": event.detail_type, **summary.to_json()})
     return summary.to_json()
 

@@ -77,6 +77,10 @@ class StartRunSettings(EnvSettings):
     """Bucket (`s3://bucket`) or folder for the notes of latest drops and for the runs' plans."""
     incoming_prefix: str = "incoming/"
     """Key prefix of dropped scenes."""
+    deliveries_prefix: str = "deliveries/"
+    """Key prefix of folders that become scenes once they are complete."""
+    delivery_hours: float = 6
+    """Time in h after which a delivery that is still incomplete is reported."""
     backend: str = "auto"
     tolerated_failures: float = 0.0
     """Maximum fraction of planned tiles, 0 to 1, that may fail without failing the run."""
@@ -85,6 +89,14 @@ class StartRunSettings(EnvSettings):
     scene_sources: tuple[str, ...] = ()
     """Prefixes of addresses where the files of a scene may lie, besides the folder of its document;
     `swath.items.SceneSources` reads them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchDeliveriesSettings(StartRunSettings):
+    """Settings of `watch_deliveries`, which can start runs as `start_run` does."""
+
+    topic_arn: str
+    """Topic to which incomplete deliveries are reported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

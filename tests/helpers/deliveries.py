@@ -83,9 +83,17 @@ def safe_manifest(files: Files, *, checksum: str = "MD5") -> bytes:
     ).encode()
 
 
-def landsat(pixels: Mapping[str, bytes] | None = None) -> Files:
-    """A Landsat bundle of Collection 2, Level-2, with five bands and QA_PIXEL."""
-    names = {f"BAND_{n}": f"{LANDSAT_ID}_SR_B{n}.TIF" for n in range(2, 6)}
+def landsat(
+    pixels: Mapping[str, bytes] | None = None, suffixes: Mapping[int, str] | None = None
+) -> Files:
+    """A Landsat bundle of Collection 2, Level-2, with six bands and QA_PIXEL.
+
+    Args:
+        pixels: Content of images by number of the band; other images have a few bytes.
+        suffixes: Ends of images' names by number of the band, if not as the USGS name them.
+    """
+    ends = {n: f"SR_B{n}" for n in range(2, 7)} | dict(suffixes or {})
+    names = {f"BAND_{n}": f"{LANDSAT_ID}_{end}.TIF" for n, end in ends.items()}
     names |= {"BAND_ST_B10": f"{LANDSAT_ID}_ST_B10.TIF"}
     names |= {"QUALITY_L1_PIXEL": f"{LANDSAT_ID}_QA_PIXEL.TIF"}
     files = {
@@ -116,12 +124,12 @@ def landsat(pixels: Mapping[str, bytes] | None = None) -> Files:
         "    GRID_CELL_SIZE_THERMAL = 30.00",
         "  END_GROUP = PROJECTION_ATTRIBUTES",
         "  GROUP = LEVEL2_SURFACE_REFLECTANCE_PARAMETERS",
-        *(f"    REFLECTANCE_MULT_BAND_{n} = 2.75e-05" for n in range(2, 6)),
-        *(f"    REFLECTANCE_ADD_BAND_{n} = -0.2" for n in range(2, 6)),
+        *(f"    REFLECTANCE_MULT_BAND_{n} = 2.75e-05" for n in range(2, 7)),
+        *(f"    REFLECTANCE_ADD_BAND_{n} = -0.2" for n in range(2, 7)),
         "  END_GROUP = LEVEL2_SURFACE_REFLECTANCE_PARAMETERS",
         "  GROUP = LEVEL1_RADIOMETRIC_RESCALING",
-        *(f"    REFLECTANCE_MULT_BAND_{n} = 2.0000E-05" for n in range(2, 6)),
-        *(f"    REFLECTANCE_ADD_BAND_{n} = -0.1" for n in range(2, 6)),
+        *(f"    REFLECTANCE_MULT_BAND_{n} = 2.0000E-05" for n in range(2, 7)),
+        *(f"    REFLECTANCE_ADD_BAND_{n} = -0.1" for n in range(2, 7)),
         "  END_GROUP = LEVEL1_RADIOMETRIC_RESCALING",
         "END_GROUP = LANDSAT_METADATA_FILE",
         "END",

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from infra.idle_cost import ALARM_METRIC_PRICE, SECRET_PRICE, idle_cost
+from infra.idle_cost import ALARM_METRIC_PRICE, CHECK_PRICE, SECRET_PRICE, idle_cost
 from tests.helpers.documented import PAGES, ROOT, SOURCES
 
+CHECKS_PRICE = 0.02
+"""A month of checks of deliveries, every 15 minutes."""
 STATED = re.compile(r"\$(\d+\.\d\d) a month")
 
 
@@ -28,7 +30,16 @@ def test_the_pages_and_the_code_say_what_the_template_costs(dev: Any):
 def test_each_endpoint_adds_its_alarms(synthesize: Callable[..., Any]):
     without = synthesize(endpoints="").json
 
-    assert idle_cost(without) == pytest.approx(SECRET_PRICE + 2 * ALARM_METRIC_PRICE)
+    alarms_and_secret = SECRET_PRICE + 2 * ALARM_METRIC_PRICE
+    assert idle_cost(without) == pytest.approx(alarms_and_secret + CHECKS_PRICE)
+
+
+def test_a_schedule_is_paid_for_by_its_calls():
+    rule = {"Type": "AWS::Events::Rule", "Properties": {"ScheduleExpression": "rate(15 minutes)"}}
+    pattern = {"Type": "AWS::Events::Rule", "Properties": {"EventPattern": {}}}
+
+    assert idle_cost({"Resources": {"r": rule, "p": pattern}}) == CHECKS_PRICE
+    assert pytest.approx(CHECKS_PRICE, abs=0.005) == 2920 * CHECK_PRICE
 
 
 def test_an_alarm_is_paid_for_by_the_metrics_that_it_watches():

@@ -174,7 +174,7 @@ def test_every_log_is_kept_for_as_long_as_the_settings_say(synthesize: Callable[
     groups = synthesize(log_retention_days=7).resources("AWS::Logs::LogGroup")
 
     assert {group["RetentionInDays"] for group in groups.values()} == {7}
-    assert len(groups) == 17
+    assert len(groups) == 18
 
 
 def test_every_function_logs_where_the_settings_apply(dev: Any):

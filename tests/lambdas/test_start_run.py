@@ -12,6 +12,7 @@ from swath import storage
 from swath.errors import SettingsError
 from swath.messages import RunRequest
 from swath.settings import StartRunSettings
+from tests.helpers import deliveries
 
 
 @pytest.fixture
@@ -194,3 +195,22 @@ def test_a_missing_setting_is_named(aws, context, monkeypatch):
     monkeypatch.delenv("SWATH_STATE_MACHINE_ARN", raising=False)
     with pytest.raises(SettingsError, match="SWATH_STATE_MACHINE_ARN"):
         module.handler(object_created("incoming/x.tif"), context)
+
+
+def test_the_parts_of_a_delivery_start_one_run(machine, context):
+    boto3.client("s3").create_bucket(
+        Bucket="scenes", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+    )
+    events = []
+    for path, content in deliveries.landsat().items():
+        key = f"deliveries/x/{path}"
+        stored = boto3.client("s3").put_object(Bucket="scenes", Key=key, Body=content)
+        events.append(object_created(key, etag=stored["ETag"].strip('"'), size=len(content)))
+
+    outcomes = [module.handler(event, context)["outcome"] for event in [*events, events[0]]]
+
+    # All parts are there when the first event comes, but only the manifest says so.
+    assert outcomes == ["waiting"] * 7 + ["started", "duplicate"]
+    (execution,) = executions(machine)
+    scene = json.loads(execution["input"])["scene"]
+    assert scene["scene_id"] == f"landsat-c2-l2/{deliveries.LANDSAT_ID}"

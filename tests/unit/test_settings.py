@@ -75,7 +75,10 @@ def test_a_kind_of_endpoint_that_there_is_not_is_named_beside_those_that_there_a
 
 def test_a_bad_optional_number_is_named_with_its_type():
     env = {field.name: "" for field in dataclasses.fields(StartRunSettings)}
-    given = {f"SWATH_{name.upper()}": "x" for name in env} | {"SWATH_TOLERATED_FAILURES": "0"}
+    given = {f"SWATH_{name.upper()}": "x" for name in env} | {
+        "SWATH_TOLERATED_FAILURES": "0",
+        "SWATH_DELIVERY_HOURS": "6",
+    }
 
     with pytest.raises(SettingsError, match=r"SWATH_SCORE_THRESHOLD is 'x'; expected float$"):
         StartRunSettings.from_env(given)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from swath import storage
 from swath.errors import SceneError
+from swath.items.deliveries import is_delivery
 from swath.items.documents import item_from_files, read_item
 from swath.items.in_memory import item_from_dict, item_from_pystac
 from swath.items.scene_item import SceneItem
@@ -32,8 +33,8 @@ def parse_scene(scene: Any, sources: SceneSources) -> str | SceneItem:
     """Return the address of a scene of one file, or the content of any other scene.
 
     Args:
-        scene: Path or URI of a file or of a document; a list of files; or a STAC Item, from pystac
-            or as parsed JSON.
+        scene: Path or URI of a file, of a document, or of a delivery (its folder or manifest); a
+            list of files; or a STAC Item, from pystac or as parsed JSON.
         sources: Allowed sources of an Item's files, besides the folder of its document.
 
     Returns:
@@ -69,9 +70,9 @@ def parse_scene(scene: Any, sources: SceneSources) -> str | SceneItem:
 
 def _parse_address(address: str, sources: SceneSources) -> str | SceneItem:
     uri = _resolve(address)
-    if is_document(uri):
+    is_https = storage.is_https(uri)
+    if is_document(uri) or (not is_https and is_delivery(uri)):
         # The user names this document, so it may be read wherever it lies.
-        is_https = storage.is_https(uri)
         return read_item(uri, sources.with_files([uri]) if is_https else sources)
     if storage.is_s3(uri) and sources.sources:
         access = sources.with_files([uri]).access(uri)

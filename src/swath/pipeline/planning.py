@@ -12,6 +12,7 @@ from msgspec import UNSET
 
 from swath.errors import PackageError, SceneChangedError, UnknownModelError
 from swath.items import SceneItem, SceneSources, read_item
+from swath.items.deliveries import is_delivery
 from swath.messages import (
     UNKNOWN_ACQUISITION,
     Acquisition,
@@ -83,7 +84,7 @@ def _read_document(scene: SceneRef, sources: SceneSources) -> SceneItem | None:
         SceneError: The document is none of a scene, or names files outside the sources.
         SceneChangedError: The document is not the one that the request was made for.
     """
-    if not is_document(scene.uri):
+    if not (is_document(scene.uri) or is_delivery(scene.uri)):
         return None
     item = read_item(scene.uri, sources)
     if item.etag != scene.etag:

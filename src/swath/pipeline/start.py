@@ -60,7 +60,7 @@ from swath.settings import StartRunSettings
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
-StartOutcome = Literal["started", "duplicate", "outdated", "ignored"]
+StartOutcome = Literal["started", "duplicate", "outdated", "ignored", "waiting"]
 
 # Suffixes of files beside a scene that describe it: they are part of the scene, not scenes.
 _SIDECAR_SUFFIXES = (
@@ -160,6 +160,25 @@ def start_run(
     request = new_request(drop, settings=settings, catalog=catalog)
     if request is None:
         return StartSummary(outcome="outdated", uri=drop.uri)
+    return start_request(request, settings=settings, sfn=sfn)
+
+
+def start_request(
+    request: RunRequest, *, settings: StartRunSettings, sfn: SFNClient | None = None
+) -> StartSummary:
+    """Start the run of a request, unless it needs no new run.
+
+    Args:
+        request: Request for the run of a drop.
+        settings: Settings of `start_run`.
+        sfn: Client of Step Functions; by default a new one.
+
+    Raises:
+        botocore.exceptions.ClientError: Step Functions or S3 refused a request; the caller should
+            retry.
+        TransientError: S3 failed, or too many events of one scene arrived at once; the caller
+            should retry.
+    """
     executions = Executions.from_arn(settings.state_machine_arn, sfn)
     uri = LatestDrop.note_uri(settings.work_uri, request)
     for _ in range(_MAX_WRITE_ATTEMPTS):
@@ -253,12 +272,17 @@ def new_request(drop: Drop, *, settings: StartRunSettings, catalog: Catalog) -> 
         model=choose_model(
             drop.key, catalog, prefix=settings.incoming_prefix, default=settings.default_model
         ),
-        options=_run_options(settings),
+        options=run_options(settings),
         requested_at=datetime.now(UTC).isoformat(),
     )
 
 
-def _run_options(settings: StartRunSettings) -> RunOptions:
+def run_options(settings: StartRunSettings) -> RunOptions:
+    """Return the options of the runs that are started.
+
+    Raises:
+        PayloadError: The options in the settings are invalid.
+    """
     options: dict[str, Any] = {
         "backend": settings.backend,
         "tolerated_failures": settings.tolerated_failures,
@@ -287,8 +311,14 @@ def _decide_on_drop(
 
 
 def _same_object(one: SceneRef, other: SceneRef) -> bool:
-    """Return whether two versions of a scene are the same bytes under the same key."""
-    return (one.uri, one.etag) == (other.uri, other.etag)
+    """Return whether two versions of a scene are the same bytes under the same key.
+
+    The time of a delivery, which has no sequencer, is that of its last file in whole seconds. Two
+    versions may have the same time, so the files decide.
+    """
+    if (one.uri, one.etag) != (other.uri, other.etag):
+        return False
+    return bool(one.sequencer) or one.assets == other.assets
 
 
 def _decide_on_latest_drop(

@@ -21,10 +21,12 @@ from swath.settings import (
     ResumeRunSettings,
     StartRunSettings,
     SubmitShardSettings,
+    WatchDeliveriesSettings,
 )
 
 SETTINGS = {
     "StartRun": StartRunSettings,
+    "WatchDeliveries": WatchDeliveriesSettings,
     "PlanScene": PlanSettings,
     "InferShard": None,
     "MergeDetections": None,

@@ -10,13 +10,16 @@ def rule(dev: Any) -> dict[str, Any]:
     return dev.one("AWS::Events::Rule", "StartRunSceneDropped")
 
 
-def test_each_object_below_incoming_is_an_event(rule: dict[str, Any]):
+def test_each_object_below_incoming_or_deliveries_is_an_event(rule: dict[str, Any]):
     pattern = rule["EventPattern"]
 
     assert pattern["source"] == ["aws.s3"]
     assert pattern["detail-type"] == ["Object Created"]
     assert pattern["detail"]["bucket"]["name"][0]["Ref"].startswith("StorageScenes")
-    assert pattern["detail"]["object"]["key"] == [{"prefix": "incoming/"}]
+    assert pattern["detail"]["object"]["key"] == [
+        {"prefix": "incoming/"},
+        {"prefix": "deliveries/"},
+    ]
 
 
 def test_an_event_is_not_lost_on_its_way_nor_in_the_function(dev: Any, rule: dict[str, Any]):

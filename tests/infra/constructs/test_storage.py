@@ -46,6 +46,10 @@ def test_only_what_runs_wrote_for_each_other_expires(dev: Any):
         rules = dev.one("AWS::S3::Bucket", f"Storage{name}")["LifecycleConfiguration"]["Rules"]
         return [(r.get("Prefix"), r["ExpirationInDays"]) for r in rules if "ExpirationInDays" in r]
 
-    # The notes below scenes/, which tell versions of a scene apart, stay.
-    assert expiring("Work") == [("runs/", 30), ("invocations/", 30)]
+    # The notes below scenes/ and deliveries/notes/, which tell versions apart, stay.
+    assert expiring("Work") == [
+        ("runs/", 30),
+        ("invocations/", 30),
+        ("deliveries/due/", 30),
+    ]
     assert expiring("Scenes") == expiring("Results") == []

@@ -1,6 +1,6 @@
 """Read deliveries of many files: SAFE folders, Landsat bundles, Planet orders, and any folder."""
 
-from swath.items.deliveries.kinds import choose_manifest, is_marker, manifest_kind
+from swath.items.deliveries.kinds import choose_manifest, is_marker, is_raster, manifest_kind
 from swath.items.deliveries.manifests import MAX_PARTS, Manifest, Part
 from swath.items.deliveries.reading import (
     find_item,
@@ -17,6 +17,7 @@ __all__ = [
     "find_item",
     "is_delivery",
     "is_marker",
+    "is_raster",
     "manifest_kind",
     "read_delivery",
     "read_manifest",

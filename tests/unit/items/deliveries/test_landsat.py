@@ -17,7 +17,7 @@ def read(tmp_path, files=None):
 def test_bands_units_and_acquisition_of_a_bundle(tmp_path):
     scene = read(tmp_path)
     assert scene.scene_id == f"landsat-c2-l2/{deliveries.LANDSAT_ID}"
-    keys = ["SR_B2", "SR_B3", "SR_B4", "SR_B5", "ST_B10", "QA_PIXEL"]
+    keys = ["SR_B2", "SR_B3", "SR_B4", "SR_B5", "SR_B6", "ST_B10", "QA_PIXEL"]
     assert [a.key for a in scene.assets] == keys
     bands = {a.key: a.bands[0] for a in scene.assets}
     # The factors of Level-2, though Level-1's follow in the same file.
@@ -35,7 +35,7 @@ def test_bands_units_and_acquisition_of_a_bundle(tmp_path):
 def test_only_images_are_parts_of_a_bundle(tmp_path):
     folder = deliveries.write(deliveries.landsat(), tmp_path)
     manifest, documents = read_manifest(f"{folder}/{deliveries.LANDSAT_ID}_MTL.txt")
-    assert len(manifest.parts) == 6
+    assert len(manifest.parts) == 7
     assert documents == [manifest.uri]
 
 

@@ -98,3 +98,12 @@ def test_a_manifest_that_is_not_there_is_named(tmp_path):
 )
 def test_deliveries_by_their_address(uri, expected):
     assert is_delivery(uri) is expected
+
+
+def test_json_files_of_a_folder_are_counted(folder, monkeypatch):
+    monkeypatch.setattr(reading, "MAX_ITEM_CANDIDATES", 1)
+    (folder / "item.json").write_text(json.dumps(ITEM))
+    assert read_item(str(folder)).scene_id == "mine/an-item"
+    (folder / "other.json").write_text("{}")
+    with pytest.raises(SceneError, match="has 2 JSON files; at most 1 are searched"):
+        read_item(str(folder))
