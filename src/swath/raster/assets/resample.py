@@ -149,7 +149,7 @@ class Resampler:
         else:
             nearest = self._part(window).nearest
             pixel_mask, bands = nearest(valid.pixels), known & _with_layers(nearest(mask))
-        np.copyto(out, 0, where=~bands)
+        np.multiply(out, bands, out=out)
         if valid.bands is None and len(bands) == 1:
             return Validity(bands[0])
         return Validity(pixel_mask, np.broadcast_to(bands, out.shape))
@@ -164,7 +164,8 @@ class Resampler:
         part.weigh(mask.astype(out.dtype), share)
         complete = ~part.meets_any(~mask, weighted=True)
         suffices = share > (0 if self.kernel == "average" else _MIN_WEIGHT)
-        np.divide(out, share, out=out, where=~complete & suffices)
+        # An array of divisors takes a tenth of the time of the argument `where`.
+        np.divide(out, np.where(~complete & suffices, share, out.dtype.type(1)), out=out)
         return np.asarray(suffices | complete)
 
     def _overlaps_valid(self, mask: Mask | None, window: PixelWindow) -> Mask | None:
