@@ -177,6 +177,57 @@ def test_a_failed_run_is_started_again_when_its_scene_is_dropped_again(
     assert "no-such-model" in again.cause
 
 
+def completed_runs(pipeline: Pipeline) -> str:
+    """Create a queue that receives the events about completed runs; return its URL."""
+    sqs, events = pipeline.client("sqs"), pipeline.client("events")
+    url = str(sqs.create_queue(QueueName="completed")["QueueUrl"])
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
+    pattern = {"source": ["swath"], "detail-type": ["Run Completed"]}
+    events.put_rule(Name="completed", EventPattern=json.dumps(pattern))
+    events.put_targets(Rule="completed", Targets=[{"Id": "queue", "Arn": arn["QueueArn"]}])
+    return url
+
+
+def test_time_and_area_are_in_the_event_the_item_and_the_database(
+    pipeline: Pipeline, tmp_path: Path
+):
+    queue, details = completed_runs(pipeline), dict[str, Any]()
+    given = write_scene(tmp_path / "given.tif", seed=11)
+    empty = write_scene(tmp_path / "nothing.tif", fill=0, nodata=0, crs="EPSG:32651")
+    pipeline.client("s3").put_object(
+        Bucket=pipeline.scenes,
+        Key="incoming/given.tif",
+        Body=given.read_bytes(),
+        Metadata={"acquired-at": "2026-05-31T12:00:00+02:00"},
+    )
+    uris = [f"s3://{pipeline.scenes}/incoming/given.tif"]
+    uris.append(pipeline.drop(empty, "incoming/nothing.tif"))
+
+    def received() -> bool:
+        taken = pipeline.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
+        for message in taken.get("Messages", ()):
+            detail = json.loads(message["Body"])["detail"]
+            details[detail["scene"]["uri"]] = detail
+        return details.keys() >= set(uris)
+
+    runs = [pipeline.wait(uri) for uri in uris]
+    eventually(received, "the events about the runs")
+
+    with_time, without = (details[uri] for uri in uris)
+    assert with_time["acquisition"]["acquired_at"] == "2026-05-31T10:00:00Z"
+    assert with_time["acquisition"]["gsd"] == pytest.approx(10, rel=2e-3)
+    assert with_time["valid_area_m2"] == pytest.approx(300 * 280 * 100, rel=2e-3)
+    assert "acquired_at" not in without["acquisition"]
+    assert without["valid_area_m2"] == 0
+    for detail, datetime in ((with_time, "2026-05-31T10:00:00Z"), (without, None)):
+        bucket, _, key = detail["item_uri"].removeprefix("s3://").partition("/")
+        item = json.loads(pipeline.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
+        assert item["properties"]["datetime"] == datetime
+        assert item["properties"]["swath:valid_area_m2"] == detail["valid_area_m2"]
+    assert runs[0].acquired_at.isoformat() == "2026-05-31T10:00:00+00:00"
+    assert runs[1].acquired_at is None
+
+
 def test_an_all_nodata_scene_finishes_without_inference(pipeline: Pipeline, tmp_path: Path):
     scene = write_scene(tmp_path / "empty.tif", fill=0, nodata=0)
 

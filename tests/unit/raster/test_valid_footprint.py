@@ -14,6 +14,7 @@ from swath.raster.ellipsoid import EARTH_AREA_M2
 from swath.raster.footprint import footprint
 from swath.raster.georeference import Georeferencer
 from swath.raster.invalid_cells import CellGrid, InvalidCells
+from swath.raster.scene import open_scene
 from swath.raster.valid_footprint import (
     MAX_CORNERS,
     MAX_EXACT_CORNERS,
@@ -199,3 +200,40 @@ def test_the_footprint_lies_where_its_pixels_are(kind):
         outside[22:28, 22:28] = True
         outside &= on_earth
         assert shapely.intersects_xy(found, lon[outside], lat[outside]).mean() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("name", "share"),
+    [
+        ("items/landsat_c2l1_089074/LC08_L1GT_089074_20220506_20220512_02_T2_B10.TIF", 0.6),
+        ("scenes/rasterio/RGB.byte.tif", 0.6),
+        ("scenes/rasterio/all-nodata.tif", 0),
+        ("scenes/rio-tiler/cog_gcps.tif", None),
+    ],
+)
+def test_real_scenes_with_collars(data, name, share):
+    with open_scene(str(data / name)) as scene:
+        info = scene.info
+        valid = scene.read_valid((0, 0, info.width, info.height), [1])
+    georeferencer, cells = Georeferencer.from_info(info), InvalidCells.from_valid(valid)
+    outline = valid_footprint(info, georeferencer, cells)
+    area = valid_area(georeferencer, cells)
+    lon, lat = georeferencer.to_lonlat(
+        [0, info.width, info.width, 0], [info.height, info.height, 0, 0]
+    )
+    whole = abs(GEOD.polygon_area_perimeter(lon, lat)[0])
+    assert area == pytest.approx(valid.mean() * whole, rel=5e-3)
+    if share is not None:
+        assert valid.mean() == pytest.approx(share, abs=0.1)
+    assert shapely.is_valid(outline)
+    y, x = np.nonzero(valid)
+    if len(x):
+        some = np.random.default_rng(0).integers(0, len(x), 2000)
+        inside = shapely.intersects_xy(
+            outline, *georeferencer.to_lonlat(x[some] + 0.5, y[some] + 0.5)
+        )
+        assert inside.mean() > 0.99
+        measured = sum(
+            abs(GEOD.geometry_area_perimeter(part)[0]) for part in shapely.get_parts(outline)
+        )
+        assert measured >= 0.99 * area
