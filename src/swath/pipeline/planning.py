@@ -14,8 +14,6 @@ from swath.errors import PackageError, SceneChangedError, UnknownModelError
 from swath.items import SceneItem, SceneSources, read_item
 from swath.items.deliveries import is_delivery
 from swath.messages import (
-    UNKNOWN_ACQUISITION,
-    Acquisition,
     Backend,
     ModelRef,
     PlanSummary,
@@ -29,14 +27,12 @@ from swath.models.score_threshold import with_score_threshold
 from swath.pipeline.plan import Plan, pack_flags
 from swath.pipeline.run_store import RunStore
 from swath.pipeline.scene_plan import ScenePlan, assess_scene
-from swath.raster.acquisition import scene_acquisition
 from swath.raster.assets.open import open_model_scene
-from swath.raster.stated_acquisition import stated_acquisition
+from swath.raster.stated_acquisition import describe_acquisition
 from swath.settings import PlanSettings
 
 if TYPE_CHECKING:
     from swath.models.mlm import ModelDescription
-    from swath.raster.assets.open import OpenedScene
 
 
 def plan_run(
@@ -63,7 +59,9 @@ def plan_run(
     scene, etag = item or request.scene.uri, request.scene.etag
     with open_model_scene(scene, description.band_needs, etag=etag) as opened:
         assessed = assess_scene(opened.scene, description)
-        acquisition, warnings = _describe_acquisition(request.scene, item, opened)
+        acquisition, warnings = describe_acquisition(
+            opened, item, uri=request.scene.uri, given=request.scene.acquired_at
+        )
     backend = assessed.choose_backend(request.options.backend, settings)
     plan = msgspec.structs.replace(
         _build_plan(request, settings, description, assessed, backend),
@@ -115,18 +113,6 @@ def describe_model(model: ModelRef) -> ModelDescription:
             "it was replaced after the run began; drop the scene again"
         )
     return info.description
-
-
-def _describe_acquisition(
-    scene: SceneRef, item: SceneItem | None, opened: OpenedScene
-) -> tuple[Acquisition, list[str]]:
-    """Return the acquisition of an open scene, and warnings about its document and metadata."""
-    stated, problems = stated_acquisition(
-        scene.uri, scene.acquired_at, item.acquisition if item else UNKNOWN_ACQUISITION
-    )
-    scale = opened.stack.scale if opened.stack else (1.0, 1.0)
-    acquisition, doubts = scene_acquisition(opened.scene, stated, scale)
-    return acquisition, [*(item.warnings if item else ()), *problems, *doubts]
 
 
 def _apply_score_threshold(description: ModelDescription, options: RunOptions) -> ModelDescription:

@@ -2,9 +2,38 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from swath import storage
-from swath.messages import Acquisition
+from swath.messages import UNKNOWN_ACQUISITION, Acquisition
 from swath.messages.acquisition_time import METADATA_KEY, parse_acquired_at
+from swath.raster.acquisition import scene_acquisition
+
+if TYPE_CHECKING:
+    from swath.items import SceneItem
+    from swath.raster.assets.open import OpenedScene
+
+
+def describe_acquisition(
+    opened: OpenedScene, item: SceneItem | None, *, uri: str, given: str = ""
+) -> tuple[Acquisition, list[str]]:
+    """Return the acquisition of an open scene, and warnings about its document and metadata.
+
+    Args:
+        opened: Open scene.
+        item: Content of the scene's document; None for a scene of one file.
+        uri: Address of the scene.
+        given: Time of acquisition that the user gave; empty if there is none.
+
+    Raises:
+        SceneChangedError: A file was replaced since it was opened.
+        TransientError: S3 did not answer.
+    """
+    document = item.acquisition if item else UNKNOWN_ACQUISITION
+    stated, problems = stated_acquisition(uri, given, document)
+    scale = opened.stack.scale if opened.stack else (1.0, 1.0)
+    acquisition, doubts = scene_acquisition(opened.scene, stated, scale)
+    return acquisition, [*(item.warnings if item else ()), *problems, *doubts]
 
 
 def stated_acquisition(

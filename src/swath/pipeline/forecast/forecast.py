@@ -12,7 +12,7 @@ import numpy as np
 from swath.errors import SceneError
 from swath.items import SceneSources
 from swath.items.scene_arguments import SceneArgument, as_item, parse_scene
-from swath.messages import UNKNOWN_ACQUISITION, Backend
+from swath.messages import Acquisition, Backend
 from swath.messages.run_warnings import gather_warnings
 from swath.pipeline.forecast.calibration import (
     Calibration,
@@ -34,6 +34,7 @@ from swath.raster.assets.ground_distance import ground_distances
 from swath.raster.assets.open import OpenedScene, open_model_scene
 from swath.raster.radiometry.units import unit_warnings
 from swath.raster.reader.read_sizes import read_sizes
+from swath.raster.stated_acquisition import describe_acquisition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,12 +136,15 @@ class _Prediction:
         requests = sum(file.requests for file in files)
         estimates = [estimator.estimate(one, self._workload(one, requests)) for one in BACKENDS]
         units = description.units
+        uri = item.uri if item else plan.scene.uri
+        acquisition, doubts = describe_acquisition(self.opened, item, uri=uri)
         stated = [
+            *doubts,
             *plan.scene.warnings,
             *unit_warnings(plan.scene, plan.bands, description.bands, units),
         ]
         return Forecast(
-            scene=self._describe_scene(item),
+            scene=self._describe_scene(item, acquisition),
             model=self.model.name,
             digest=self.model.digest,
             bands=describe_bands(self.opened, plan, description),
@@ -188,7 +192,7 @@ class _Prediction:
             write_calibration(folder, run.calibration)
         return run.calibration, run.warnings
 
-    def _describe_scene(self, item: SceneItem | None) -> SceneForecast:
+    def _describe_scene(self, item: SceneItem | None, acquisition: Acquisition) -> SceneForecast:
         info, stack = self.plan.scene, self.opened.stack
         crs = info.crs
         authority = crs.to_authority() if crs else None
@@ -200,7 +204,7 @@ class _Prediction:
             crs=":".join(authority) if authority else "a CRS without a code",
             ground_distance=_ground_distance(info),
             scale=stack.scale if stack else (1.0, 1.0),
-            acquisition=item.acquisition if item else UNKNOWN_ACQUISITION,
+            acquisition=acquisition,
         )
 
     def _price_notes(self, estimator: Estimator) -> PriceNotes:
