@@ -20,6 +20,7 @@ def drive(pipeline: Pipeline, folder: Path) -> None:
     """Run every backend, every failure and every job that has a role of its own."""
     runs = [run_backend(pipeline, folder, backend, n) for backend in BACKENDS for n in range(2)]
     dropped = [drop(pipeline, folder, f"incoming/flow-{n}.tif", seed=40 + n) for n in range(2)]
+    delivered = [deliver(pipeline, folder, n) for n in range(2)]
     fail_and_redrive(pipeline, folder)
     fail_asynchronously(pipeline, folder)
     fail_on_batch(pipeline, folder)
@@ -28,7 +29,7 @@ def drive(pipeline: Pipeline, folder: Path) -> None:
     transform(pipeline)
     evaluate(pipeline)
     lose_events(pipeline)
-    for uri in (*runs, *dropped):
+    for uri in (*runs, *dropped, *delivered):
         run = pipeline.wait(uri)
         assert run.status == "succeeded", run.cause
     send_expired_notification(pipeline, pipeline.wait(runs[0]))
@@ -42,6 +43,14 @@ def run_backend(pipeline: Pipeline, folder: Path, backend: Any, number: int) -> 
 
 def drop(pipeline: Pipeline, folder: Path, key: str, *, seed: int) -> str:
     return pipeline.drop(write_scene(folder / "scene.tif", seed=seed), key)
+
+
+def deliver(pipeline: Pipeline, folder: Path, number: int) -> str:
+    """Drop a delivery of one file, and its marker; the marker's URI."""
+    drop(pipeline, folder, f"deliveries/flow-{number}/scene.tif", seed=90 + number)
+    marker = folder / "marker"
+    marker.write_bytes(b"")
+    return pipeline.drop(marker, f"deliveries/flow-{number}.done")
 
 
 def fail_and_redrive(pipeline: Pipeline, folder: Path) -> None:

@@ -48,7 +48,9 @@ UNPROVEN = (
         used=True,
     ),
     Unproven(
-        "the host watch runs on a schedule, and no schedule passes here", "*", roles="GpuWatch*"
+        "the watches of hosts and of deliveries run on schedules, and none passes here",
+        "*",
+        roles="*Watch*",
     ),
     Unproven("services name log streams as they like", "logs:*", ("*:log-group:*",), used=True),
     Unproven(
