@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from swath.errors import PayloadError
 from swath.messages import (
     Backend,
+    MergeSummary,
     ModelRef,
     PlanSummary,
     Receipt,
@@ -23,6 +24,7 @@ from swath.messages import (
     TileFailure,
     derive_run_id,
 )
+from swath.messages.versions import SceneVersion
 from swath.settings import EndpointKind
 
 SCENE = SceneRef(uri="s3://scenes/incoming/x.tif", etag="abc", dropped_at="2026-01-02T03:04:05Z")
@@ -211,3 +213,17 @@ def test_threads_may_read_the_first_of_a_kind_at_once():
 def test_text_that_is_none_is_refused():
     with pytest.raises(PayloadError, match="surrogates not allowed"):
         RunOptions.from_json({"backend": "\ud800"})
+
+
+def test_a_merge_always_states_the_members_that_the_event_refers_to():
+    """A path of Step Functions into a member that is absent fails the execution."""
+    summary = MergeSummary(uri="s3://work/x", detections=0, tiles=TileCounts()).to_json()
+    assert (summary["acquisition"], summary["valid_area_m2"]) == ({}, None)
+
+
+def test_a_given_time_changes_neither_the_run_nor_its_version():
+    plain = REQUEST
+    scene = structs.replace(plain.scene, acquired_at="2026-05-31T10:00:00Z")
+    timed = RunRequest.new(scene=scene, model=plain.model, options=plain.options)
+    assert timed.run_id == plain.run_id
+    assert SceneVersion.from_request(timed) == SceneVersion.from_request(plain)
