@@ -184,14 +184,19 @@ def _min_score(description: ModelDescription, score_floor: float) -> float:
 def _count_pixels(
     result: SceneResult, description: ModelDescription, classes: ClassMapping
 ) -> NDArray[np.int64]:
-    count = len(classes.names)
+    count, result = len(classes.names), result.on_grid()
     if result.mask is not None:
         labels = make_mask_reader(result.mask, classes.from_model, count)
     else:
         above_threshold = result.predictions.score >= _score_threshold(description)
         labels = make_rasterizer(result.predictions.take(above_threshold), count)
     return count_scene_pixels(
-        result.uri, description.bands, result.truth_with_background, labels, count
+        result.uri,
+        description.bands,
+        result.truth_with_background,
+        labels,
+        count,
+        stack=result.stack,
     )
 
 

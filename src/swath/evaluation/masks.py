@@ -17,9 +17,9 @@ from rasterio.windows import Window
 
 from swath.detection.detections import NO_LABEL
 from swath.evaluation.metrics.pixels import count_pixels
+from swath.raster.assets.open import open_model_scene
+from swath.raster.assets.stack import BandNeeds
 from swath.raster.dataset import open_dataset
-from swath.raster.interpretation import select_bands
-from swath.raster.scene import open_scene
 from swath.raster.scene_info import PixelWindow
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath.evaluation.metrics.objects import GroundTruth, Objects
+    from swath.raster.assets.stack import BandStack
 
 _WINDOW_PX = 1024
 """Side in px of the windows that are counted."""
@@ -37,7 +38,13 @@ WindowLabels = Callable[[PixelWindow], "NDArray[np.uint16]"]
 
 
 def count_scene_pixels(
-    uri: str, bands: Sequence[str], truth: GroundTruth, read_predicted: WindowLabels, classes: int
+    uri: str,
+    bands: Sequence[str],
+    truth: GroundTruth,
+    read_predicted: WindowLabels,
+    classes: int,
+    *,
+    stack: BandStack | None = None,
 ) -> NDArray[np.int64]:
     """Count a scene's pixels by class of the ground truth and of the prediction.
 
@@ -50,6 +57,8 @@ def count_scene_pixels(
         read_predicted: Function that returns the predicted classes of a window; `classes` is the
             background.
         classes: Number of classes.
+        stack: Files and pixel grid of the scene, on which the pixels are counted; None for a file
+            whose own pixels are counted.
 
     Returns:
         (classes + 1, classes + 1): rows are the ground truth, columns the prediction; the last
@@ -62,8 +71,8 @@ def count_scene_pixels(
     read_truth, read_crowds = (
         make_rasterizer(truth.take(which), unlabeled) for which in (~truth.crowd, truth.crowd)
     )
-    with open_scene(uri) as scene:
-        numbers = select_bands(scene.info, bands)
+    with open_model_scene(uri, BandNeeds(tuple(bands)), stack=stack) as opened:
+        scene, numbers = opened.scene, opened.bands
         for window in _windows(scene.info.width, scene.info.height):
             labels = read_truth(window)
             unknown = (labels == unlabeled) & (read_crowds(window) != unlabeled)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from swath.evaluation.class_mapping import ClassMapping
     from swath.labels.collection import LabeledScene
+    from swath.pipeline.plan import Plan
+    from swath.raster.assets.stack import BandStack
     from swath.raster.tiles import Grid
 
 
@@ -36,6 +38,9 @@ class SceneResult:
 
     uri: str
     grid: Grid
+    """Grid of the scene's tiles, in px of the run's pixel grid."""
+    stack: BandStack | None = None
+    """Files and pixel grid of the run; None for a file whose own pixels are the grid."""
     tiles: TileCounts
     warnings: Sequence[str]
     """Warnings of the run, from `MergeSummary`."""
@@ -49,6 +54,19 @@ class SceneResult:
     """Predictions of the evaluated classes."""
     mask: Path | None
     """Mask of the scene, if the package gives one. The file exists inside the `with` block only."""
+
+    def on_grid(self) -> SceneResult:
+        """Return the result with all objects in px of the run's pixel grid."""
+        if self.stack is None:
+            return self
+        x, y = self.stack.scale
+        scale = (1 / x, 1 / y)
+        return replace(
+            self,
+            truth=self.truth.scaled(scale),
+            truth_with_background=self.truth_with_background.scaled(scale),
+            predictions=self.predictions.scaled(scale),
+        )
 
 
 @contextmanager
@@ -87,15 +105,12 @@ def run_scene(
     with tempfile.TemporaryDirectory(dir=work, prefix="run-") as folder:
         plan, merged = run_stages(request, folder, watch, progress)
         plan_uri = RunPaths(folder, request.run_id).plan
-        if (plan.width, plan.height) != (scene.width, scene.height):
-            raise LabelsError(
-                f"{scene.uri} has {plan.width} x {plan.height} px, but its labels state "
-                f"{scene.width} x {scene.height} px"
-            )
+        _check_size(scene, plan)
         rows = Detections.concatenate(list(read_merged_detections(plan_uri)))
         yield SceneResult(
             uri=scene.uri,
             grid=plan.grid,
+            stack=plan.stack,
             tiles=merged.tiles,
             warnings=merged.warnings,
             seconds=round(sum(watch.seconds.values()), 3),
@@ -104,6 +119,25 @@ def run_scene(
             predictions=_build_predictions(rows, number, classes, has_outlines=has_outlines),
             mask=Path(merged.mask_uri) if merged.mask_uri else None,
         )
+
+
+def _check_size(scene: LabeledScene, plan: Plan) -> None:
+    """Check that the labels state the size of the scene.
+
+    A grid of another pixel size may be half a pixel of its own larger or smaller than the scene.
+
+    Raises:
+        LabelsError: The labels state another size.
+    """
+    sizes = ((plan.width, scene.width), (plan.height, scene.height))
+    for (on_grid, labeled), scale in zip(sizes, plan.pixel_scale, strict=True):
+        rounding = 0.0 if scale == 1 else scale / 2
+        if abs(on_grid * scale - labeled) > rounding:
+            raise LabelsError(
+                f"{scene.uri} has {plan.width * plan.pixel_scale[0]:.0f} x "
+                f"{plan.height * plan.pixel_scale[1]:.0f} px, but its labels state "
+                f"{scene.width} x {scene.height} px"
+            )
 
 
 def _build_truth(

@@ -11,7 +11,8 @@ import shapely
 
 from swath.evaluation.metrics.matching import Matches, match
 from swath.evaluation.thumbnails import draw_window
-from swath.raster.scene import open_scene
+from swath.raster.assets.open import open_model_scene
+from swath.raster.assets.stack import BandNeeds
 from swath.raster.scene_info import PixelWindow
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def worst_tiles(
         threshold: Lowest score of the detections that are counted.
         iou: Minimum IoU of a match.
     """
+    scenes = [scene.on_grid() for scene in scenes]
     worst: list[tuple[int, ...]] = []
     for number, scene in enumerate(scenes):
         tiles, false, missed = _MatchedScene.from_result(scene, threshold, iou).errors()
@@ -130,8 +132,8 @@ def _build_chip(
     scene = matched.scene
     tile_bounds = scene.grid.tile(tile)
     window, (x0, y0, x1, y1) = tile_bounds.window, tile_bounds.core
-    with open_scene(scene.uri) as opened:
-        picture = draw_window(opened, window, bands)
+    with open_model_scene(scene.uri, BandNeeds(tuple(bands)), stack=scene.stack) as opened:
+        picture = draw_window(opened.scene, window, bands)
     return Chip(
         uri=scene.uri,
         window=window,

@@ -53,16 +53,17 @@ def from_scenes(
         SceneError: A scene cannot be read, or lacks a band.
     """
     # GDAL is imported only if there are scenes.
-    from swath.raster.interpretation import select_bands  # noqa: PLC0415
+    from swath.items import SceneSources  # noqa: PLC0415
+    from swath.items.scene_arguments import parse_scene  # noqa: PLC0415
+    from swath.raster.assets.open import open_model_scene  # noqa: PLC0415
     from swath.raster.radiometry.units import conversion  # noqa: PLC0415
     from swath.raster.reader import read_tiles  # noqa: PLC0415
-    from swath.raster.scene import open_scene  # noqa: PLC0415
     from swath.raster.tiles import Grid  # noqa: PLC0415
 
     limits = finite_range(description.scaling)
     for uri, requested in split_tile_count(uris, count):
-        with open_scene(uri) as scene:
-            bands = select_bands(scene.info, description.bands)
+        with open_model_scene(parse_scene(uri, SceneSources()), description.band_needs) as opened:
+            scene, bands = opened.scene, opened.bands
             convert = conversion(scene.info, bands, description.bands, description.units)
             grid = Grid(
                 width=scene.info.width,

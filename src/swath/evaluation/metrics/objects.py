@@ -69,6 +69,19 @@ class Objects:
             self, **{name: value[rows] for name, value in columns.items() if value is not None}
         )
 
+    def scaled(self, scale: tuple[float, float]) -> Self:
+        """Return the same objects in pixels of another size.
+
+        Args:
+            scale: Number of new px along x and along y in one px.
+        """
+        if scale == (1.0, 1.0):
+            return self
+        outline = self.outline
+        if outline is not None:
+            outline = np.asarray(shapely.transform(outline, lambda xy: xy * scale), np.object_)
+        return replace(self, box=self.box * np.tile(scale, 2), outline=outline)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class GroundTruth(Objects):
