@@ -34,6 +34,7 @@ YOURS = {
         "search.toml",
         "ships.toml",
     ),
+    *("item.json", "T31UDQ/", *(f"B{band}.tif" for band in ("02", "03", "04", "08", "11"))),
     *("unet.onnx", "unet.pt2", "val.json", "candidate/", "models/boats"),
 }
 """Names that stand for a reader's own files; those of s3:// are told on their pages."""

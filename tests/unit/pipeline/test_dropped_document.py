@@ -215,6 +215,14 @@ def test_a_file_that_cannot_be_looked_up_does_not_stop_the_start(documents, monk
     assert not errors
 
 
+def test_only_some_files_are_looked_up(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(references.storage, "etag", lambda uri: asked.append(uri) or "e")
+    digest_files(item_from_files([str(tmp_path / f"{n}.tif") for n in range(300)]))
+
+    assert len(asked) == references.MAX_LOOKED_UP_FILES
+
+
 def test_look_ups_end_at_their_time_limit(monkeypatch, tmp_path):
     monkeypatch.setattr(references, "MAX_LOOKUP_SECONDS", -1.0)
     files = item_from_files([str(tmp_path / "a.tif")])
