@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 
 from swath.errors import SceneError
@@ -24,6 +25,7 @@ _COG_MARKS = ("cloud-optimized",)
 _JPEG2000_TYPE = "image/jp2"
 _GEOTIFF_TYPES = ("image/tiff", "image/vnd.stac.geotiff", "image/x.geotiff")
 _EXAMPLE = '{{"bands": {{"{}": "URI"}}}}'
+_POSITION = re.compile(r"(b(and)?[-_ ]?[0-9]+)?", re.IGNORECASE)
 _Candidate = tuple[ItemAsset, int, ItemBand]
 """Asset, number of the band in it from 1, and the band."""
 
@@ -54,6 +56,27 @@ def select_assets(item: SceneItem, wanted: Sequence[str]) -> list[SelectedBand]:
                 f"{one.name} of the model; name each band's file: {_EXAMPLE.format(one.name)}"
             )
     return selected
+
+
+def undescribed_asset(item: SceneItem) -> ItemAsset | None:
+    """Return the only data asset of an Item that does not state what its bands are.
+
+    The header of such a file states more than the Item, as for a scene of one file. Names such as
+    `b1` and `band2` state no more than a position.
+
+    Returns:
+        The asset; None if there are several or none, if the Item describes the bands, if swath may
+        not read the file, or if the scene is no Item.
+    """
+    data = [asset for asset in item.assets if _role_rank(asset) == 0]
+    candidates = data or [asset for asset in item.assets if _role_rank(asset) == 1]
+    if not item.item_id or len(candidates) != 1 or candidates[0].refusal:
+        return None
+    (asset,) = candidates
+    is_described = any(
+        band.common_name or not _POSITION.fullmatch(band.name) for band in asset.bands
+    )
+    return None if is_described else asset
 
 
 def selection_warnings(item: SceneItem, selected: Sequence[SelectedBand]) -> list[str]:

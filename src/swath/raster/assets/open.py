@@ -9,11 +9,19 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from swath import storage
 from swath.errors import SceneError
-from swath.items import SceneItem, SelectedBand, select_assets, selection_warnings
+from swath.items import (
+    ItemBand,
+    SceneItem,
+    SelectedBand,
+    select_assets,
+    selection_warnings,
+    undescribed_asset,
+)
 from swath.raster.assets.alignment import Alignment, align
 from swath.raster.assets.asset import StackedAsset
 from swath.raster.assets.grid import choose_grid, finest_band
@@ -98,13 +106,11 @@ def _open_file(file: FileScene, needs: BandNeeds) -> OpenedScene:
 @contextmanager
 def _open_item(item: SceneItem, needs: BandNeeds) -> Iterator[OpenedScene]:
     """Open the assets that hold a model's bands, each pinned by its current ETag."""
-    selected = select_assets(item, needs.names)
+    selected, etags = _select(item, needs)
     addresses = list(dict.fromkeys(one.href for one in selected))
     access = {one.href: one.access for one in selected}
     unpinned = [
-        AssetRef(
-            uri=uri, etag="", region=access[uri].region, requester_pays=access[uri].requester_pays
-        )
+        AssetRef(uri=uri, etag=etags.get(uri, ""), **msgspec.structs.asdict(access[uri]))
         for uri in addresses
     ]
     with _open_files(unpinned) as files:
@@ -120,6 +126,36 @@ def _open_item(item: SceneItem, needs: BandNeeds) -> Iterator[OpenedScene]:
         warnings = selection_warnings(item, selected)
         bands = [_band_source(one, addresses.index(one.href), files, warnings) for one in selected]
         yield _decide(item.title, files, refs, bands, needs, warnings)
+
+
+def _select(item: SceneItem, needs: BandNeeds) -> tuple[list[SelectedBand], dict[str, str]]:
+    """Return the bands of an Item, and the ETags of files that were opened to select them.
+
+    The header decides if the Item has one data asset and does not describe its bands.
+    """
+    asset = undescribed_asset(item)
+    try:
+        return select_assets(item, needs.names), {}
+    except SceneError:
+        if asset is None:
+            raise
+    ref = AssetRef(uri=asset.href, etag="", **msgspec.structs.asdict(asset.access))
+    with _open_files([ref]) as (file,):
+        numbers = select_bands(file.info, needs.names)
+        described = dict(enumerate(asset.bands, 1))
+        bands = [
+            SelectedBand(
+                name=name,
+                key=asset.key,
+                href=asset.href,
+                access=asset.access,
+                number=number,
+                expects_one_band=False,
+                band=described.get(number, ItemBand()),
+            )
+            for name, number in zip(needs.names, numbers, strict=True)
+        ]
+        return bands, {asset.href: file.etag}
 
 
 @contextmanager

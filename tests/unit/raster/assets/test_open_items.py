@@ -99,6 +99,53 @@ def test_a_band_that_the_file_does_not_have_is_refused(make_scene):
         pass
 
 
+def undescribed(make_scene, names, bands=(), assets=(), **options):
+    """Return an Item of one file with three bands, of which the Item names none."""
+    pixels = np.stack([np.full((4, 6), number, np.uint8) for number in (1, 2, 3)])
+    path = make_scene(pixels, name="image.tif", names=names, **options)
+    image = {"href": "image.tif", "type": "image/tiff", "roles": ["data"], "bands": list(bands)}
+    data = {"type": "Feature", "stac_version": "1.1.0", "id": "x", "properties": {}}
+    data["assets"] = {"image": image} | {
+        key: image | {"roles": roles} for key, roles in dict(assets).items()
+    }
+    return parse_item(json.dumps(data).encode(), path.replace("image.tif", "item.json"))
+
+
+@pytest.mark.parametrize("bands", [[], [{"name": "b1"}, {"name": "b2"}, {"name": "b3"}]])
+def test_a_header_describes_the_only_file_of_an_item(make_scene, bands):
+    item = undescribed(make_scene, ["red", "nir", "green"], bands, {"preview": ["overview"]})
+    with opened(item, "nir red") as scene:
+        assert [band.band for band in scene.stack.bands] == [2, 1]
+        assert read(scene)[0][:, 0, 0].tolist() == [2, 1]
+        assert scene.stack.assets[0].etag
+    with (
+        pytest.raises(SceneError, match="has the bands red, nir, green; the model expects swir16"),
+        opened(item, "swir16"),
+    ):
+        pass
+
+
+def test_statements_of_the_item_about_a_number_are_kept(make_scene):
+    bands = [{"name": "b1"}, {"name": "b2", "raster:scale": 0.5}, {"name": "b3"}]
+    item = undescribed(make_scene, ["red", "nir", "green"], bands)
+    with opened(item, "nir red") as scene:
+        assert scene.scene.info.units == (Unit("", 0.5, 0.0), None)
+
+
+@pytest.mark.parametrize(
+    ("bands", "assets"),
+    [
+        ([{"name": "x"}, {"name": "y"}, {"name": "z"}], {}),
+        ([{"eo:common_name": "pan"}, {}, {}], {}),
+        ([], {"other": ["data"]}),
+    ],
+)
+def test_a_header_decides_nothing_that_the_item_states(make_scene, bands, assets):
+    item = undescribed(make_scene, ["red", "nir", "green"], bands, assets)
+    with pytest.raises(SceneError, match="has no band red"), opened(item, "red nir"):
+        pass
+
+
 def local_item(document):
     """Return a real Item whose assets are the files beside it."""
     data = json.loads(document.read_bytes())
