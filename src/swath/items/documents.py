@@ -20,7 +20,7 @@ from swath.storage.encoding import to_utf8
 
 MAX_DOCUMENT_BYTES = 8 << 20
 MAX_DOCUMENT_VALUES = 500_000
-"""Maximum number of values in a document: parsed, small values take up to 70 times their bytes."""
+"""Maximum number of values in a document: parsed, small values need 70 times their bytes."""
 _KINDS = {
     "FeatureCollection": "a collection of Features; give one of its Items",
     "Collection": "a STAC Collection; give one of its Items",
