@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from swath.cli import evaluate, invoke, local, model, plan, registry, run, train, tune
+from swath.cli import drop, evaluate, invoke, local, model, plan, registry, run, train, tune
 from swath.cli.base import Command, RootGroup, examples
 from swath.models import model_cache
 
@@ -37,6 +37,16 @@ app.command(
         "swath plan s3://scenes/incoming/x.tif --model ships --stack swath --json",
     ),
 )(plan.plan)
+app.command(
+    "drop",
+    cls=Command,
+    rich_help_panel=_DETECTION_PANEL,
+    epilog=examples(
+        "swath drop scene.tif --model ships --follow",
+        "swath drop B02.tif B03.tif B04.tif --acquired-at 2026-11-28T10:30:00Z",
+        "swath drop item.json --stack swath",
+    ),
+)(drop.drop)
 app.command(
     "invoke",
     cls=Command,

@@ -59,6 +59,12 @@ def print_warning(text: str) -> None:
     _print(f"warning: {printable(text)}", to_stderr=True)
 
 
+def print_stage(text: str) -> None:
+    """Print a stage of a long work to standard error, unless a bar shows it."""
+    if not _above_bar:
+        _print(printable(text), to_stderr=True)
+
+
 def print_error(text: str) -> None:
     """Print an error to standard error in one printable line."""
     _print(f"error: {printable(text)}", to_stderr=True)

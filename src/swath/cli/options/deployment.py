@@ -48,3 +48,16 @@ Calibrate = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the forecast as JSON.")]
+Follow = Annotated[
+    bool,
+    typer.Option("--follow", help="Show the run until it ends; the exit code is 1 if it fails."),
+]
+AcquiredAt = Annotated[
+    str | None,
+    typer.Option(
+        "--acquired-at",
+        metavar="TIME",
+        help="Time of the acquisition in ISO 8601, such as 2026-11-28T10:30:00Z.",
+        show_default="the time in the metadata, if any",
+    ),
+]
