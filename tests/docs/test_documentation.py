@@ -23,7 +23,19 @@ from tests.helpers.documented import (
 )
 
 YOURS = {
-    *("a.tif", "b.tif", "best.onnx", "chip.tif", "chips/*.png", "floats.tif", "labels.json"),
+    *(
+        "B02.tif",
+        "B03.tif",
+        "B04.tif",
+        "item.json",
+        "a.tif",
+        "b.tif",
+        "best.onnx",
+        "chip.tif",
+        "chips/*.png",
+        "floats.tif",
+        "labels.json",
+    ),
     *(
         "detections.geojson",
         "large.tif",
