@@ -46,11 +46,12 @@ def drop(pipeline: Pipeline, folder: Path, key: str, *, seed: int) -> str:
 
 
 def deliver(pipeline: Pipeline, folder: Path, number: int) -> str:
-    """Drop a delivery of one file, and its marker; the marker's URI."""
+    """Drop a delivery of one file, and its marker; the file's URI."""
     drop(pipeline, folder, f"deliveries/flow-{number}/scene.tif", seed=90 + number)
     marker = folder / "marker"
     marker.write_bytes(b"")
-    return pipeline.drop(marker, f"deliveries/flow-{number}.done")
+    pipeline.drop(marker, f"deliveries/flow-{number}.done")
+    return f"s3://{pipeline.scenes}/deliveries/flow-{number}/scene.tif"
 
 
 def fail_and_redrive(pipeline: Pipeline, folder: Path) -> None:

@@ -73,7 +73,10 @@ def _parse_address(address: str, sources: SceneSources) -> str | SceneItem:
     is_https = storage.is_https(uri)
     if is_document(uri) or (not is_https and is_delivery(uri)):
         # The user names this document, so it may be read wherever it lies.
-        return read_item(uri, sources.with_files([uri]) if is_https else sources)
+        item = read_item(uri, sources.with_files([uri]) if is_https else sources)
+        # The only file of a folder is a scene by itself: its own header names the bands.
+        is_one_file = len(item.assets) == 1 and item.named_by_files and not is_document(uri)
+        return item.assets[0].href if is_one_file else item
     if storage.is_s3(uri) and sources.sources:
         access = sources.with_files([uri]).access(uri)
         storage.configure_access(uri, region=access.region, requester_pays=access.requester_pays)

@@ -136,13 +136,17 @@ class Contents:
         files = {path: listed for path, listed in listing.items() if not is_marker(path)}
         if marker is None:
             return cls(folder=note.folder, files=files, reason=_describe_no_manifest(listing))
-        if not any(map(is_raster, files)):
+        rasters = [path for path in files if is_raster(path)]
+        if not rasters:
             reason = "its marker was written, but the folder has no raster file"
             return cls(folder=note.folder, files=files, reason=reason)
         try:
             document = find_item(note.folder, list(files)) or note.marker
         except SceneError:
             document = note.marker
+        if document == note.marker and len(rasters) == 1:
+            # A single file is a scene by itself: its own header names the bands.
+            document = storage.join(note.folder, rasters[0])
         return cls._complete(note, "", files, (document,), marker)
 
     @classmethod
@@ -179,6 +183,9 @@ class Contents:
 
     def _scene(self, uri: str, digest: str) -> SceneRef | None:
         dropped_at = self.completed_at.isoformat() if self.completed_at else ""
+        if is_raster(uri):
+            etag = storage.etag(uri)
+            return SceneRef(uri=uri, etag=etag, dropped_at=dropped_at) if etag else None
         try:
             item = read_item(uri)
         except (SceneError, ClientError, FileNotFoundError):

@@ -58,3 +58,17 @@ def test_a_folder_of_files(tmp_path):
     report = run_local(str(folder), MODEL, tmp_path / "out")
 
     assert report.tiles.succeeded == report.tiles.planned > 0
+
+
+def test_a_folder_of_one_file_with_all_bands(tmp_path):
+    folder = tmp_path / "files"
+    folder.mkdir()
+    with rasterio.open(
+        folder / "scene.tif", "w", driver="GTiff", width=300, height=300, count=5, dtype="uint16",
+        crs="EPSG:32633", transform=Affine(10, 0, 500_000, 0, -10, 5_000_000),
+    ) as target:  # fmt: skip
+        target.write(np.full((5, 300, 300), 700, "uint16"))
+
+    report = run_local(str(folder), MODEL, tmp_path / "out")
+
+    assert report.tiles.succeeded == report.tiles.planned > 0

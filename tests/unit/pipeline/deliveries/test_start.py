@@ -258,3 +258,12 @@ def test_a_marker_beside_a_complete_product_does_not_run_it_twice(scenes):
     scenes.wait(minutes=5)
     assert scenes.drop(f"{SAFE}/_SUCCESS").outcome == "duplicate"
     assert len(scenes.requests) == 1
+
+
+def test_a_single_raster_file_is_a_scene_by_itself(scenes):
+    scenes.drop_all("deliveries/x", {"a.tif": b"1", "readme.txt": b"?"})
+    assert scenes.drop("deliveries/x.done").outcome == "started"
+    (request,) = scenes.requests
+    assert request.scene.uri == "s3://scenes/deliveries/x/a.tif"
+    assert request.scene.etag == storage.etag(request.scene.uri)
+    assert request.scene.scene_id == ""
