@@ -1,12 +1,18 @@
 """Tests of times of acquisition that users and documents state."""
 
+import json
+from datetime import datetime
+
 import boto3
 import pytest
 from moto import mock_aws
 
 from swath import storage
+from swath.items import item_from_dict
 from swath.messages import UNKNOWN_ACQUISITION, Acquisition
-from swath.raster.stated_acquisition import stated_acquisition
+from swath.raster.assets.open import open_model_scene
+from swath.raster.assets.stack import BandNeeds
+from swath.raster.stated_acquisition import describe_acquisition, stated_acquisition
 
 DOCUMENT = Acquisition(acquired_at="2026-01-01T00:00:00Z", platform="sentinel-2a")
 
@@ -54,3 +60,31 @@ def test_a_time_that_cannot_be_used_is_said_and_not_used(drop):
     assert stated == UNKNOWN_ACQUISITION
     assert warning.startswith("s3://scenes/x.tif was given the time of acquisition 'yesterday'")
     assert "is no time" in warning
+
+
+@pytest.mark.parametrize(
+    ("name", "bands"),
+    [
+        ("s2_l2a_29RKH", ("red", "nir")),
+        ("landsat_c2l1_089074", ("red", "nir08")),
+    ],
+)
+def test_real_items_state_their_own(data, name, bands):
+    (path,) = [
+        path
+        for path in (data / "items" / name).glob("*.json")
+        if "stac_version" in json.loads(path.read_text())
+    ]
+    document = json.loads(path.read_text())
+    for asset in document["assets"].values():
+        asset["href"] = asset["href"].rpartition("/")[2]
+    item, properties = item_from_dict(document, str(path)), document["properties"]
+    with open_model_scene(item, BandNeeds(bands)) as opened:
+        found, warnings = describe_acquisition(opened, item, uri=item.uri)
+    assert datetime.fromisoformat(found.acquired_at) == datetime.fromisoformat(
+        properties["datetime"]
+    )
+    assert found.platform.lower() == properties["platform"].lower()
+    assert found.cloud_cover == pytest.approx(properties["eo:cloud_cover"])
+    assert found.gsd == properties.get("gsd", found.gsd) > 0
+    assert not [text for text in warnings if "acquisition" in text]
