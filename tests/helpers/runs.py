@@ -64,7 +64,7 @@ def merged(tmp_path):
         footprint=FOOTPRINT,
         valid_footprint=None,
         acquisition=UNKNOWN_ACQUISITION,
-        valid_area_m2=1e9,
+        valid_area_m2=None,
     ):
         valid = footprint if valid_footprint is None else valid_footprint
         facts = SceneFacts(
