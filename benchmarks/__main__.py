@@ -22,6 +22,7 @@ SUITE = (
     "end_to_end",
     "device",
     "geoparquet",
+    "database",
     "memory",
     "serving",
     "gpu",

@@ -159,6 +159,16 @@ _METRICS = (
         5,
         "lower",
     ),
+    # The database
+    Metric("load_limit", "500k detections: COPY of encoded rows / load of the run", 0.85, "higher"),
+    Metric(
+        "migration_rate",
+        "thousand rows of an earlier release moved per second, 5M rows, three restarts",
+        20,
+        "higher",
+        "k/s",
+    ),
+    Metric("migration_wait", "longest wait of a reader during that migration", 1, "lower", "s"),
     # Serving
     Metric("serving_gain", _SERVING + "batched / one by one", 2, "higher"),
     Metric("serving_tail", "p95 / p50 of those clients' latencies", 2, "lower"),

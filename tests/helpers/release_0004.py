@@ -3,21 +3,11 @@
 import uuid
 
 import psycopg
-import pytest
 import shapely
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from swath.database import migrate as module
 from swath.messages.versions import SceneVersion
-
-
-def migrate_to(connection, revision="0004"):
-    """Migrate a database to an earlier revision."""
-    upgrade = module.command.upgrade
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(module.command, "upgrade", lambda config, _: upgrade(config, revision))
-        module.migrate(connection)
 
 
 def boxes(count, *, west=0.0):

@@ -34,7 +34,7 @@ _POSTGIS: LiteralString = "CREATE EXTENSION postgis"
 _SCHEMA: LiteralString = "CREATE SCHEMA swath"
 
 
-def migrate(connection: Connection) -> str:
+def migrate(connection: Connection, *, revision: str = "head") -> str:
     """Run the pending migrations; return the database's revision afterwards.
 
     Either all migrations succeed or none does. Concurrent callers take turns. If this release does
@@ -43,6 +43,7 @@ def migrate(connection: Connection) -> str:
 
     Args:
         connection: Connection that is not in a transaction; the function commits.
+        revision: Revision to migrate to; by default that of this release.
 
     Raises:
         SettingsError: The extension or the schema is missing, and this user may not create it; or
@@ -51,10 +52,12 @@ def migrate(connection: Connection) -> str:
             has changed.
     """
     with transient_errors("migrating the database"):
-        return str(retry_while(_is_lock_error, timeout=MAX_LOCK_SECONDS)(_migrate, connection))
+        return str(
+            retry_while(_is_lock_error, timeout=MAX_LOCK_SECONDS)(_migrate, connection, revision)
+        )
 
 
-def _migrate(connection: Connection) -> str:
+def _migrate(connection: Connection, revision: str) -> str:
     config = Config()
     config.set_main_option("script_location", "swath.database:migrations")
     # Alembic needs SQLAlchemy, which wraps the given connection here.
@@ -74,10 +77,10 @@ def _migrate(connection: Connection) -> str:
             return later
         config.attributes["connection"] = wrapped
         try:
-            command.upgrade(config, "head")
+            command.upgrade(config, revision)
         except psycopg.errors.DependentObjectsStillExist as error:
             raise SettingsError(error.diag.message_primary) from error
-    return str(ScriptDirectory.from_config(config).get_current_head())
+        return str(MigrationContext.configure(wrapped, opts=VERSION_TABLE).get_current_revision())
 
 
 def _is_lock_error(error: BaseException) -> bool:

@@ -11,7 +11,7 @@ from swath.database.migrate import migrate
 from swath.database.move_rows import move_rows
 from swath.errors import SettingsError, TransientError
 from tests.helpers import release_0004
-from tests.helpers.release_0004 import boxes, migrate_to
+from tests.helpers.release_0004 import boxes
 from tests.helpers.runs import run_request
 
 HEAD = "0005"
@@ -145,7 +145,7 @@ def rows(connection, table, names="*"):
 @pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004"])
 def test_what_an_earlier_release_has_loaded_stays(empty_dsn, merged, revision):
     with connect_dsn(empty_dsn) as connection:
-        migrate_to(connection, revision)
+        migrate(connection, revision=revision)
         names = {
             table: ", ".join(column.name for column in columns(connection, table))
             for table in ("runs", "detections", "scene_detections")
@@ -165,7 +165,7 @@ def test_what_an_earlier_release_has_loaded_stays(empty_dsn, merged, revision):
 
 def test_views_of_others_on_the_old_table_are_named(empty_dsn):
     with connect_dsn(empty_dsn) as connection:
-        migrate_to(connection, "0004")
+        migrate(connection, revision="0004")
         connection.execute("CREATE VIEW public.mine AS SELECT class FROM swath.detections")
         connection.execute("CREATE VIEW public.yours AS SELECT class FROM swath.scene_detections")
         connection.commit()
@@ -179,7 +179,7 @@ def test_views_of_others_on_the_old_table_are_named(empty_dsn):
 def test_who_could_read_the_old_table_reads_what_replaces_it(humble):
     admin, dsn = humble
     with connect_dsn(psycopg.conninfo.make_conninfo(admin.info.dsn)) as connection:
-        migrate_to(connection, "0004")
+        migrate(connection, revision="0004")
         names = sql.Identifier(user_of(dsn))
         for grant in ("USAGE ON SCHEMA swath", "SELECT ON swath.detections"):
             connection.execute(sql.SQL("GRANT " + grant + " TO {}").format(names))
@@ -193,7 +193,7 @@ def test_who_could_read_the_old_table_reads_what_replaces_it(humble):
 
 def test_a_migration_waits_for_a_load_and_keeps_nobody_waiting_long(empty_dsn, monkeypatch):
     with connect_dsn(empty_dsn) as connection, connect_dsn(empty_dsn) as load:
-        migrate_to(connection, "0004")
+        migrate(connection, revision="0004")
         load.execute("LOCK TABLE swath.detections IN ROW EXCLUSIVE MODE")
         monkeypatch.setattr(module, "MAX_LOCK_SECONDS", 0)
         with pytest.raises(TransientError, match="lock timeout"):
