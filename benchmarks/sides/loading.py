@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -162,7 +163,7 @@ def _move(dsn: str) -> None:
 @contextmanager
 def _poll(dsn: str) -> Iterator[list[float]]:
     """Read the view again and again in another thread; yield the times in s that it took."""
-    waits, stop = [0.0], threading.Event()
+    waits, stop = [0.0], Event()
 
     def read() -> None:
         with psycopg.connect(dsn, autocommit=True) as reader:
@@ -172,13 +173,13 @@ def _poll(dsn: str) -> Iterator[list[float]]:
                 waits.append(time.perf_counter() - began)
                 time.sleep(_POLL_SECONDS)
 
-    thread = threading.Thread(target=read)
-    thread.start()
-    try:
-        yield waits
-    finally:
-        stop.set()
-        thread.join()
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(read)
+        try:
+            yield waits
+        finally:
+            stop.set()
+        reading.result()
 
 
 @contextmanager

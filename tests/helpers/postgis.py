@@ -143,3 +143,15 @@ def new_database(server: str, template: str = "template0") -> Iterator[str]:
         admin.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
         yield psycopg.conninfo.make_conninfo(server, dbname=name)
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def wait_for_blocked(connection, number):
+    """Return once some sessions of the database wait for a lock of another."""
+    query = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0"
+    )
+    while True:
+        with connection.transaction():
+            if connection.execute(query).fetchone()[0] >= number:
+                return

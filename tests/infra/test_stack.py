@@ -114,6 +114,15 @@ def test_the_database_is_prepared_then_migrated_then_scenes_are_let_in(dev: Any)
     assert cluster in resources["DatabasePrepared"]["DependsOn"]
     assert "DatabasePrepared" in resources["DatabaseMigrated"]["DependsOn"]
     assert "DatabaseMigrated" in resources[rule]["DependsOn"]
+    # The old release works with the new schema, but not the other way round.
+    for writer in ("LoadDetectionsFunction", "RecordFailureFunction"):
+        functions = [
+            resource
+            for name, resource in resources.items()
+            if name.startswith(writer) and resource["Type"] == "AWS::Lambda::Function"
+        ]
+        assert len(functions) == 1
+        assert "DatabaseMigrated" in functions[0]["DependsOn"]
     for name, function in (
         ("DatabasePrepared", "PrepareDatabase"),
         ("DatabaseMigrated", "MigrateDatabase"),

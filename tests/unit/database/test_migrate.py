@@ -11,6 +11,7 @@ from swath.database.migrate import migrate
 from swath.database.move_rows import move_rows
 from swath.errors import SettingsError, TransientError
 from tests.helpers import release_0004
+from tests.helpers.postgis import wait_for_blocked
 from tests.helpers.release_0004 import boxes
 from tests.helpers.runs import run_request
 
@@ -130,6 +131,19 @@ def test_a_user_needs_no_more_than_the_right_to_create_in_the_database(humble):
         migrate(connection)
         admin.execute(sql.SQL("REVOKE CREATE ON DATABASE {} FROM {}").format(*names))
         assert migrate(connection) == HEAD
+
+
+def test_a_reader_of_one_table_that_waits_for_the_other_does_not_fail(empty_dsn):
+    with ThreadPoolExecutor(1) as pool, connect_dsn(empty_dsn) as connection:
+        migrate(connection, revision="0004")
+        with connect_dsn(empty_dsn) as reader, connect_dsn(empty_dsn) as watcher:
+            reader.execute("SET deadlock_timeout = '700ms'")
+            reader.execute("SELECT FROM swath.detections")
+            migrating = pool.submit(migrate, connection)
+            wait_for_blocked(watcher, 1)
+            assert reader.execute("SELECT FROM swath.runs").fetchall() == []
+            reader.commit()
+            assert migrating.result(60) == HEAD
 
 
 def columns(connection, table):

@@ -3,8 +3,9 @@
 -- src/swath/database/move_rows.py then moves the old rows in batches, outside this transaction.
 
 -- Readers and loads queue behind this lock. If it is not granted at once, the migration gives up
--- and tries again.
-SET LOCAL lock_timeout = '2s';
+-- and tries again. The time is less than deadlock_timeout, so that no reader fails that has one of
+-- the tables and waits for the other.
+SET LOCAL lock_timeout = '500ms';
 LOCK TABLE swath.runs, swath.detections IN ACCESS EXCLUSIVE MODE;
 SET LOCAL lock_timeout = 0;
 
