@@ -98,7 +98,7 @@ def copy(count: int) -> Sample:
         migrate(connection)
         with pq.ParquetFile(merge.uri) as file:
             numbers = {name: number for number, name in enumerate(_CLASS_NAMES)}
-            batches = [rows.data for rows in encode_batches(file, 1, numbers)]
+            batches = [rows.tobytes() for rows in encode_batches(file, 1, numbers)]
         columns = ", ".join(COLUMNS)
         statement = f"COPY swath.detection_rows ({columns}) FROM STDIN (FORMAT binary)"
         with Meter() as meter, connection.cursor().copy(statement) as stream:
