@@ -22,19 +22,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import shapely
 
+from swath.raster.ellipsoid import EARTH_AREA_M2, FLATTENING, SEMI_MAJOR_AXIS_M, zone_area
+
 CELL_ZOOM = 26
 """Zoom of the Web Mercator tiles that are cells: 0.6 m wide at the equator."""
 
-_SEMI_MAJOR_METERS = 6378137.0
-_FLATTENING = 1 / 298.257223563
-_E2 = _FLATTENING * (2 - _FLATTENING)
-_E = _E2**0.5
+_E2 = FLATTENING * (2 - FLATTENING)
 
 _QUAD_BYTES = 93  # header (1 + 4 + 4 + 4) and five positions of 16 bytes
 _QUAD_HEADER = np.frombuffer(bytes([1, 3, 0, 0, 0, 1, 0, 0, 0, 5, 0, 0, 0]), np.uint8)
@@ -47,8 +45,7 @@ Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
 Lengths = npt.NDArray[np.int64]
 _HALF_TURN = 180.0
-_POLE_Q = 1 + (1 - _E2) * float(np.arctanh(_E)) / _E
-_AUTHALIC_RADIUS_METERS = _SEMI_MAJOR_METERS * (_POLE_Q / 2) ** 0.5
+_AUTHALIC_RADIUS_METERS = (EARTH_AREA_M2 / (4 * np.pi)) ** 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +126,9 @@ def to_equal_area(lon: Floats, lat: Floats, center: Floats) -> tuple[Floats, Flo
     return scale * cosine * np.sin(turn), scale * (cosine_0 * sine - sine_0 * along)
 
 
-def _authalic_q(sine: Any) -> Any:
-    """Return Snyder's q (equation 3-12) from the sine of the latitude."""
-    return (1 - _E2) * (sine / (1 - _E2 * sine**2) + np.arctanh(_E * sine) / _E)
-
-
 def _authalic_sine(lat: Floats) -> Floats:
     """Return the sine of the authalic latitude."""
-    sines: Floats = _authalic_q(np.sin(np.radians(lat))) / _POLE_Q
+    sines: Floats = zone_area(lat) / (EARTH_AREA_M2 / (4 * np.pi))
     return np.clip(sines, -1, 1)
 
 
@@ -247,7 +239,7 @@ def _to_local(lon: Floats, lat: Floats, center: Floats) -> tuple[Floats, Floats]
     """
     phi = np.radians(center[1])
     curvature = 1 - _E2 * np.sin(phi) ** 2
-    across = _SEMI_MAJOR_METERS / np.sqrt(curvature)
+    across = SEMI_MAJOR_AXIS_M / np.sqrt(curvature)
     along = across * (1 - _E2) / curvature
     return (
         across * np.cos(phi) * np.radians(lon - center[0]),
