@@ -24,7 +24,6 @@ class OutputFormat(StrEnum):
 
 
 # Arguments.
-Scene = Annotated[str, typer.Argument(metavar="SCENE", help="Scene: a file or an S3 URI.")]
 SceneFiles = Annotated[
     list[str],
     typer.Argument(
