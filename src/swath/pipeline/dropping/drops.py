@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from swath import storage
 from swath.errors import InputError
 from swath.items import SceneItem, SceneSources, parse_item
 from swath.items.documents import MAX_DOCUMENT_BYTES
+from swath.messages.acquisition_time import parse_acquired_at
 from swath.messages.requests import is_document
 from swath.models.package import describe_package
 from swath.pipeline.start import Drop, ignore_reason
@@ -59,6 +59,8 @@ class PlannedDrop:
     """Document to upload last, JSON; None for a scene of one file."""
     item: SceneItem | None = field(default=None, repr=False)
     """Content of the document."""
+    acquired_at: str = ""
+    """Time of the acquisition, ISO 8601 UTC, that the user gave; empty if there is none."""
 
     @property
     def size(self) -> int:
@@ -103,18 +105,20 @@ def plan_drop(
         InputError: A file is missing, empty or too large, or starts no run.
         SceneError: A file lies outside the sources of the stack, or lacks the model's bands.
     """
+    drop = _plan_objects(scenes, target)
+    return replace(drop, acquired_at=_parse_time(acquired_at)) if acquired_at else drop
+
+
+def _plan_objects(scenes: Sequence[str], target: DropTarget) -> PlannedDrop:
     if len(scenes) == 1 and is_document(scenes[0]):
-        if acquired_at:
-            raise InputError(f"--acquired-at is for files; {scenes[0]} states its own time")
         return _plan_document(scenes[0], target)
-    properties = {"datetime": _parse_time(acquired_at)} if acquired_at else {}
-    if len(scenes) == 1 and not storage.is_s3(scenes[0]) and not properties:
+    if len(scenes) == 1 and not storage.is_s3(scenes[0]):
         name = storage.file_name(storage.resolve(scenes[0]))
         upload = _upload(scenes[0], target.incoming_uri(name))
         return PlannedDrop(uri=upload.uri, files=[upload])
     if documents := [scene for scene in scenes if is_document(scene)]:
         raise InputError(f"{documents[0]} is one of several files of a scene; give it alone")
-    return _plan_files(scenes, target, properties)
+    return _plan_files(scenes, target)
 
 
 def _plan_document(path: str, target: DropTarget) -> PlannedDrop:
@@ -134,9 +138,7 @@ def _plan_document(path: str, target: DropTarget) -> PlannedDrop:
     return PlannedDrop(uri=uri, document=content, item=item)
 
 
-def _plan_files(
-    scenes: Sequence[str], target: DropTarget, properties: dict[str, Any]
-) -> PlannedDrop:
+def _plan_files(scenes: Sequence[str], target: DropTarget) -> PlannedDrop:
     """Return the drop of files that a document names; those on S3 are not copied."""
     names = [storage.file_name(scene) for scene in scenes]
     if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -149,12 +151,11 @@ def _plan_files(
         else:
             uploads.append(_upload(source, target.file_uri(scene, name)))
             addresses.append(uploads[-1].uri)
-    files: dict[str, Any] = (
+    document: dict[str, Any] = (
         {"files": addresses}
         if len(scenes) > 1
         else {"bands": _name_bands(scenes[0], addresses[0], target.model)}
     )
-    document = {**files, **({"properties": properties} if properties else {})}
     uri = target.incoming_uri(f"{scene}.json")
     content = json.dumps(document, indent=1).encode()
     item = parse_item(content, uri, target.sources)
@@ -209,10 +210,6 @@ def _require_file(source: str) -> Path:
 
 def _parse_time(text: str) -> str:
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise InputError(
-            f"--acquired-at is {text!r}; give a time such as 2026-11-28T10:30:00Z"
-        ) from None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        return parse_acquired_at(text)
+    except ValueError as error:
+        raise InputError(f"--acquired-at is {text!r}, which {error}") from None

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from swath import storage
 from swath.errors import InputError, TransientError
 from swath.errors.service_errors import translate_transient_errors
+from swath.messages.acquisition_time import METADATA_KEY
 
 if TYPE_CHECKING:
     from swath.pipeline.dropping.drops import PlannedDrop, Upload
 
+_CONTENT_TYPE = "application/octet-stream"
 UploadCallback = Callable[[str, int, int], None]
 """Callback with the name of the file, and the bytes uploaded and in total of all files."""
 
@@ -46,10 +48,11 @@ def upload_drop(drop: PlannedDrop, progress: UploadCallback) -> DroppedScene:
     """
     done = 0
     for file in drop.files:
-        _upload_file(file, done, drop.size, progress)
+        metadata = _metadata(drop) if file.uri == drop.uri else {}
+        _upload_file(file, metadata, done, drop.size, progress)
         done += file.size
     if drop.document is not None:
-        storage.write_bytes(drop.uri, drop.document, content_type="application/json")
+        _write_document(drop, drop.document)
     status, moment = storage.status(drop.uri), storage.modified(drop.uri)
     if status is None or moment is None:
         raise TransientError(f"{drop.uri} is gone after its upload; drop the scene again")
@@ -61,7 +64,26 @@ def upload_drop(drop: PlannedDrop, progress: UploadCallback) -> DroppedScene:
     )
 
 
-def _upload_file(file: Upload, before: int, total: int, progress: UploadCallback) -> None:
+def _metadata(drop: PlannedDrop) -> dict[str, str]:
+    """Return the metadata of the object that starts the run."""
+    return {METADATA_KEY: drop.acquired_at} if drop.acquired_at else {}
+
+
+def _write_document(drop: PlannedDrop, content: bytes) -> None:
+    bucket, key = storage.split_object(drop.uri)
+    with translate_transient_errors(f"{drop.uri} cannot be written"):
+        storage.s3().put_object(
+            Bucket=bucket,
+            Key=key,
+            Body=content,
+            ContentType="application/json",
+            Metadata=_metadata(drop),
+        )
+
+
+def _upload_file(
+    file: Upload, metadata: dict[str, str], before: int, total: int, progress: UploadCallback
+) -> None:
     bucket, key = storage.split_object(file.uri)
     sent = 0
     progress(file.path.name, before, total)
@@ -77,7 +99,11 @@ def _upload_file(file: Upload, before: int, total: int, progress: UploadCallback
             str(file.path),
             bucket,
             key,
-            ExtraArgs={"ContentType": "image/tiff", "ChecksumAlgorithm": "SHA256"},
+            ExtraArgs={
+                "ContentType": _CONTENT_TYPE,
+                "ChecksumAlgorithm": "SHA256",
+                "Metadata": metadata,
+            },
             Callback=report,
         )
     if _state(file) != state:

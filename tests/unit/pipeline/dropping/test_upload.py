@@ -1,12 +1,14 @@
 """Tests of uploads: order, progress, checksums, and files that change meanwhile."""
 
 import os
+from dataclasses import replace
 
 import boto3
 import pytest
 
 from swath import storage
 from swath.errors import InputError
+from swath.messages.acquisition_time import METADATA_KEY
 from swath.pipeline.dropping.drops import PlannedDrop, Upload
 from swath.pipeline.dropping.upload import upload_drop
 
@@ -68,3 +70,19 @@ def test_a_file_that_changes_meanwhile_starts_no_run(planned):
         upload_drop(planned, lambda *call: (change(*call), touch(*call)))
 
     assert not storage.exists(planned.uri)
+
+
+def test_the_time_of_acquisition_goes_with_the_object_that_starts_the_run(planned):
+    upload_drop(replace(planned, acquired_at="2026-11-28T10:30:00Z"), lambda *_: None)
+
+    assert storage.user_metadata(planned.uri)[METADATA_KEY] == "2026-11-28T10:30:00Z"
+    assert storage.user_metadata(planned.files[0].uri) == {}
+
+
+def test_the_time_goes_with_a_scene_of_one_file(planned):
+    (first, *_) = planned.files
+    drop = PlannedDrop(uri=first.uri, files=[first], acquired_at="2026-11-28T10:30:00Z")
+
+    upload_drop(drop, lambda *_: None)
+
+    assert storage.user_metadata(first.uri)[METADATA_KEY] == "2026-11-28T10:30:00Z"
