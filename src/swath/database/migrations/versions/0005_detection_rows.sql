@@ -6,7 +6,7 @@
 -- and tries again. The time is less than deadlock_timeout, so that no reader fails that has one of
 -- the tables and waits for the other.
 SET LOCAL lock_timeout = '500ms';
-LOCK TABLE swath.runs, swath.detections IN ACCESS EXCLUSIVE MODE;
+LOCK TABLE swath.scene_detections, swath.runs, swath.detections IN ACCESS EXCLUSIVE MODE;
 SET LOCAL lock_timeout = 0;
 
 DO $$
