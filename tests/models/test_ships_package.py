@@ -142,7 +142,7 @@ def test_ports_that_it_was_not_trained_on_have_no_warnings(data):
     """Check each port against the statistics of the other eight."""
     ports = [str(path) for path in sorted((data / "ships_s2").glob("*_5band.tif"))]
     known = load_package(SHIPS).description
-    profiles = [profile_scene(port, known.bands, known.units) for port in ports]
+    profiles = [profile_scene(port, known.band_needs, known.units) for port in ports]
 
     for place, port in enumerate(ports):
         others = TrainingStatistics.from_profiles(profiles[:place] + profiles[place + 1 :])

@@ -87,6 +87,16 @@ def read_headers(uris: Sequence[str]) -> list[SceneInfo]:
         LabelsError: The scenes have different numbers of bands, and some bands have no name.
     """
     headers = map_concurrently(_header, uris)
+    check_same_bands(headers)
+    return headers
+
+
+def check_same_bands(headers: Sequence[SceneInfo]) -> None:
+    """Check that scenes have the same number of bands, unless all of their bands have names.
+
+    Raises:
+        LabelsError: The scenes have different numbers of bands, and some bands have no name.
+    """
     first = headers[0] if headers else None
     for header in headers:
         named = all(header.band_names) and first and all(first.band_names)
@@ -95,7 +105,6 @@ def read_headers(uris: Sequence[str]) -> list[SceneInfo]:
                 f"{header.uri} has {header.count} bands, but {first.uri} has {first.count}; give "
                 "scenes with the same bands, or set the description of each band to its name"
             )
-    return headers
 
 
 def hash_files(uris: Sequence[str]) -> list[str]:

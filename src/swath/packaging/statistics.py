@@ -67,7 +67,7 @@ def add_statistics(
     text = path.read_bytes()
     description = parse_description(text)
     units = description.units if units is None else units
-    expected = compute_statistics(scenes, description.bands, units)
+    expected = compute_statistics(scenes, description.band_needs, units)
     if expected is None:
         raise InputError(
             f"none of the {len(scenes)} scenes has enough valid pixels for statistics; give larger "

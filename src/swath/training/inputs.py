@@ -12,19 +12,19 @@ from swath.errors import InputError
 from swath.labels.files import read_headers
 from swath.models.scaling import MinMax, Scaling, ZScore
 from swath.packaging.statistics import parse_units
-from swath.raster.interpretation import select_bands
 from swath.raster.radiometry.scenes import compute_statistics
 from swath.resource_limits import available_cpus
 from swath.training.data.augment import augment
+from swath.training.data.model_scenes import ModelScene, read_model_scenes, to_model_grid
 from swath.training.data.sampler import CropSampler, HardNegative, crop_rng
 from swath.training.data.statistics import BandStatistics, compute_band_statistics
 from swath.training.loader import BatchLoader
 
 if TYPE_CHECKING:
     from swath.labels.collection import Collection
+    from swath.raster.assets.stack import BandNeeds
     from swath.raster.band_units import Units
     from swath.raster.radiometry.comparison import TrainingStatistics
-    from swath.raster.scene_info import SceneInfo
     from swath.training.data.crop import Crop
     from swath.training.options import TrainOptions
 
@@ -39,7 +39,7 @@ class TrainInputs:
     """TrainInputs of one training."""
 
     collection: Collection
-    """Labeled scenes to train on."""
+    """Labeled scenes to train on, in px of the model's grid."""
     options: TrainOptions
     statistics: Sequence[BandStatistics]
     """Statistics of each band, in the model's order and in `units`."""
@@ -53,22 +53,39 @@ class TrainInputs:
         """Create the inputs of a training, which reads each pixel of the collection once.
 
         Args:
-            collection: Labeled scenes to train on.
+            collection: Labeled scenes to train on, in px of their own.
             options: Training options.
 
         Raises:
             InputError: The scenes cannot be read, lack a band or have no valid pixel.
         """
-        bands = options.bands or default_bands(collection)
+        needs = options.band_needs(options.bands or default_bands(collection))
         uris = [scene.uri for scene in collection.scenes]
-        units = training_units(read_headers(uris), bands, options)
-        statistics = compute_band_statistics(collection, bands, units=units)
-        return cls(collection, options, statistics, units, compute_statistics(uris, bands, units))
+        scenes = read_model_scenes(uris, needs)
+        on_grid = to_model_grid(collection, scenes)
+        units = training_units(scenes, options)
+        statistics = compute_band_statistics(on_grid, needs, units=units)
+        return cls(on_grid, options, statistics, units, compute_statistics(uris, needs, units))
 
     @property
     def bands(self) -> tuple[str, ...]:
         """Names of the bands, in the model's order."""
         return tuple(band.name for band in self.statistics)
+
+    @property
+    def needs(self) -> BandNeeds:
+        """Requirements of the model to be for the bands of scenes."""
+        return self.options.band_needs(self.bands)
+
+    def to_grid(self, collection: Collection) -> Collection:
+        """Return other labeled scenes, in px of the model's grid.
+
+        Raises:
+            SceneError: A scene cannot be read, lacks a band or cannot be put on the grid.
+            LabelsError: A scene's size differs from the size that its labels state.
+        """
+        uris = [scene.uri for scene in collection.scenes]
+        return to_model_grid(collection, read_model_scenes(uris, self.needs))
 
     @property
     def scaling(self) -> tuple[Scaling, ...]:
@@ -138,7 +155,7 @@ class TrainInputs:
         options = self.options
         return CropSampler(
             self.collection,
-            self.bands,
+            self.needs,
             options.crop_side,
             seed=options.seed,
             units=self.units,
@@ -167,9 +184,7 @@ def default_bands(collection: Collection) -> tuple[str, ...]:
     return tuple(f"band_{number}" for number in range(1, count + 1))
 
 
-def training_units(
-    headers: Sequence[SceneInfo], bands: Sequence[str], options: TrainOptions
-) -> Units:
+def training_units(scenes: Sequence[ModelScene], options: TrainOptions) -> Units:
     """Return the unit of each band of a network's input: the options' units, or the scenes'.
 
     Without units in the options, a band has the unit of the first scene that states one. Scenes
@@ -177,13 +192,10 @@ def training_units(
 
     Raises:
         InputError: The options have an invalid unit, or another number of units than bands.
-        SceneError: A scene lacks a band.
     """
     if options.units:
-        return parse_units(options.units, len(bands))
-    stated = [
-        [header.units[number - 1] for number in select_bands(header, bands)] for header in headers
-    ]
+        return parse_units(options.units, len(scenes[0].bands))
+    stated = [[scene.info.units[number - 1] for number in scene.bands] for scene in scenes]
     return tuple(next(filter(None, units), None) for units in zip(*stated, strict=True))
 
 

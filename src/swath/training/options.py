@@ -18,6 +18,13 @@ from msgspec import Meta
 
 from swath import storage
 from swath.errors import InputError
+from swath.models.mlm_output import MAX_GSD_M
+from swath.raster.assets.stack import (
+    DEFAULT_GSD_TOLERANCE,
+    DEFAULT_RESAMPLING,
+    BandNeeds,
+    Resampling,
+)
 from swath.storage.encoding import parse_json, to_utf8
 from swath.training.data.augment import AugmentOptions
 from swath.training.option_values import convert_value, parse_value
@@ -60,6 +67,16 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
     """
     overlap: NonNegativeInt = 64
     """Overlap of neighboring tiles in px; less than `tile_size`."""
+    gsd: Annotated[float, Meta(gt=0, le=MAX_GSD_M)] | None = None
+    """Ground sampling distance in m that scenes are resampled to; by default, each scene keeps its
+    own.
+
+    Lengths are then px of that distance. The package states it, so runs resample scenes as well.
+    """
+    gsd_tolerance: Annotated[float, Meta(ge=0, lt=1)] = DEFAULT_GSD_TOLERANCE
+    """Relative deviation from `gsd` up to which a scene keeps its own pixels."""
+    resampling: Resampling = DEFAULT_RESAMPLING
+    """Method by which bands on another pixel grid are resampled."""
     scaling: Literal["z-score", "min-max"] = "z-score"
     """Scaling of each band: by its mean and standard deviation, or by its 1st and 99th
     percentiles."""
@@ -147,6 +164,10 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(
                 f"overlap is {self.overlap}; it must be less than tile_size, {self.tile_size}"
             )
+
+    def band_needs(self, bands: Sequence[str]) -> BandNeeds:
+        """Return the requirements of the model to be for the bands of scenes."""
+        return BandNeeds(tuple(bands), self.gsd, self.gsd_tolerance, self.resampling)
 
     @property
     def crop_side(self) -> int:

@@ -13,6 +13,7 @@ import msgspec
 
 from swath.models.mlm import ModelDescription, parse_description
 from swath.packaging.write_mlm import PackageSpec, build_item
+from swath.raster.assets.stack import DEFAULT_GSD_TOLERANCE, DEFAULT_RESAMPLING
 
 if TYPE_CHECKING:
     from swath.models.scaling import Scaling
@@ -46,6 +47,7 @@ def package_spec(
     hyperparameters: dict[str, Any] = dict(head["hyperparameters"])
     if options.fill_value:
         hyperparameters["fill_value"] = options.fill_value
+    hyperparameters |= _resampling_hyperparameters(options)
     if options.score_threshold is not None:
         hyperparameters["score_threshold"] = options.score_threshold
     return PackageSpec(
@@ -63,6 +65,16 @@ def package_spec(
         units=units,
         parameters=sum(weight.numel() for weight in network.parameters()),
     )
+
+
+def _resampling_hyperparameters(options: TrainOptions) -> dict[str, Any]:
+    """Return the hyperparameters of the pixel grid that differ from the defaults."""
+    stated: dict[str, Any] = {} if options.gsd is None else {"gsd": options.gsd}
+    if options.gsd_tolerance != DEFAULT_GSD_TOLERANCE:
+        stated["gsd_tolerance"] = options.gsd_tolerance
+    if options.resampling != DEFAULT_RESAMPLING:
+        stated["resampling"] = options.resampling
+    return stated
 
 
 def with_hyperparameters(spec: PackageSpec, changes: Mapping[str, Any]) -> PackageSpec:

@@ -13,9 +13,9 @@ from swath.detection.engine import Inference
 from swath.errors import TrainingError, TrainingInterruptedError
 from swath.models.runtimes.base import cpu_workers
 from swath.models.runtimes.torch import TorchModel
-from swath.raster.interpretation import select_bands
-from swath.raster.scene import Scene, open_scene
+from swath.raster.scene import Scene
 from swath.raster.tiles import Grid
+from swath.training.data.model_scenes import open_labeled_scene
 from swath.training.package_spec import to_model_description
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from swath.models.mlm import ModelDescription
     from swath.packaging.write_mlm import PackageSpec
+    from swath.raster.assets.open import OpenedScene
     from swath.raster.tiles import Tile
     from swath.training.networks import Network
 
@@ -63,7 +64,7 @@ class ScenePredictor:
         )
 
     def predict(self, uri: str, on_labels: OnLabels | None = None) -> Detections:
-        """Return the network's detections in a scene, after stitching across tiles.
+        """Return the network's detections in a scene, in px of the model's grid, after stitching.
 
         Args:
             uri: Address of the scene.
@@ -75,8 +76,11 @@ class ScenePredictor:
             TrainingError: A tile cannot be read, or the network's output for it has NaN.
             TrainingInterruptedError: `stop` returned True.
         """
-        with _threads_for_tiles(self._device), open_scene(uri) as scene:
-            inference = self._inference(scene, on_labels)
+        with (
+            _threads_for_tiles(self._device),
+            open_labeled_scene(uri, self.description.band_needs) as opened,
+        ):
+            inference = self._inference(opened, on_labels)
             parts = []
             for detections in inference.run(range(inference.grid.count)):
                 parts.append(detections)
@@ -93,12 +97,12 @@ class ScenePredictor:
             stitched = inference.task.stitch(detections.take(is_flagged))
         return Detections.concatenate([detections.take(~is_flagged), stitched]).sorted_by_tile()
 
-    def _inference(self, scene: Scene, on_labels: OnLabels | None) -> Inference:
-        description = self.description
+    def _inference(self, opened: OpenedScene, on_labels: OnLabels | None) -> Inference:
+        scene, description = opened.scene, self.description
         grid = Grid(scene.info.width, scene.info.height, description.tile_size, description.overlap)
         return Inference(
             scene=scene,
-            bands=select_bands(scene.info, description.bands),
+            bands=opened.bands,
             grid=grid,
             description=description,
             model=self._model,

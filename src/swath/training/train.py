@@ -96,6 +96,7 @@ def train(
     require_modules("onnx", "onnxscript", "faster_coco_eval", "jinja2", "matplotlib")
     train, val = _split_validation(options, train, val)
     inputs = TrainInputs.from_collection(train, options)
+    val = inputs.to_grid(val) if val else None
     with _deterministic_torch(options):
         loop, data = _prepare_loop(options, inputs, val, checkpoints, stop, on_epoch)
         loop.launch = launch

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from swath.errors import SceneError
+from swath.raster.assets.stack import BandNeeds
 from swath.raster.interpretation import COLOR_BAND_NAMES, select_bands
 from swath.raster.scene import open_scene
 from swath.sagemaker.server.images import open_image
@@ -118,8 +119,9 @@ class TestColors:
         tags = PLACED | metadata(*colored(["Blue", "Green", "Red"]))
         pixels = np.stack([np.full((6, 8), value, "uint8") for value in (1, 2, 3)])
         found = collection(labeled(write_tiff(tmp_path / "s.tif", (pixels, tags)), 8, 6))
+        needs = BandNeeds(("B04", "B03", "B02"))
 
-        means = [band.mean for band in compute_band_statistics(found, ["B04", "B03", "B02"])]
+        means = [band.mean for band in compute_band_statistics(found, needs)]
 
         assert means == [3, 2, 1]
         assert default_bands(found) == ("blue", "green", "red")

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from swath.cli import app
 from swath.errors import LabelsError
 from swath.models.runtimes.padding import pad
+from swath.raster.assets.stack import BandNeeds
 from swath.raster.empty_tiles import detect_empty_tiles
 from swath.raster.interpretation import select_bands
 from swath.raster.reader import read_tiles
@@ -214,7 +215,7 @@ def test_every_reader_takes_the_same_numbers_for_valid(tmp_path_factory, data):
 
 def check_training(drawn, names, pixels, shown, pixelwise):
     found = collection(labeled(drawn.path, COLS, ROWS))
-    crop = CropSampler(found, names, ROWS, seed=0, positives=0).crop_at(0, 0, 0)
+    crop = CropSampler(found, BandNeeds(tuple(names)), ROWS, seed=0, positives=0).crop_at(0, 0, 0)
     square = np.s_[..., :ROWS, :ROWS]
     np.testing.assert_array_equal(crop.valid, pixelwise[square])
     np.testing.assert_array_equal(
@@ -222,10 +223,10 @@ def check_training(drawn, names, pixels, shown, pixelwise):
     )
     if not shown.any(axis=(1, 2)).all():
         with pytest.raises(LabelsError, match="is valid"):
-            compute_band_statistics(found, names)
+            compute_band_statistics(found, BandNeeds(tuple(names)))
         return
     for band, values, kept in zip(
-        compute_band_statistics(found, names), pixels, shown, strict=True
+        compute_band_statistics(found, BandNeeds(tuple(names))), pixels, shown, strict=True
     ):
         assert (band.minimum, band.maximum) == (values[kept].min(), values[kept].max())
         assert band.valid_percent == pytest.approx(100 * kept.mean())

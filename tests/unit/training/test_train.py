@@ -5,10 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
+import shapely
 import torch
 
 from swath.errors import InputError, TrainingError, TrainingInterruptedError
@@ -19,7 +22,7 @@ from swath.pipeline.local import run_local
 from swath.training import train as training
 from swath.training.checkpoint import CHECKPOINT_FILE
 from swath.training.train import PACKAGE, train
-from tests.helpers.squares import HELD_OUT, OPTIONS, SCENES, collection, options
+from tests.helpers.squares import HELD_OUT, OPTIONS, SCENES, SIDE, collection, options
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -332,3 +335,36 @@ def test_the_process_is_left_as_it_was(squares):
     assert torch.equal(torch.get_rng_state(), before[0])
     assert torch.get_num_threads() == before[1]
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_training_at_another_resolution_equals_training_on_resampled_scenes(squares, tmp_path):
+    """Check a training with `gsd` against one on scenes that were averaged beforehand."""
+    chosen = options(gsd="20", resampling="average", epochs="1", crops="16", tile_size="32")
+    own = collection(squares, "train")
+    averaged = replace(own, scenes=tuple(halve(scene, tmp_path) for scene in own.scenes))
+
+    report = train(chosen, own, None, tmp_path / "own")
+    expected = train(chosen, averaged, None, tmp_path / "averaged")
+
+    package = load_package(tmp_path / "own" / PACKAGE).description
+    assert (package.gsd, package.resampling) == (20, "average")
+    assert without_times(report.curves) == without_times(expected.curves)
+    assert weights(tmp_path / "own") == weights(tmp_path / "averaged")
+
+
+def halve(scene, folder):
+    """Return a labeled scene of half as many px along each axis, each the mean of four."""
+    path = folder / scene.name
+    with rasterio.open(scene.uri) as source:
+        profile = source.profile | {"width": SIDE // 2, "height": SIDE // 2, "dtype": "float32"}
+        profile["transform"] = source.transform @ rasterio.Affine.scale(2)
+        means = source.read().reshape(2, SIDE // 2, 2, SIDE // 2, 2).mean(axis=(2, 4))
+        with rasterio.open(path, "w", **profile) as target:
+            target.write(means.astype(np.float32))
+            target.descriptions = source.descriptions
+    outlines = shapely.transform(scene.outlines, lambda points: points / 2)
+    sizes = {"width": SIDE // 2, "height": SIDE // 2}
+    areas = None if scene.areas is None else scene.areas / 4
+    return replace(
+        scene, uri=str(path), boxes=scene.boxes / 2, outlines=outlines, areas=areas, **sizes
+    )

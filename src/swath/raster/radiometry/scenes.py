@@ -8,14 +8,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from swath.errors import SceneError
+from swath.items import SceneSources
+from swath.items.scene_arguments import parse_scene
+from swath.raster.assets.open import open_model_scene
+from swath.raster.assets.stack import BandNeeds
 from swath.raster.band_units import Units
-from swath.raster.interpretation import select_bands
 from swath.raster.radiometry.comparison import MAX_PROFILES, MIN_SAMPLES, TrainingStatistics
 from swath.raster.radiometry.profile import Profile, compute_profile
 from swath.raster.radiometry.sampling import SampleGrid, Samples
 from swath.raster.radiometry.units import conversion
 from swath.raster.reader import read_tiles
-from swath.raster.scene import open_scene
 from swath.raster.tiles import Grid
 
 _TILE_SIZE = 512
@@ -25,7 +27,7 @@ _logger = logging.getLogger(__name__)
 
 
 def compute_statistics(
-    uris: Sequence[str], bands: Sequence[str], units: Units
+    uris: Sequence[str], needs: BandNeeds, units: Units
 ) -> TrainingStatistics | None:
     """Return the statistics of scenes' bands, as a model package holds them.
 
@@ -33,7 +35,7 @@ def compute_statistics(
 
     Args:
         uris: Addresses of the scenes.
-        bands: Names of the model's bands.
+        needs: Requirements of the model for the bands.
         units: Units of the model's bands.
 
     Returns:
@@ -43,7 +45,7 @@ def compute_statistics(
         SceneError: A scene cannot be read, or lacks a band.
     """
     indices = np.linspace(0, len(uris) - 1, min(len(uris), MAX_PROFILES)).round().astype(int)
-    profiles = [profile_scene(uris[index], bands, units) for index in indices]
+    profiles = [profile_scene(uris[index], needs, units) for index in indices]
     known = [profile for profile in profiles if profile]
     if len(known) < len(profiles):
         _logger.info(
@@ -54,21 +56,21 @@ def compute_statistics(
     return TrainingStatistics.from_profiles(known) if known else None
 
 
-def profile_scene(uri: str, bands: Sequence[str], units: Units) -> Profile | None:
+def profile_scene(uri: str, needs: BandNeeds, units: Units) -> Profile | None:
     """Return the profile of a scene; None if too few of its pixels are valid.
 
     Args:
         uri: Address of the scene.
-        bands: Names of the model's bands.
+        needs: Requirements of the model for the bands.
         units: Units of the model's bands.
 
     Raises:
         SceneError: The scene cannot be read, or lacks a band.
     """
-    with open_scene(uri) as scene:
+    with open_model_scene(parse_scene(uri, SceneSources()), needs) as opened:
+        scene, numbers = opened.scene, opened.bands
         info = scene.info
-        numbers = select_bands(info, bands)
-        convert = conversion(info, numbers, bands, units)
+        convert = conversion(info, numbers, needs.names, units)
         grid, sample_grid = (
             Grid(info.width, info.height, _TILE_SIZE, 0),
             SampleGrid.for_scene(info.width, info.height),
@@ -82,5 +84,5 @@ def profile_scene(uri: str, bands: Sequence[str], units: Units) -> Profile | Non
             parts.append(
                 sample_grid.sample(read.pixels, read.input_mask, origin, tile.core, convert)
             )
-    samples = Samples.concatenate(parts, len(bands))
+    samples = Samples.concatenate(parts, len(needs.names))
     return compute_profile(samples) if len(samples.complete()) >= MIN_SAMPLES else None

@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from swath.errors import LabelsError
-from swath.labels.files import read_headers
 from swath.labels.objects import Objects
 from swath.training.data.class_maps import UNKNOWN_CLASS, ClassMapRasterizer
 from swath.training.data.crop import NO_CLASS, Crop
+from swath.training.data.model_scenes import read_model_scenes
 from swath.training.data.window_cache import PixelLayers, WindowCache
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath.labels.collection import Collection
+    from swath.raster.assets.stack import BandNeeds
     from swath.raster.band_units import Units
-    from swath.raster.scene_info import SceneInfo
+    from swath.training.data.model_scenes import ModelScene
 
 _MAX_WINDOW_DRAWS = 8
 """Maximum number of windows to draw in search of one with a valid pixel."""
@@ -82,7 +83,7 @@ class CropSampler:
     def __init__(
         self,
         collection: Collection,
-        bands: Sequence[str],
+        needs: BandNeeds,
         size: int,
         *,
         seed: int,
@@ -97,8 +98,8 @@ class CropSampler:
         """Read the scenes' headers.
 
         Args:
-            collection: Labeled scenes.
-            bands: Names of the bands, in the model's order.
+            collection: Labeled scenes, in px of the model's grid.
+            needs: Requirements of the model for the bands.
             size: Side of a crop in px, without the margin.
             seed: Seed of the random windows.
             units: Unit of each band's pixels in crops; by default, each scene's own units.
@@ -119,14 +120,12 @@ class CropSampler:
             SceneError: A scene cannot be read or lacks a band.
         """
         _check_labels(collection, positives, weights)
-        headers = read_headers([scene.uri for scene in collection.scenes])
-        _check_sizes(collection, headers)
+        scenes = read_model_scenes([scene.uri for scene in collection.scenes], needs)
+        _check_sizes(collection, scenes)
         rasterize = ClassMapRasterizer(collection) if class_maps else None
-        units = (None,) * len(bands) if units is None else units
-        self._cache = WindowCache(
-            headers, bands, units=units, max_bytes=cache_bytes, rasterize=rasterize
-        )
-        self._scenes, self._bands = collection.scenes, len(bands)
+        units = (None,) * len(needs.names) if units is None else units
+        self._cache = WindowCache(scenes, units=units, max_bytes=cache_bytes, rasterize=rasterize)
+        self._scenes, self._bands = collection.scenes, len(needs.names)
         self._size, self._margin, self._seed = size, margin, seed
         self._positives, self._hard_fraction = positives, 0.0
         self._outlines, self._class_maps = outlines, class_maps
@@ -273,8 +272,8 @@ def _check_labels(
         )
 
 
-def _check_sizes(collection: Collection, headers: Sequence[SceneInfo]) -> None:
-    for scene, header in zip(collection.scenes, headers, strict=True):
+def _check_sizes(collection: Collection, scenes: Sequence[ModelScene]) -> None:
+    for scene, header in zip(collection.scenes, (known.info for known in scenes), strict=True):
         if (scene.width, scene.height) != (header.width, header.height):
             raise LabelsError(
                 f"{scene.uri} had {scene.width} x {scene.height} px when its labels were read, and "

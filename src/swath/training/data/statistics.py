@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from swath.errors import LabelsError
-from swath.labels.files import read_headers
 from swath.raster.band_units import Units
-from swath.raster.interpretation import select_bands
 from swath.raster.radiometry.units import Conversion, conversion
-from swath.raster.scene import Scene, open_scene
-from swath.raster.scene_info import PixelWindow, SceneInfo
+from swath.raster.scene import Scene
+from swath.raster.scene_info import PixelWindow
 from swath.resource_limits import available_cpus
+from swath.training.data.model_scenes import ModelScene, read_model_scenes
 from swath.training.data.window_cache import common_dtype, window_shape
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath.labels.collection import Collection
+    from swath.raster.assets.stack import BandNeeds
 
 PERCENTILES = (1, 2, 5, 25, 50, 75, 95, 98, 99)
 """Percentiles that are computed."""
@@ -179,7 +179,7 @@ class BandHistogram:
 
 def compute_band_statistics(
     collection: Collection,
-    bands: Sequence[str],
+    needs: BandNeeds,
     *,
     units: Units | None = None,
     threads: int | None = None,
@@ -191,7 +191,7 @@ def compute_band_statistics(
 
     Args:
         collection: Scenes to read.
-        bands: Names of the bands, in the order of the result.
+        needs: Requirements of the model; its bands are in the order of the result.
         units: Unit of each band's statistics; by default, each scene's own units.
         threads: Number of scenes to read in parallel; by default, one per CPU.
 
@@ -199,32 +199,28 @@ def compute_band_statistics(
         LabelsError: A band has no valid pixel.
         SceneError: A scene cannot be read or lacks a band.
     """
-    headers = read_headers([scene.uri for scene in collection.scenes])
-    units = (None,) * len(bands) if units is None else units
-    converted = any(
-        conversion(header, select_bands(header, bands), bands, units) for header in headers
+    scenes, bands = (
+        read_model_scenes([scene.uri for scene in collection.scenes], needs),
+        needs.names,
     )
-    dtype = common_dtype(headers, converted=converted)
+    units = (None,) * len(bands) if units is None else units
+    converted = any(conversion(scene.info, scene.bands, bands, units) for scene in scenes)
+    dtype = common_dtype([scene.info for scene in scenes], converted=converted)
     totals = [BandHistogram(dtype) for _ in bands]
     with ThreadPoolExecutor(threads or available_cpus()) as pool:
         # Counts are merged in the order of the scenes, so that rounding does not depend on threads.
-        for histograms in pool.map(
-            partial(_count_scene, bands=bands, units=units, dtype=dtype), headers
-        ):
+        for histograms in pool.map(partial(_count_scene, units=units, dtype=dtype), scenes):
             for total, histogram in zip(totals, histograms, strict=True):
                 total.merge(histogram)
     return [total.statistics(name) for total, name in zip(totals, bands, strict=True)]
 
 
-def _count_scene(
-    header: SceneInfo, *, bands: Sequence[str], units: Units, dtype: np.dtype[Any]
-) -> list[BandHistogram]:
-    histograms = [BandHistogram(dtype) for _ in bands]
-    numbers = select_bands(header, bands)
-    convert = conversion(header, numbers, bands, units)
-    with open_scene(header.uri) as scene:
-        for window in _iter_windows(header, len(bands) * dtype.itemsize):
-            bands_of_window = _iter_valid_values(scene, window, numbers, convert)
+def _count_scene(known: ModelScene, *, units: Units, dtype: np.dtype[Any]) -> list[BandHistogram]:
+    histograms = [BandHistogram(dtype) for _ in known.bands]
+    convert = conversion(known.info, known.bands, known.needs.names, units)
+    with known.open() as scene:
+        for window in _iter_windows(known, len(known.bands) * dtype.itemsize):
+            bands_of_window = _iter_valid_values(scene, window, known.bands, convert)
             for histogram, (values, pixels) in zip(histograms, bands_of_window, strict=True):
                 histogram.add(values.astype(dtype, copy=False), pixels)
     return histograms
@@ -243,8 +239,9 @@ def _iter_valid_values(
         yield (values.ravel() if mask.all() else values[mask]), values.size
 
 
-def _iter_windows(header: SceneInfo, pixel_bytes: int) -> Iterator[PixelWindow]:
-    rows, cols = window_shape(header, pixel_bytes, max_bytes=_MAX_WINDOW_BYTES)
+def _iter_windows(scene: ModelScene, pixel_bytes: int) -> Iterator[PixelWindow]:
+    header = scene.info
+    rows, cols = window_shape(scene, pixel_bytes, max_bytes=_MAX_WINDOW_BYTES)
     for y in range(0, header.height, rows):
         for x in range(0, header.width, cols):
             yield x, y, min(cols, header.width - x), min(rows, header.height - y)

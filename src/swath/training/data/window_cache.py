@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from swath.raster.band_units import Units
-from swath.raster.interpretation import select_bands
 from swath.raster.radiometry.units import conversion
-from swath.raster.scene import Scene, open_scene
+from swath.raster.scene import Scene
 from swath.raster.scene_info import PixelWindow, SceneInfo
+from swath.training.data.model_scenes import ModelScene
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,7 +67,7 @@ def common_dtype(headers: Sequence[SceneInfo], *, converted: bool) -> np.dtype[A
 
 
 def window_shape(
-    scene: SceneInfo, pixel_bytes: int, *, max_bytes: int = MAX_WHOLE_SCENE_BYTES
+    scene: ModelScene, pixel_bytes: int, *, max_bytes: int = MAX_WHOLE_SCENE_BYTES
 ) -> tuple[int, int]:
     """Return the shape (rows, cols) in px of the windows that a scene is decoded in.
 
@@ -75,29 +75,31 @@ def window_shape(
     of whole blocks if these are at most 1024 px long, and is 512 px long if they are longer.
 
     Args:
-        scene: Header of the scene.
+        scene: Scene on the model's grid.
         pixel_bytes: Size in bytes of all layers of a pixel.
-        max_bytes: Maximum size in bytes of a scene that is decoded as a single window.
+        max_bytes: Maximum size in bytes of a scene that is decoded as a single window. Scene px
+            that are resampled to larger px of the grid count as well.
     """
-    if scene.width * scene.height * pixel_bytes <= max_bytes:
-        return scene.height, scene.width
+    info = scene.info
+    if info.width * info.height * pixel_bytes * scene.read_pixels <= max_bytes:
+        return info.height, info.width
     rows, cols = (
         -(-_WINDOW_SIDE // block) * block if block <= 2 * _WINDOW_SIDE else _WINDOW_SIDE
-        for block in scene.block_shape
+        for block in info.block_shape
     )
-    return min(rows, scene.height), min(cols, scene.width)
+    return min(rows, info.height), min(cols, info.width)
 
 
 class ScenePool:
     """A pool of open scenes, each used by one thread at a time and kept open for the next."""
 
-    def __init__(self, uris: Sequence[str]) -> None:
+    def __init__(self, scenes: Sequence[ModelScene]) -> None:
         """Create an empty pool for the scenes of a collection.
 
         Args:
-            uris: Addresses of the scenes, in the order of the collection.
+            scenes: Scenes, in the order of the collection.
         """
-        self._uris = uris
+        self._scenes = scenes
         self._lock = threading.Lock()
         self._idle: list[tuple[int, ExitStack, Scene]] = []
         self._inherited: list[tuple[int, ExitStack, Scene]] = []
@@ -126,7 +128,7 @@ class ScenePool:
                     del self._idle[number]
                     return stack, scene
         stack = ExitStack()
-        return stack, stack.enter_context(open_scene(self._uris[scene_index]))
+        return stack, stack.enter_context(self._scenes[scene_index].open())
 
     def _release(self, scene_index: int, stack: ExitStack, scene: Scene) -> None:
         with self._lock:
@@ -135,11 +137,11 @@ class ScenePool:
         if surplus:
             surplus.close()
 
-    def __getstate__(self) -> Sequence[str]:
-        return self._uris
+    def __getstate__(self) -> Sequence[ModelScene]:
+        return self._scenes
 
-    def __setstate__(self, uris: Sequence[str]) -> None:
-        self.__init__(uris)  # type: ignore[misc] # only the addresses are pickled
+    def __setstate__(self, scenes: Sequence[ModelScene]) -> None:
+        self.__init__(scenes)  # type: ignore[misc] # open files are not pickled
 
 
 class WindowCache:
@@ -147,8 +149,7 @@ class WindowCache:
 
     def __init__(
         self,
-        headers: Sequence[SceneInfo],
-        bands: Sequence[str],
+        scenes: Sequence[ModelScene],
         *,
         units: Units,
         max_bytes: int,
@@ -157,28 +158,25 @@ class WindowCache:
         """Determine the shapes of the windows; nothing is read yet.
 
         Args:
-            headers: Headers of the scenes.
-            bands: Names of the bands, in the order of the pixels' first axis.
+            scenes: Scenes with the same bands, in the order of the pixels' first axis.
             units: Unit of each band's pixels in the result.
             max_bytes: Maximum size of the cache in bytes.
             rasterize: Function that returns class maps; None for no class maps.
 
         Raises:
-            SceneError: A scene lacks a band, or has a unit that cannot be converted.
+            SceneError: A scene has a unit that cannot be converted.
         """
-        self.headers = tuple(headers)
-        self._bands = [select_bands(header, bands) for header in headers]
+        self.scenes = tuple(scenes)
         self._convert = [
-            conversion(header, numbers, bands, units)
-            for header, numbers in zip(headers, self._bands, strict=True)
+            conversion(scene.info, scene.bands, scene.needs.names, units) for scene in scenes
         ]
-        self.dtype = common_dtype(headers, converted=any(self._convert))
-        self._scene_pool = ScenePool([header.uri for header in headers])
+        self.dtype = common_dtype([scene.info for scene in scenes], converted=any(self._convert))
+        self._scene_pool = ScenePool(self.scenes)
         self._max_bytes, self._rasterize = max_bytes, rasterize
-        pixel_bytes = len(bands) * self.dtype.itemsize + 2  # includes the mask and the class map
+        pixel_bytes = len(units) * self.dtype.itemsize + 2  # includes the mask and the class map
         window_bytes = min(MAX_WHOLE_SCENE_BYTES, max_bytes // 4)
         self._shapes = [
-            window_shape(header, pixel_bytes, max_bytes=window_bytes) for header in headers
+            window_shape(scene, pixel_bytes, max_bytes=window_bytes) for scene in scenes
         ]
         self._clear()
 
@@ -217,11 +215,11 @@ class WindowCache:
         return window
 
     def _decode(self, scene_index: int, row: int, col: int) -> PixelLayers:
-        header, (rows, cols) = self.headers[scene_index], self._shapes[scene_index]
+        known, (rows, cols) = self.scenes[scene_index], self._shapes[scene_index]
         x, y = col * cols, row * rows
-        window = (x, y, min(cols, header.width - x), min(rows, header.height - y))
+        window = (x, y, min(cols, known.info.width - x), min(rows, known.info.height - y))
         with self._scene_pool.borrow(scene_index) as scene:
-            pixels, valid = scene.read_layers(window, self._bands[scene_index])
+            pixels, valid = scene.read_layers(window, known.bands)
         if convert := self._convert[scene_index]:
             pixels = convert(pixels)
         return PixelLayers(

@@ -24,6 +24,7 @@ from swath.pipeline.merge import merge_run
 from swath.pipeline.paths import RunPaths
 from swath.pipeline.run_store import RunStore
 from swath.pipeline.shard import run_shard
+from swath.raster.assets.stack import BandNeeds
 from swath.raster.radiometry.scenes import compute_statistics
 from swath.raster.scene import open_scene
 from swath.sagemaker.server.responses import ModelIdentity, to_geojson, to_json
@@ -41,7 +42,7 @@ def gray(seed=0, factor=1.0):
 def known(make_scene, tmp_path):
     """Return a package with the statistics of its band."""
     uris = [make_scene(gray(seed), name=f"train-{seed}.tif") for seed in range(4)]
-    expected = compute_statistics(uris, ["gray"], (None,))
+    expected = compute_statistics(uris, BandNeeds(("gray",)), (None,))
 
     def change(item):
         item["properties"][STATISTICS_PROPERTY] = msgspec.to_builtins(expected)

@@ -15,6 +15,7 @@ from swath.models.mlm import parse_description
 from swath.models.scaling import ZScore, scale_into, scaling_steps
 from swath.packaging import sample_tiles
 from swath.pipeline.local import run_local
+from swath.raster.assets.stack import BandNeeds
 from swath.raster.band_units import Unit
 from swath.raster.interpretation import select_bands
 from swath.raster.radiometry.units import conversion, unit_warnings
@@ -161,7 +162,9 @@ def test_every_way_shows_a_network_the_numbers_of_the_formula(
     assert all(np.array_equal(a, b) for a, b in zip(offered, recorder.shown, strict=True))
 
     found = collection(labeled(uri, SIDE, SIDE))
-    sampler = CropSampler(found, NAMES, SIDE, seed=0, units=known.units, positives=0)
+    sampler = CropSampler(
+        found, BandNeeds(tuple(NAMES)), SIDE, seed=0, units=known.units, positives=0
+    )
     crop = sampler.crop_at(0, 0, 0)
     loader = BatchLoader(
         get_crop=lambda _epoch, _index: crop,
@@ -174,7 +177,7 @@ def test_every_way_shows_a_network_the_numbers_of_the_formula(
     (batch,) = loader.iter_epoch(0)
     agrees(batch.pixels[0].numpy().astype(np.float64))
 
-    learnt = compute_band_statistics(found, NAMES, units=known.units)
+    learnt = compute_band_statistics(found, BandNeeds(tuple(NAMES)), units=known.units)
     for band, numbers in zip(learnt, right[:, ~hole], strict=True):
         assert band.minimum == pytest.approx(numbers.min(), rel=1e-5, abs=float(allowed.max()))
         assert band.mean == pytest.approx(

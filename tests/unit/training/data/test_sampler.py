@@ -8,6 +8,7 @@ import shapely
 from swath import storage
 from swath.errors import LabelsError, SceneError
 from swath.labels.read import read_collection
+from swath.raster.assets.stack import BandNeeds
 from swath.training.data import window_cache
 from swath.training.data.crop import NO_CLASS
 from swath.training.data.sampler import CropSampler, HardNegative, crop_rng
@@ -37,7 +38,7 @@ def ports(make_scene):
 
 
 def sampler(found, size=24, *, bands=("red", "nir"), seed=5, **options):
-    return CropSampler(found, bands, size, seed=seed, **options)
+    return CropSampler(found, BandNeeds(tuple(bands)), size, seed=seed, **options)
 
 
 def assert_same(one, other):
@@ -226,7 +227,7 @@ def test_nodata_is_not_valid_and_windows_without_a_pixel_are_avoided(make_scene)
     shown = np.zeros((1, 64, 64), np.uint8)
     shown[:, :, 52:] = 7
     found = collection(labeled(make_scene(shown, nodata=0), 64, 64))
-    cut = CropSampler(found, ["any"], 8, seed=0, positives=0)
+    cut = CropSampler(found, BandNeeds(("any",)), 8, seed=0, positives=0)
 
     crops = [cut.crop(0, index) for index in range(40)]
 
@@ -252,7 +253,11 @@ def test_mixed_types_become_one_that_holds_both(make_scene):
     first = make_scene(np.full((1, 20, 20), 200, np.uint8), name="a.tif")
     second = make_scene(np.full((1, 20, 20), -5, np.int16), name="b.tif")
     cut = CropSampler(
-        collection(labeled(first, 20, 20), labeled(second, 20, 20)), ["x"], 8, seed=0, positives=0
+        collection(labeled(first, 20, 20), labeled(second, 20, 20)),
+        BandNeeds(("x",)),
+        8,
+        seed=0,
+        positives=0,
     )
 
     assert cut.crop_at(0, 0, 0).pixels.dtype == cut.crop_at(1, 0, 0).pixels.dtype == np.int16
@@ -308,7 +313,7 @@ def test_the_ports_show_their_ships(data):
     folder = str(data / "ships_s2")
     cut = CropSampler(
         read_collection(f"{folder}/val.json", folder),
-        ["B02", "B03", "B04", "B08", "B11"],
+        BandNeeds(("B02", "B03", "B04", "B08", "B11")),
         256,
         seed=0,
         positives=1,

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from swath.errors import LabelsError
+from swath.raster.assets.stack import BandNeeds
 from swath.training.data import statistics, window_cache
 from swath.training.data.statistics import PERCENTILES, BandHistogram, compute_band_statistics
 from tests.helpers.label_files import collection, labeled
@@ -63,7 +64,10 @@ def test_statistics_are_over_the_valid_pixels_of_all_scenes(make_scene):
     ]
     found = collection(labeled(uris[0], 50, 40), labeled(uris[1], 20, 30))
 
-    nir, red = compute_band_statistics(found, ["nir", "red"])
+    nir, red = compute_band_statistics(
+        found,
+        BandNeeds(("nir", "red")),
+    )
 
     for band, number, valid in ((red, 0, first[0] != 65535), (nir, 1, first[1] != 65535)):
         expected = np.concatenate([first[number][valid], second[number][second[0] > 4500]])
@@ -81,7 +85,9 @@ def test_statistics_are_over_the_valid_pixels_of_all_scenes(make_scene):
 def test_numbers_that_are_none_do_not_count(make_scene):
     shown = np.array([[[1.0, np.nan], [np.inf, 3.0]]], np.float32)
 
-    (band,) = compute_band_statistics(collection(labeled(make_scene(shown), 2, 2)), ["x"])
+    (band,) = compute_band_statistics(
+        collection(labeled(make_scene(shown), 2, 2)), BandNeeds(("x",))
+    )
 
     assert (band.mean, band.minimum, band.maximum, band.valid_percent) == (2, 1, 3, 50)
 
@@ -90,11 +96,11 @@ def test_statistics_do_not_depend_on_how_a_scene_is_read(make_scene, monkeypatch
     shown = np.random.default_rng(1).normal(5, 2, (1, 90, 70)).astype(np.float32)
     scene = make_scene(shown, tiled=True, blockxsize=16, blockysize=16)
     found = collection(labeled(scene, 70, 90))
-    (whole,) = compute_band_statistics(found, ["x"], threads=1)
+    (whole,) = compute_band_statistics(found, BandNeeds(("x",)), threads=1)
 
     monkeypatch.setattr(window_cache, "_WINDOW_SIDE", 16)
     monkeypatch.setattr(statistics, "_MAX_WINDOW_BYTES", 0)
-    (parts,) = compute_band_statistics(found, ["x"])
+    (parts,) = compute_band_statistics(found, BandNeeds(("x",)))
 
     assert parts.percentiles == whole.percentiles
     assert parts.mean == pytest.approx(whole.mean, rel=1e-12)
@@ -105,13 +111,16 @@ def test_a_band_without_a_valid_pixel_is_refused(make_scene):
     scene = make_scene(np.zeros((1, 4, 5), np.uint8), nodata=0)
 
     with pytest.raises(LabelsError, match="band x has no valid pixel among 20; check"):
-        compute_band_statistics(collection(labeled(scene, 5, 4)), ["x"])
+        compute_band_statistics(collection(labeled(scene, 5, 4)), BandNeeds(("x",)))
 
 
 def test_the_ports_have_the_statistics_of_their_pixels(data):
     uri = str(data / "ships_s2" / "honolulu_S2L2A_5band.tif")
 
-    bands = compute_band_statistics(collection(labeled(uri, 424, 316)), ["B02", "B11"])
+    bands = compute_band_statistics(
+        collection(labeled(uri, 424, 316)),
+        BandNeeds(("B02", "B11")),
+    )
 
     with rasterio.open(uri) as scene:
         for band, shown in zip(bands, scene.read((1, 5)), strict=True):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from swath.errors import SceneError
-from swath.labels.files import read_headers
+from swath.raster.assets.stack import BandNeeds
 from swath.training.data import window_cache
+from swath.training.data.model_scenes import read_model_scenes
 from swath.training.data.window_cache import PixelLayers, ScenePool, WindowCache, window_shape
 from tests.helpers.rasters import NORTH_UP
 
@@ -22,8 +23,12 @@ def scenes(make_scene):
     return uris, shown
 
 
+def gray(uris):
+    return read_model_scenes(uris, BandNeeds(("gray",)))
+
+
 def test_an_open_scene_is_used_again_but_never_by_two_at_once(scenes):
-    handles = ScenePool(scenes[0])
+    handles = ScenePool(gray(scenes[0]))
 
     with handles.borrow(0) as first, handles.borrow(0) as second:
         assert second is not first
@@ -33,7 +38,7 @@ def test_an_open_scene_is_used_again_but_never_by_two_at_once(scenes):
 
 def test_no_more_scenes_stay_open_than_allowed(scenes, monkeypatch):
     monkeypatch.setattr(window_cache, "_MAX_IDLE_SCENES", 2)
-    handles = ScenePool(scenes[0])
+    handles = ScenePool(gray(scenes[0]))
     used = []
 
     for place in range(3):
@@ -44,7 +49,7 @@ def test_no_more_scenes_stay_open_than_allowed(scenes, monkeypatch):
 
 
 def test_a_scene_whose_reading_fails_is_not_used_again(scenes):
-    handles = ScenePool(scenes[0])
+    handles = ScenePool(gray(scenes[0]))
 
     with pytest.raises(ZeroDivisionError), handles.borrow(0) as failed:
         1 / 0  # noqa: B018
@@ -54,7 +59,7 @@ def test_a_scene_whose_reading_fails_is_not_used_again(scenes):
 
 
 def test_a_forked_process_leaves_its_parents_scenes_alone(scenes, monkeypatch):
-    handles = ScenePool(scenes[0])
+    handles = ScenePool(gray(scenes[0]))
     with handles.borrow(0) as before:
         pass
 
@@ -69,7 +74,7 @@ def test_a_forked_process_leaves_its_parents_scenes_alone(scenes, monkeypatch):
 def test_what_is_kept_is_bounded_and_does_not_change_what_is_read(scenes, monkeypatch, limit):
     uris, shown = scenes
     monkeypatch.setattr(window_cache, "_WINDOW_SIDE", 16)
-    found = WindowCache(read_headers(uris), ["gray"], units=(None,), max_bytes=limit)
+    found = WindowCache(gray(uris), units=(None,), max_bytes=limit)
     rng = np.random.default_rng(1)
 
     for _ in range(60):
@@ -96,12 +101,13 @@ def test_what_is_kept_is_bounded_and_does_not_change_what_is_read(scenes, monkey
     ],
 )
 def test_pieces_are_whole_blocks_where_those_are_small(scenes, width, height, block, expected):
-    (header, *_) = read_headers(scenes[0][:1])
-    scene = dataclasses.replace(header, width=width, height=height, block_shape=block)
+    (known, *_) = gray(scenes[0][:1])
+    info = dataclasses.replace(known.info, width=width, height=height, block_shape=block)
+    scene = dataclasses.replace(known, info=info)
 
     assert window_shape(scene, 10) == expected
 
 
 def test_a_scene_that_lacks_a_band_is_refused_before_anything_is_read(scenes):
     with pytest.raises(SceneError, match="the model expects red, nir"):
-        WindowCache(read_headers(scenes[0]), ["red", "nir"], units=(None, None), max_bytes=1)
+        read_model_scenes(scenes[0], BandNeeds(("red", "nir")))
