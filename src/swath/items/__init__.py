@@ -6,12 +6,11 @@ which files a run may open, before anything else is requested.
 
 from swath.items.documents import item_from_files, parse_item, read_item
 from swath.items.in_memory import item_from_dict, item_from_pystac
-from swath.items.scene_item import Access, ItemAsset, ItemBand, SceneItem, SelectedBand
+from swath.items.scene_item import ItemAsset, ItemBand, SceneItem, SelectedBand
 from swath.items.selection import select_assets, selection_warnings, undescribed_asset
 from swath.items.sources import SceneSources
 
 __all__ = [
-    "Access",
     "ItemAsset",
     "ItemBand",
     "SceneItem",

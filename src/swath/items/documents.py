@@ -51,8 +51,7 @@ def read_item(uri: str, sources: SceneSources = _NO_SOURCES) -> SceneItem:
     is_https = uri.lower().startswith("https:")
     if is_https:
         uri = sources.check(uri)
-    if storage.is_s3(uri) and (access := sources.known_access(uri)) is not None:
-        storage.configure_access(uri, **msgspec.structs.asdict(access))
+    sources.configure_access(uri)
     if not is_https and (delivery := read_delivery(uri, sources, parse_item)) is not None:
         return delivery
     known = storage.status_and_head(uri, MAX_DOCUMENT_BYTES)

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from swath.errors import SceneError
 from swath.items.acquisitions import read_acquisition
 from swath.items.addresses import shown
-from swath.items.scene_item import Access, ItemAsset, ItemBand, SceneItem
+from swath.items.scene_item import ItemAsset, ItemBand, SceneItem
 from swath.items.sources import SceneSources
 from swath.items.stac_bands import MAX_BANDS, MAX_NAME_CHARACTERS, read_nodata
 from swath.items.stac_items import MAX_ASSETS, allowed_address
 from swath.items.stac_types import FileList, NamedBand
-from swath.storage import file_name
+from swath.storage import DEFAULT_ACCESS, BucketAccess, file_name
 
 _DIGEST_CHARACTERS = 16
 _DOCUMENT_ENDINGS = (".json", ".geojson", ".xml", ".vrt", ".txt")
@@ -114,11 +114,11 @@ def _read_named(
     return tuple(assets)
 
 
-def _check_file(href: str, base: str, sources: SceneSources) -> tuple[str, Access, str]:
+def _check_file(href: str, base: str, sources: SceneSources) -> tuple[str, BucketAccess, str]:
     """Return address, access and refusal of a file; documents that lead on are no rasters."""
     if href.lower().endswith(_DOCUMENT_ENDINGS):
         refusal = f"{shown(href)} is no raster; a list names raster files, not other documents"
-        return "", Access(), refusal
+        return "", DEFAULT_ACCESS, refusal
     return allowed_address([href], base, sources)
 
 

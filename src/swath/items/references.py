@@ -46,7 +46,7 @@ def digest_files(item: SceneItem) -> str:
     """
     assets = [asset for asset in item.assets if asset.href][:MAX_LOOKED_UP_FILES]
     for asset in assets:
-        storage.configure_access(asset.href, **msgspec.structs.asdict(asset.access))
+        storage.configure_access(asset.href, asset.access)
     addresses = [asset.href for asset in assets]
     deadline = time.monotonic() + MAX_LOOKUP_SECONDS
     pool = ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="look-up")

@@ -77,9 +77,7 @@ def _parse_address(address: str, sources: SceneSources) -> str | SceneItem:
         # The only file of a folder is a scene by itself: its own header names the bands.
         is_one_file = len(item.assets) == 1 and item.named_by_files and not is_document(uri)
         return item.assets[0].href if is_one_file else item
-    if storage.is_s3(uri) and sources.sources:
-        access = sources.with_files([uri]).access(uri)
-        storage.configure_access(uri, region=access.region, requester_pays=access.requester_pays)
+    sources.configure_access(uri)
     return uri
 
 

@@ -5,18 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from swath.messages.acquisition import UNKNOWN_ACQUISITION, Acquisition
-
-
-class Access(msgspec.Struct, frozen=True):
-    """How swath reads the files of a source."""
-
-    region: str = ""
-    """AWS region of the bucket; empty for that of the process."""
-    requester_pays: bool = False
-    """Whether the reader pays for requests to the bucket."""
-
-
-DEFAULT_ACCESS = Access()
+from swath.storage import DEFAULT_ACCESS, BucketAccess
 
 
 class ItemBand(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +44,7 @@ class ItemAsset(msgspec.Struct, frozen=True, kw_only=True):
     """Key of the asset in its Item; for a list of files, the name of the file."""
     href: str
     """Absolute address from which swath may read the file; empty if there is a `refusal`."""
-    access: Access = DEFAULT_ACCESS
+    access: BucketAccess = DEFAULT_ACCESS
     media_type: str = ""
     roles: tuple[str, ...] = ()
     gsd: float | None = None
@@ -114,7 +103,7 @@ class SelectedBand(msgspec.Struct, frozen=True, kw_only=True):
     """Key of the asset."""
     href: str
     """Absolute address of the asset."""
-    access: Access = DEFAULT_ACCESS
+    access: BucketAccess = DEFAULT_ACCESS
     number: int
     """Number of the band in the asset, from 1."""
     expects_one_band: bool

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import parse_qsl
 
+from swath import storage
 from swath.errors import SceneError, SettingsError
 from swath.items.addresses import Address, parse_address, shown
-from swath.items.scene_item import DEFAULT_ACCESS, Access
+from swath.storage import DEFAULT_ACCESS, BucketAccess
 
 _REGION_OPTION, _PAYS_OPTION = "region", "requester_pays"
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}")
@@ -24,7 +25,7 @@ class Source:
 
     address: Address
     """Prefix; its path ends with / or is empty, unless the source is one file."""
-    access: Access = DEFAULT_ACCESS
+    access: BucketAccess = DEFAULT_ACCESS
     is_file: bool = False
 
     def match(self, address: Address) -> Address | None:
@@ -102,7 +103,7 @@ class SceneSources:
         """
         return self.resolve(address)[0]
 
-    def access(self, address: str) -> Access:
+    def access(self, address: str) -> BucketAccess:
         """Return how to read a file.
 
         Raises:
@@ -110,16 +111,25 @@ class SceneSources:
         """
         return self.resolve(address)[1]
 
-    def known_access(self, address: str) -> Access | None:
-        """Return how to read a file or a folder; None outside the sources.
+    def configure_access(self, uri: str) -> None:
+        """Have this process read a scene as its source says; no request is made.
+
+        Outside the sources nothing changes: who drops or names a scene may have it read.
+
+        Args:
+            uri: Address of the scene: a raster file, a document or a folder.
 
         Raises:
             SceneError: The address is invalid.
         """
-        parsed = _parsed(address)
-        return next((one.access for one in self.sources if one.match(parsed)), None)
+        if not storage.is_s3(uri):
+            return
+        parsed = _parsed(uri)
+        access = next((one.access for one in self.sources if one.match(parsed)), None)
+        if access is not None:
+            storage.configure_access(uri, access)
 
-    def resolve(self, address: str) -> tuple[str, Access]:
+    def resolve(self, address: str) -> tuple[str, BucketAccess]:
         """Return the normalized address of a file that may be read, and how to read it.
 
         Raises:
@@ -132,7 +142,7 @@ class SceneSources:
             match = source.match(parsed)
             if match and (source.is_file or self._contains_target(match)):
                 region = source.access.region or parsed.as_s3.region
-                return match.text, Access(region, source.access.requester_pays)
+                return match.text, BucketAccess(region, source.access.requester_pays)
         raise SceneError(_refusal(parsed))
 
     def _with(self, address: Address, *, is_file: bool) -> SceneSources:
@@ -194,7 +204,7 @@ def _parse_source(text: str) -> Source:
     return Source(replace(address, path=path), access)
 
 
-def _parse_options(prefix: str, query: str) -> Access:
+def _parse_options(prefix: str, query: str) -> BucketAccess:
     options = dict(parse_qsl(query, keep_blank_values=True))
     has_region = _REGION_OPTION in options
     region = options.pop(_REGION_OPTION, "")
@@ -204,4 +214,4 @@ def _parse_options(prefix: str, query: str) -> Access:
             f"scene_sources: {shown(prefix)} has the options {shown(query)!r}; an S3 source has "
             "region=NAME and requester_pays=true or false"
         )
-    return Access(region, _BOOLEANS[pays])
+    return BucketAccess(region, _BOOLEANS[pays])

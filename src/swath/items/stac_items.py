@@ -12,10 +12,11 @@ from swath.errors import SceneError
 from swath.items.acquisitions import read_acquisition
 from swath.items.addresses import SCHEME, check_characters, shown
 from swath.items.band_names import RASTER_NAME, find_sensor
-from swath.items.scene_item import Access, ItemAsset, SceneItem
+from swath.items.scene_item import ItemAsset, SceneItem
 from swath.items.sources import SceneSources
 from swath.items.stac_bands import MAX_BANDS, MAX_NAME_CHARACTERS, first_length, read_bands
 from swath.items.stac_types import StacAsset, StacBand, StacItem
+from swath.storage import DEFAULT_ACCESS, BucketAccess
 
 MAX_ASSETS = 1000
 MAX_ITEM_BANDS = 10_000
@@ -86,7 +87,7 @@ def scene_from_stac(item: StacItem, uri: str, sources: SceneSources, etag: str) 
 
 def allowed_address(
     hrefs: Iterable[str], base: str, sources: SceneSources
-) -> tuple[str, Access, str]:
+) -> tuple[str, BucketAccess, str]:
     """Return the first address of a file that may be read, and how, or why there is none.
 
     Args:
@@ -104,7 +105,7 @@ def allowed_address(
             return *sources.resolve(_absolute(href, base)), ""
         except SceneError as error:
             refusal = refusal or str(error)
-    return "", Access(), refusal
+    return "", DEFAULT_ACCESS, refusal
 
 
 def _absolute(href: str, base: str) -> str:
@@ -152,7 +153,7 @@ def _read_asset(
         address, access, refusal = allowed_address(hrefs, uri, sources)
         bands = read_bands(asset, definitions, properties)
     except SceneError as error:
-        address, access, refusal, bands = "", Access(), str(error), ()
+        address, access, refusal, bands = "", DEFAULT_ACCESS, str(error), ()
     return ItemAsset(
         key=shown(key),
         href=address,

@@ -50,6 +50,8 @@ class Plan(Payload, frozen=True, kw_only=True):
     version: int = PLAN_VERSION
     run_id: str
     scene: SceneRef
+    scene_access: storage.BucketAccess = storage.DEFAULT_ACCESS
+    """Access to the bucket of `scene.uri`; the stack has that to the buckets of its files."""
     georeference: Georeference
     """Georeference of the run's pixel grid: `stack.georeference` if there is a stack."""
     stack: BandStack | None = None

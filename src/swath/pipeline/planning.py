@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import UNSET
 
+from swath import storage
 from swath.errors import PackageError, SceneChangedError, UnknownModelError
 from swath.items import SceneItem, SceneSources, read_item
 from swath.items.deliveries import is_delivery
@@ -55,6 +56,7 @@ def plan_run(
     """
     description = _apply_score_threshold(describe_model(request.model), request.options)
     sources = SceneSources.parse(settings.scene_sources)
+    sources.configure_access(request.scene.uri)
     item = item or _read_document(request.scene, sources)
     scene, etag = item or request.scene.uri, request.scene.etag
     with open_model_scene(scene, description.band_needs, etag=etag) as opened:
@@ -68,6 +70,7 @@ def plan_run(
         acquisition=acquisition,
         warnings=warnings,
         stack=opened.stack,
+        scene_access=storage.access_to(request.scene.uri),
     )
     run = RunStore.create(settings.work_uri, plan)
     return PlanSummary(

@@ -175,6 +175,7 @@ def open_attempt(
     """
     started_at = time.monotonic()
     plan, paths = run.plan, run.paths
+    storage.configure_access(plan.scene.uri, plan.scene_access)
     with (
         open_model_scene(
             plan.scene.uri, description.band_needs, etag=plan.scene.etag, stack=plan.stack
@@ -206,7 +207,7 @@ def open_attempt(
 
 
 def check_scene_unchanged(scene: SceneRef, stack: BandStack | None) -> None:
-    """Check that a scene was neither replaced nor deleted while it was read.
+    """Check that a scene was neither replaced nor deleted while this process read it.
 
     Args:
         scene: Scene of the run. If it has a document, the document is checked too.
@@ -218,16 +219,12 @@ def check_scene_unchanged(scene: SceneRef, stack: BandStack | None) -> None:
     files = list(stack.assets) if stack else []
     if stack is None or scene.assets:
         files.append(AssetRef(uri=scene.uri, etag=scene.etag))
+    uris = [file.uri for file in files]
     with ThreadPoolExecutor(_MAX_CHECKED_AT_ONCE) as pool:
-        for file, current in zip(files, pool.map(_current_etag, files), strict=True):
+        for file, current in zip(files, pool.map(storage.etag, uris), strict=True):
             if current != file.etag:
                 change = "replaced" if current else "deleted"
                 raise SceneChangedError(f"{file.uri} was {change} while its run was in progress")
-
-
-def _current_etag(file: AssetRef) -> str | None:
-    storage.configure_access(file.uri, region=file.region, requester_pays=file.requester_pays)
-    return storage.etag(file.uri)
 
 
 def _writing_mask(

@@ -24,7 +24,9 @@ from swath.storage.addresses import (
 )
 from swath.storage.as_files import copy, reading, reading_each, writing
 from swath.storage.bucket_access import (
+    DEFAULT_ACCESS,
     BucketAccess,
+    access_to,
     bucket_access,
     configure_access,
     configure_bucket,
@@ -54,9 +56,11 @@ from swath.storage.objects import (
 from swath.storage.s3_objects import s3, s3_for
 
 __all__ = [
+    "DEFAULT_ACCESS",
     "BucketAccess",
     "ListedObject",
     "ObjectStatus",
+    "access_to",
     "bucket_access",
     "configure_access",
     "configure_bucket",

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import threading
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from swath.errors import InputError
 from swath.storage.addresses import is_s3, split_s3
@@ -17,17 +18,13 @@ from swath.storage.addresses import is_s3, split_s3
 _VALID_REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d+")
 
 
-@dataclass(frozen=True, slots=True)
-class BucketAccess:
-    """Access of this process to a bucket.
-
-    Attributes:
-        region: AWS region of the bucket; empty for that of the process.
-        requester_pays: Whether the reader, not the owner, pays for requests and transfer.
-    """
+class BucketAccess(msgspec.Struct, frozen=True):
+    """Access of this process to a bucket."""
 
     region: str = ""
+    """AWS region of the bucket; empty for that of the process."""
     requester_pays: bool = False
+    """Whether the reader, not the owner, pays for requests and transfer."""
 
     @property
     def read_options(self) -> dict[str, Any]:
@@ -35,7 +32,7 @@ class BucketAccess:
         return {"RequestPayer": "requester"} if self.requester_pays else {}
 
 
-_DEFAULT = BucketAccess()
+DEFAULT_ACCESS = BucketAccess()
 _lock = threading.Lock()
 _buckets: dict[str, BucketAccess] = {}
 
@@ -59,24 +56,28 @@ def configure_bucket(bucket: str, access: BucketAccess) -> None:
         _buckets[bucket] = access
 
 
-def configure_access(uri: str, *, region: str, requester_pays: bool) -> None:
+def configure_access(uri: str, access: BucketAccess) -> None:
     """Set how this process reads from the bucket of an object; other addresses need no access.
 
     Args:
         uri: Address of the object.
-        region: AWS region of the bucket; empty for that of the process.
-        requester_pays: Whether the reader pays for requests and transfer.
+        access: Region of the bucket, and who pays.
 
     Raises:
         InputError: The region is not a name of an AWS region.
     """
     if is_s3(uri):
-        configure_bucket(split_s3(uri)[0], BucketAccess(region, requester_pays))
+        configure_bucket(split_s3(uri)[0], access)
 
 
 def bucket_access(bucket: str) -> BucketAccess:
     """Return how this process reads from a bucket."""
-    return _buckets.get(bucket, _DEFAULT)
+    return _buckets.get(bucket, DEFAULT_ACCESS)
+
+
+def access_to(uri: str) -> BucketAccess:
+    """Return how this process reads an object; other addresses need no access."""
+    return bucket_access(split_s3(uri)[0]) if is_s3(uri) else DEFAULT_ACCESS
 
 
 def is_configured(bucket: str) -> bool:

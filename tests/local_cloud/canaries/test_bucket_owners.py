@@ -92,10 +92,10 @@ def test_swath_reads_with_the_access_of_the_source(services: Services, foreign: 
         services.client("s3", FOREIGN_REGION).put_bucket_request_payment(
             Bucket=foreign, RequestPaymentConfiguration={"Payer": "Requester"}
         )
-        storage.configure_access(uri, region=FOREIGN_REGION, requester_pays=False)
+        storage.configure_access(uri, storage.BucketAccess(FOREIGN_REGION))
         with pytest.raises(SceneError, match="requires the reader to pay"):
             storage.read_bytes(uri)
 
-        storage.configure_access(uri, region=FOREIGN_REGION, requester_pays=True)
+        storage.configure_access(uri, storage.BucketAccess(FOREIGN_REGION, requester_pays=True))
         assert storage.read_bytes(uri) == b"0123456789"
         assert storage.status_and_head(uri, 3)[1] == b"012"  # type: ignore[index]

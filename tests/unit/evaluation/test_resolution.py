@@ -26,7 +26,7 @@ def write_scene(folder, pixels, pixel_size):
 
 @pytest.fixture
 def scenes(tmp_path):
-    """The same dots in pixels of 10 m and of 5 m, whose last row and column are cut."""
+    """Write the same dots in pixels of 10 m and of 5 m, whose last row and column are cut."""
     pixels = dots(5, width=60, height=50, count=40)
     fine = np.kron(pixels, np.ones((2, 2), "u1"))[:, :-1, :-1]
     return write_scene(tmp_path / "10m", pixels, 10), write_scene(tmp_path / "5m", fine, 5)

@@ -5,7 +5,8 @@ import hypothesis.strategies as st
 import pytest
 
 from swath.errors import SceneError, SettingsError
-from swath.items import Access, SceneSources
+from swath.items import SceneSources
+from swath.storage import BucketAccess
 from tests.helpers.fuzzing import draws
 
 SOURCES = SceneSources.parse(
@@ -76,14 +77,16 @@ def test_a_folder_is_no_file(address):
 
 
 def test_access_is_that_of_the_source():
-    assert SOURCES.access("s3://usgs-landsat/a.TIF") == Access("us-west-2", requester_pays=True)
-    assert SOURCES.access("s3://scenes/incoming/a.tif") == Access()
+    assert SOURCES.access("s3://usgs-landsat/a.TIF") == BucketAccess(
+        "us-west-2", requester_pays=True
+    )
+    assert SOURCES.access("s3://scenes/incoming/a.tif") == BucketAccess()
 
 
 def test_a_region_in_the_address_is_used_if_the_source_has_none():
     sources = SceneSources.parse(["s3://cogs/"])
     address = "https://cogs.s3.eu-central-1.amazonaws.com/a.tif"
-    assert sources.resolve(address) == ("s3://cogs/a.tif", Access("eu-central-1"))
+    assert sources.resolve(address) == ("s3://cogs/a.tif", BucketAccess("eu-central-1"))
 
 
 @pytest.mark.parametrize(

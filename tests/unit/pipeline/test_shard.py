@@ -101,7 +101,7 @@ def test_what_touches_a_shards_edge_is_left_to_the_merge(make_plan, make_scene):
 def test_a_finished_shard_is_not_run_again(make_plan, scene, monkeypatch):
     plan_uri = make_plan(scene)
     receipt = run_shard(plan_uri, 0)
-    monkeypatch.setattr(shard_attempt, "open_scene", None)  # a call would fail
+    monkeypatch.setattr(shard_attempt, "open_model_scene", None)  # a call would fail
 
     assert run_shard(plan_uri, 0) == receipt
 

@@ -99,7 +99,8 @@ def _open_file(file: FileScene, needs: BandNeeds) -> OpenedScene:
         BandSource(name=name, asset=0, band=number, unit=file.info.units[number - 1])
         for name, number in zip(needs.names, numbers, strict=True)
     ]
-    refs = [AssetRef(uri=file.info.uri, etag=file.etag)]
+    access = storage.access_to(file.info.uri)
+    refs = [AssetRef(uri=file.info.uri, etag=file.etag, **msgspec.structs.asdict(access))]
     return _decide(file.info.uri, [file], refs, bands, needs)
 
 
@@ -115,12 +116,7 @@ def _open_item(item: SceneItem, needs: BandNeeds) -> Iterator[OpenedScene]:
     ]
     with _open_files(unpinned) as files:
         refs = [
-            AssetRef(
-                uri=ref.uri,
-                etag=file.etag,
-                region=ref.region,
-                requester_pays=ref.requester_pays,
-            )
+            msgspec.structs.replace(ref, etag=file.etag)
             for ref, file in zip(unpinned, files, strict=True)
         ]
         warnings = selection_warnings(item, selected)
@@ -164,7 +160,7 @@ def _open_files(refs: Sequence[AssetRef]) -> Iterator[list[FileScene]]:
     with ExitStack() as opened:
 
         def open_one(ref: AssetRef) -> FileScene:
-            storage.configure_access(ref.uri, region=ref.region, requester_pays=ref.requester_pays)
+            storage.configure_access(ref.uri, ref.access)
             return opened.enter_context(open_scene(ref.uri, etag=ref.etag or None))
 
         with ThreadPoolExecutor(min(MAX_OPENED_AT_ONCE, len(refs))) as pool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from swath.messages import Georeference, Payload
 from swath.raster.band_units import Unit
+from swath.storage import BucketAccess
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +33,11 @@ class AssetRef(Payload, frozen=True, kw_only=True):
     """AWS region of the bucket; empty for that of the process."""
     requester_pays: bool = False
     """Whether the reader pays for requests to the bucket."""
+
+    @property
+    def access(self) -> BucketAccess:
+        """Region of the bucket, and who pays."""
+        return BucketAccess(self.region, self.requester_pays)
 
 
 class BandSource(Payload, frozen=True, kw_only=True):
