@@ -3,7 +3,7 @@
 import os
 
 from swath.cli import EXIT_FAILED, EXIT_INPUT
-from tests.errors import aws, programs, use
+from tests.errors import aws, programs, scene_documents, use
 from tests.errors.fault import Fault, run
 
 
@@ -11,6 +11,7 @@ def all_faults() -> list[Fault]:
     """Every fault, in the order of the page."""
     return [
         *_scenes(),
+        *scene_documents.faults(),
         *_packages(),
         *_outputs(),
         *_databases(),

@@ -12,6 +12,7 @@ import rasterio
 from onnx import TensorProto, helper
 from rasterio.transform import Affine
 
+from tests.errors.scene_documents import write_documents
 from tests.helpers.packages import TILE, bright_pixels, description, write_package
 
 NORTH_UP = Affine(10, 0, 500_000, 0, -10, 5_000_000)
@@ -27,6 +28,7 @@ def write_files(folder: Path) -> None:
     _write_options(folder / "options")
     _write_outputs(folder)
     _write_jobs(folder / "job")
+    write_documents(folder)
 
 
 def _write_jobs(folder):

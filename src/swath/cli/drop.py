@@ -33,9 +33,10 @@ def drop(
 
     With --follow, the command shows the run until it ends. Ctrl-C ends the command, not the run.
     """
-    from swath.pipeline.dropping.drops import plan_drop
+    from swath.pipeline.dropping.drops import check_local_files, plan_drop
     from swath.stack import Deployment
 
+    check_local_files(scene)
     deployed = Deployment.from_stack(stack)
     target = _choose_target(deployed, model)
     planned = plan_drop(scene, target, acquired_at=acquired_at)

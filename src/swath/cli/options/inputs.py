@@ -27,7 +27,7 @@ class OutputFormat(StrEnum):
 SceneFiles = Annotated[
     list[str],
     typer.Argument(
-        metavar="SCENE...",
+        metavar="SCENE",
         help="Scene: a file, a STAC Item (.json) or the files of one scene; paths or S3 URIs.",
     ),
 ]

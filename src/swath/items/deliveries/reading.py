@@ -53,8 +53,16 @@ def is_delivery(uri: str) -> bool:
     JSON documents of scenes are.
     """
     kind = manifest_kind(uri)
-    is_folder = uri.endswith("/") or (not storage.is_s3(uri) and Path(uri).is_dir())
-    return kind in {DeliveryKind.SAFE, DeliveryKind.LANDSAT} or is_marker(uri) or is_folder
+    is_manifest = kind in {DeliveryKind.SAFE, DeliveryKind.LANDSAT} or is_marker(uri)
+    return is_manifest or uri.endswith("/") or (not storage.is_s3(uri) and _is_folder(uri))
+
+
+def _is_folder(path: str) -> bool:
+    """Return whether a local path is a folder; False for a path that no file can have."""
+    try:
+        return Path(path).is_dir()
+    except OSError:
+        return False
 
 
 def read_delivery(uri: str, sources: SceneSources, parse_item: ParseItem) -> SceneItem | None:

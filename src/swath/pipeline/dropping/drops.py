@@ -91,6 +91,17 @@ class DropTarget:
         return f"s3://{self.bucket}/{FILES_PREFIX}{self.model.name}/{scene}/{name}"
 
 
+def check_local_files(scenes: Sequence[str]) -> None:
+    """Check that the local files of a scene exist, before any request.
+
+    Raises:
+        InputError: A file is missing or is a folder.
+    """
+    for scene in scenes:
+        if not storage.is_s3(scene):
+            _require_file(scene)
+
+
 def plan_drop(
     scenes: Sequence[str], target: DropTarget, *, acquired_at: str | None = None
 ) -> PlannedDrop:
