@@ -11,6 +11,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from swath import storage
 from tests.helpers import deliveries
 from tests.unit.pipeline.deliveries.conftest import Deliveries, deliveries_in_memory
 
@@ -124,3 +125,28 @@ def test_the_last_run_is_that_of_the_files_that_are_there(kind, seed):
         assert again.outcome in {"duplicate", "started"}
         assert scenes.requests[-1].scene.assets == last.assets
         assert scenes.reports == []
+
+
+def test_a_late_handler_does_not_undo_the_note_of_a_newer_version():
+    """A part is replaced and confirmed by a marker just before a handler writes its last note."""
+    files, part = deliveries.landsat(), f"{deliveries.LANDSAT_ID}_SR_B5.TIF"
+    *first, last = files.items()
+    marker = "deliveries/x.done"
+    with deliveries_in_memory() as scenes:
+        scenes.drop_all("deliveries/x", dict(first))
+
+        def confirm_new_version() -> None:
+            if scenes.requests:
+                scenes.s3.between = lambda: None
+                scenes.wait(seconds=1)
+                scenes.put(f"deliveries/x/{part}", b"new")
+                scenes.wait(seconds=1)
+                assert scenes.drop(marker).outcome == "started"
+
+        scenes.s3.between = confirm_new_version
+        outcome = scenes.drop(f"deliveries/x/{last[0]}", last[1]).outcome
+
+        note = scenes.note("deliveries/x")
+        assert (outcome, len(scenes.requests)) == ("duplicate", 2)
+        assert (note.is_open, note.marker) == (False, f"s3://scenes/{marker}")
+        assert note.started[part] == storage.etag(f"s3://scenes/deliveries/x/{part}")
