@@ -164,7 +164,8 @@ def _endpoint(uri: str) -> dict[str, str]:
     """Return GDAL's options for the S3 endpoint and region that boto3 uses for a bucket."""
     meta = storage.s3_for(storage.split_s3(uri)[0]).meta
     host = urlsplit(meta.endpoint_url)
-    region = {"AWS_REGION": meta.region_name}
+    # GDAL prefers AWS_DEFAULT_REGION, which Lambda sets to the region of the function.
+    region = {"AWS_REGION": meta.region_name, "AWS_DEFAULT_REGION": meta.region_name}
     if (host.hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn")):
         return region
     return region | {

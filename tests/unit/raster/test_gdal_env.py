@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pytest
 import rasterio
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 
 from swath import storage
 from swath.errors import SceneError
@@ -59,6 +60,32 @@ def test_a_bucket_of_others_has_its_own_region_and_payer():
     assert (found["AWS_REGION"], found["AWS_REQUEST_PAYER"]) == ("us-west-2", "requester")
     assert own["AWS_REGION"] == "eu-west-1"
     assert "AWS_REQUEST_PAYER" not in own
+
+
+def test_gdal_signs_for_the_region_of_the_bucket_in_a_function_of_another(
+    http_bucket, make_scene, monkeypatch
+):
+    """Lambda sets both variables to the region of the function."""
+    uri = f"{http_bucket}/x.tif"
+    storage.copy(make_scene(np.ones((1, 8, 8), np.uint8)), uri)
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    signatures, call = [], DomainDispatcherApplication.__call__
+
+    def record(server, environ, start_response):
+        signatures.append(environ.get("HTTP_AUTHORIZATION", ""))
+        return call(server, environ, start_response)
+
+    monkeypatch.setattr(DomainDispatcherApplication, "__call__", record)
+    storage.configure_access(uri, storage.BucketAccess("us-west-2"))
+    try:
+        with open_scene(uri) as scene:
+            scene.read((0, 0, 8, 8), [1])
+    finally:
+        storage.forget_buckets()
+
+    assert signatures
+    assert all("/us-west-2/s3/" in signature for signature in signatures)
 
 
 def test_objects_are_read_only_while_they_have_their_etag():
