@@ -6,6 +6,9 @@ import pytest
 
 from local_cloud.synthesis import synthesize
 
+ARCHIVE, ARCHIVE_REGION = "swath-tests-archive", "us-west-2"
+"""Bucket of others, whose readers pay, and its region; tests create it."""
+
 
 @pytest.fixture(scope="session")
 def assembly() -> Path:
@@ -15,5 +18,8 @@ def assembly() -> Path:
             "swath:endpoints": "realtime,async,serverless",
             "swath:models_dir": "tests/small_models",
             "swath:training": "true",
+            "swath:scene_sources": (
+                f"s3://{ARCHIVE}/c2/?region={ARCHIVE_REGION}&requester_pays=true"
+            ),
         }
     )

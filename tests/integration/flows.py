@@ -11,6 +11,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from local_cloud.faults.kinds import JobOutOfMemory
+from tests.integration.archive import drop_noise
 from tests.integration.pipeline import Pipeline, eventually
 from tests.integration.test_pipeline import BACKENDS, write_scene
 from tests.local_cloud.canaries.aws import new_name
@@ -20,6 +21,8 @@ def drive(pipeline: Pipeline, folder: Path) -> None:
     """Run every backend, every failure and every job that has a role of its own."""
     runs = [run_backend(pipeline, folder, backend, n) for backend in BACKENDS for n in range(2)]
     dropped = [drop(pipeline, folder, f"incoming/flow-{n}.tif", seed=40 + n) for n in range(2)]
+    archived = [run_from_archive(pipeline, folder, backend) for backend in BACKENDS]
+    archived.append(drop_noise(pipeline, folder, "incoming/flow-archive.json", seed=80))
     delivered = [deliver(pipeline, folder, n) for n in range(2)]
     fail_and_redrive(pipeline, folder)
     fail_asynchronously(pipeline, folder)
@@ -29,7 +32,7 @@ def drive(pipeline: Pipeline, folder: Path) -> None:
     transform(pipeline)
     evaluate(pipeline)
     lose_events(pipeline)
-    for uri in (*runs, *dropped, *delivered):
+    for uri in (*runs, *dropped, *archived, *delivered):
         run = pipeline.wait(uri)
         assert run.status == "succeeded", run.cause
     send_expired_notification(pipeline, pipeline.wait(runs[0]))
@@ -37,6 +40,13 @@ def drive(pipeline: Pipeline, folder: Path) -> None:
 
 def run_backend(pipeline: Pipeline, folder: Path, backend: Any, number: int) -> str:
     uri = drop(pipeline, folder, f"elsewhere/flow-{backend}-{number}.tif", seed=number)
+    pipeline.start(pipeline.request(uri, backend))
+    return uri
+
+
+def run_from_archive(pipeline: Pipeline, folder: Path, backend: Any) -> str:
+    """Run an Item whose files lie in a bucket of others; the Item's URI."""
+    uri = drop_noise(pipeline, folder, f"elsewhere/flow-archive-{backend}.json")
     pipeline.start(pipeline.request(uri, backend))
     return uri
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,11 @@ import pytest
 
 from swath.pipeline.local import run_local
 from tests.helpers.items import COARSE, stack_item, write_document, write_item
+from tests.integration.archive import NAMES, drop_item, with_files
 from tests.integration.pipeline import Pipeline
 from tests.integration.test_pipeline import BACKENDS, SHIPS, port, rows
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(900)]
-
-NAMES = ("B02", "B03", "B04", "B08", "B11")
 
 
 def upload(pipeline: Pipeline, folder: Path, prefix: str, document: str = "item.json") -> str:
@@ -44,15 +42,6 @@ def test_an_item_gives_on_all_six_backends_what_the_file_stacked_from_it_gives(
     assert_close(found["local"], pq.read_table(tmp_path / "stacked" / "detections.parquet"))
     for backend in BACKENDS:
         assert found[backend] == found["local"], backend
-
-
-def with_files(document: Path, prefix: str) -> Path:
-    """Let the Item in a document name files at a prefix; return the document."""
-    item = json.loads(document.read_text())
-    for asset in item["assets"].values():
-        asset["href"] = prefix + asset["href"].removeprefix("./")
-    document.write_text(json.dumps(item))
-    return document
 
 
 def assert_close(found: list[tuple[Any, ...]], stacked: Any) -> None:
@@ -87,6 +76,20 @@ def test_a_new_version_of_an_item_replaces_the_earlier_one_whatever_its_key(
     assert [run.status for run in pipeline.runs(first.scene_uri)] == ["replaced"]
     assert not pipeline.detections(first.scene_uri)
     assert len(pipeline.detections(second.scene_uri)) == second.detections == first.detections > 0
+
+
+def test_the_files_of_an_item_may_lie_in_a_bucket_whose_readers_pay(
+    pipeline: Pipeline, data: Path, tmp_path: Path
+):
+    """Check a bucket in another region: `start_run`, `plan_scene` and the shard pay."""
+    source = port(data, "honolulu")
+    uri = drop_item(pipeline, source, tmp_path, "incoming/paid.json")
+    run = pipeline.wait(uri)
+
+    assert run.status == "succeeded", run.cause
+    local = write_item(tmp_path / "local", source, item_id="paid")
+    expected = run_local(str(local), str(SHIPS), tmp_path / "out").detections
+    assert len(pipeline.detections(uri)) == run.detections == expected > 0
 
 
 def test_an_item_whose_files_may_not_be_read_fails_with_the_reason(
