@@ -172,7 +172,7 @@ def optimize(
         scenes=scene,
         tolerance=max_loss,
         tiles=tiles,
-        labels=_read_validation_labels(val_labels, val_scenes),
+        labels=_read_validation_labels(model, val_labels, val_scenes),
     )
     print_line(
         f"{result.agreement.share:.1%} agreement on {result.tiles} tiles; "
@@ -212,7 +212,7 @@ def publish(
         model,
         to,
         Gate(
-            labels=_read_validation_labels(val_labels, val_scenes),
+            labels=_read_validation_labels(model, val_labels, val_scenes),
             evaluation=evaluation,
             tolerance=tolerance,
             is_required=gate,
@@ -261,11 +261,14 @@ def _assignments(texts: list[str]) -> dict[str, Any]:
     return assignments
 
 
-def _read_validation_labels(labels: str | None, scenes: str | None) -> Collection | None:
+def _read_validation_labels(
+    model: str, labels: str | None, scenes: str | None
+) -> Collection | None:
     if labels is None and scenes is None:
         return None
     if scenes is None:
         raise InputError("--val-labels needs --val-scenes, the folder of their scenes")
     from swath.labels.read import read_collection
+    from swath.models.package import describe_package
 
-    return read_collection(labels, scenes)
+    return read_collection(labels, scenes, bands=describe_package(model).description.bands)

@@ -128,11 +128,19 @@ def read_labels(
     Raises:
         LabelsError: The labels cannot be read or do not fit the scenes.
         InputError: The package lacks a class that `class_map` maps to.
+        PackageError: The package cannot be used.
         SceneError: swath cannot read a scene.
     """
     if class_map:
         check_class_map(package, class_map)
-    return read_collection(labels, scenes, form=label_format, classes=classes, class_map=class_map)
+    return read_collection(
+        labels,
+        scenes,
+        form=label_format,
+        classes=classes,
+        class_map=class_map,
+        bands=describe_package(package).description.bands,
+    )
 
 
 def check_class_map(package: str | Path, class_map: Mapping[str, str]) -> None:

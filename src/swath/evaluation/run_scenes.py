@@ -15,6 +15,8 @@ import shapely
 from swath.detection.detections import Detections
 from swath.errors import LabelsError
 from swath.evaluation.metrics.objects import GroundTruth, Predictions
+from swath.items import SceneSources
+from swath.items.scene_arguments import as_item, parse_scene
 from swath.messages import RunOptions, TileCounts
 from swath.pipeline.local import Stopwatch, new_request, run_stages
 from swath.pipeline.merge import read_merged_detections
@@ -100,10 +102,11 @@ def run_scene(
             size of the scene.
     """
     truth_with_background = _build_truth(scene, number, classes, has_outlines=has_outlines)
-    request = new_request(scene.uri, str(model), options)
+    parsed = parse_scene(scene.uri, SceneSources())
+    request = new_request(parsed, str(model), options)
     watch = Stopwatch()
     with tempfile.TemporaryDirectory(dir=work, prefix="run-") as folder:
-        plan, merged = run_stages(request, folder, watch, progress)
+        plan, merged = run_stages(request, folder, watch, progress, item=as_item(parsed))
         plan_uri = RunPaths(folder, request.run_id).plan
         _check_size(scene, plan)
         rows = Detections.concatenate(list(read_merged_detections(plan_uri)))

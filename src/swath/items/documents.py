@@ -103,6 +103,29 @@ def parse_item(
         raise SceneError(describe_malformed(uri, error)) from None
 
 
+def is_scene_document(uri: str) -> bool:
+    """Return whether a JSON file is the document of a scene, and no labels or other JSON.
+
+    Its members decide: an Item or a small JSON of names and URIs counts even if it is invalid.
+
+    Args:
+        uri: Local path or S3 URI of the file.
+    """
+    known = storage.status_and_head(uri, MAX_DOCUMENT_BYTES)
+    if known is None or known[0].size > MAX_DOCUMENT_BYTES:
+        return False
+    content = known[1]
+    if len(content) < known[0].size:
+        content, _ = storage.read_with_etag(uri)
+    try:
+        head = _HEADS.decode(to_utf8(content))
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return False
+    if head.type is None and head.stac_version is None:
+        return bool(head.files or head.bands)
+    return head.type == "Feature" and isinstance(head.stac_version, str)
+
+
 def item_from_files(uris: Sequence[str], sources: SceneSources = _NO_SOURCES) -> SceneItem:
     """Return the scene of a list of files, whose names name the bands.
 

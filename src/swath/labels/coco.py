@@ -43,13 +43,16 @@ class _File(msgspec.Struct):
     categories: list[_Category]
 
 
-def read_coco(text: bytes, *, source: str, images: str) -> tuple[list[SceneLabels], list[str]]:
+def read_coco(
+    text: bytes, *, source: str, images: str, bands: Sequence[str] = ()
+) -> tuple[list[SceneLabels], list[str]]:
     """Return the scenes of a COCO file with their labels, and the names of its classes.
 
     Args:
         text: Content of the file, in UTF-8.
         source: Name of the file, for messages.
         images: Folder that the images' file names are relative to, or the address of one scene.
+        bands: Names of the model's bands, which a scene of several files needs.
 
     Returns:
         The scenes in the order of the file, and the names of the classes in the order of their ids.
@@ -64,7 +67,7 @@ def read_coco(text: bytes, *, source: str, images: str) -> tuple[list[SceneLabel
     refuse_repeated_members(text, source)
     _check_ids(content, source)
     names = {category.id: category.name for category in content.categories}
-    headers = _read_scene_headers(content.images, source, images)
+    headers = _read_scene_headers(content.images, source, images, bands)
     by_image: dict[int | str, list[Label]] = defaultdict(list)
     scenes = {image.id: header for image, header in zip(content.images, headers, strict=True)}
     oriented = any(map(is_rotated, content.annotations))
@@ -104,11 +107,13 @@ def _first_repeated(values: Iterable[Hashable]) -> Hashable | None:
     return None
 
 
-def _read_scene_headers(images: Sequence[_Image], source: str, folder: str) -> list[SceneInfo]:
+def _read_scene_headers(
+    images: Sequence[_Image], source: str, folder: str, bands: Sequence[str]
+) -> list[SceneInfo]:
     uris = [_scene_uri(image, folder) for image in images]
     _refuse_repeated_scene(images, uris, source)
     try:
-        headers = read_headers(uris)
+        headers = read_headers(uris, bands)
     except SceneError:
         for image, uri in zip(images, uris, strict=True):
             if not storage.exists(uri):

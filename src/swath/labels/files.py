@@ -5,12 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from swath import storage
 from swath.errors import LabelsError
 from swath.errors.service_errors import translate_transient_errors
+from swath.items import is_scene_document
+from swath.labels.scene_documents import (
+    hash_document,
+    list_document_files,
+    read_document_header,
+)
+from swath.messages import is_document
 from swath.raster.scene import open_scene
 from swath.raster.scene_info import SceneInfo
 
@@ -62,31 +70,53 @@ def _list_s3(folder: str) -> Iterable[str]:
 def list_scenes(images: str) -> list[str]:
     """Return the scenes of a folder, sorted by name, or the address itself if it is a scene.
 
+    A JSON file of the folder is a scene if it is a STAC Item or a small JSON of names and URIs.
+    The raster files that it names are then no scenes by themselves.
+
     Args:
         images: Local folder, S3 URI of a folder, or address of one scene.
 
     Raises:
         LabelsError: There is no scene in the folder.
+        SceneError: The document of a scene in the folder is invalid.
     """
-    if images.lower().endswith(_SCENE_SUFFIXES):
+    if images.lower().endswith(_SCENE_SUFFIXES) or is_document(images):
         return [images]
-    uris = list_files(images, _SCENE_SUFFIXES)
+    documents, _ = split_documents(list_files(images, [".json"]))
+    named = {file for files in map_concurrently(list_document_files, documents) for file in files}
+    files = list_files(images, _SCENE_SUFFIXES)
+    uris = sorted([*documents, *(uri for uri in files if storage.resolve(uri) not in named)])
     if not uris:
         raise LabelsError(
             f"{images} contains no scenes: it must be a folder, or an S3 prefix, with files "
-            f"that end in {', '.join(_SCENE_SUFFIXES)}"
+            f"that end in {', '.join(_SCENE_SUFFIXES)}, or with STAC Items that end in .json"
         )
     return uris
 
 
-def read_headers(uris: Sequence[str]) -> list[SceneInfo]:
+def split_documents(uris: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the documents of scenes among JSON files, and the other files.
+
+    Args:
+        uris: Addresses of JSON files.
+    """
+    is_scene = map_concurrently(is_scene_document, uris)
+    known = list(zip(uris, is_scene, strict=True))
+    return [uri for uri, yes in known if yes], [uri for uri, yes in known if not yes]
+
+
+def read_headers(uris: Sequence[str], bands: Sequence[str] = ()) -> list[SceneInfo]:
     """Return the headers of scenes, in the order of `uris`.
+
+    Args:
+        uris: Addresses of the scenes.
+        bands: Names of the model's bands, which decide the size of a scene of several files.
 
     Raises:
         SceneError: A scene is missing, or swath cannot read it.
         LabelsError: The scenes have different numbers of bands, and some bands have no name.
     """
-    headers = map_concurrently(_header, uris)
+    headers = map_concurrently(partial(_header, bands=bands), uris)
     check_same_bands(headers)
     return headers
 
@@ -107,17 +137,26 @@ def check_same_bands(headers: Sequence[SceneInfo]) -> None:
             )
 
 
-def hash_files(uris: Sequence[str]) -> list[str]:
-    """Return the SHA-256, hex, of each file, in the order of `uris`."""
-    return map_concurrently(_digest, uris)
+def hash_files(uris: Sequence[str], bands: Sequence[str] = ()) -> list[str]:
+    """Return the SHA-256, hex, of each scene, in the order of `uris`.
+
+    Args:
+        uris: Addresses of the scenes.
+        bands: Names of the model's bands, whose files are hashed in a scene of several files.
+    """
+    return map_concurrently(partial(_digest, bands=bands), uris)
 
 
-def _header(uri: str) -> SceneInfo:
+def _header(uri: str, *, bands: Sequence[str]) -> SceneInfo:
+    if is_document(uri):
+        return read_document_header(uri, bands)
     with open_scene(uri) as scene:
         return scene.info
 
 
-def _digest(uri: str) -> str:
+def _digest(uri: str, *, bands: Sequence[str]) -> str:
+    if is_document(uri):
+        return hash_document(uri, bands)
     digest = hashlib.sha256()
     with translate_transient_errors(f"{uri} cannot be read"), _stream(uri) as stream:
         while piece := stream.read(_CHUNK_BYTES):

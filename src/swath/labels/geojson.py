@@ -112,6 +112,7 @@ def read_geojson(
     *,
     default_class: str | None,
     point_size: float | None,
+    bands: Sequence[str] = (),
 ) -> list[SceneLabels]:
     """Return scenes with their labels, in the order of the scenes.
 
@@ -120,12 +121,13 @@ def read_geojson(
         scenes: Addresses of the scenes.
         default_class: Class of features without a class property; None if each must have one.
         point_size: Side in px of the square that replaces a point; None to refuse points.
+        bands: Names of the model's bands, which a scene of several files needs.
 
     Raises:
         LabelsError: The labels are invalid or do not fit the scenes. The message names the feature.
         SceneError: swath cannot read a scene.
     """
-    headers = read_headers(scenes)
+    headers = read_headers(scenes, bands)
     if isinstance(files, str):
         features = read_features(read_text(files), source=files, default_class=default_class)
         return _labels_by_scene(features, headers, point_size)

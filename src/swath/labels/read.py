@@ -10,7 +10,7 @@ from swath.errors import LabelsError
 from swath.labels import spacenet
 from swath.labels.coco import read_coco
 from swath.labels.collection import Collection
-from swath.labels.files import hash_files, list_files, list_scenes, stem
+from swath.labels.files import hash_files, list_files, list_scenes, split_documents, stem
 from swath.labels.formats import LabelFormat
 from swath.labels.geojson import read_geojson
 from swath.labels.records import SceneLabels, check_class_names, class_list, labeled_scene
@@ -38,6 +38,7 @@ def read_collection(
     class_map: Mapping[str, str] | None = None,
     all_mapped: bool = True,
     point_size: float | None = None,
+    bands: Sequence[str] = (),
 ) -> Collection:
     """Return labeled scenes, with objects clipped at their scene's edges.
 
@@ -52,6 +53,8 @@ def read_collection(
         all_mapped: Whether the labels must have each class that `class_map` renames.
         point_size: Side in px of the square that replaces a point of GeoJSON; by default, points
             are refused.
+        bands: Names of the model's bands, which scenes of several files need: the labels are in px
+            of their finest band.
 
     Raises:
         LabelsError: The labels cannot be read or do not fit the scenes. The message names the
@@ -63,21 +66,25 @@ def read_collection(
     names = class_map or {}
     required = names if all_mapped else {}
     if form == "coco":
-        scene_labels, known = read_coco(read_text(source), source=source, images=images)
+        scene_labels, known = read_coco(
+            read_text(source), source=source, images=images, bands=bands
+        )
         check_renamed(required, known, source)
-        return _collect(*rename_classes(scene_labels, known, names), classes, source)
+        return _collect(*rename_classes(scene_labels, known, names), classes, source, bands)
     scenes = list_scenes(images)
     default = _default_class(classes, spacenet.BUILDING if form == "spacenet" else _DEFAULT_CLASS)
     if source.lower().endswith(".csv"):
         scene_labels = spacenet.read_summary(
-            source, scenes, class_name=default or spacenet.BUILDING
+            source, scenes, class_name=default or spacenet.BUILDING, bands=bands
         )
     else:
         files = _label_files(source, scenes, form)
-        scene_labels = read_geojson(files, scenes, default_class=default, point_size=point_size)
+        scene_labels = read_geojson(
+            files, scenes, default_class=default, point_size=point_size, bands=bands
+        )
     label_classes = class_list(scene_labels)
     check_renamed(required, label_classes, source)
-    return _collect(*rename_classes(scene_labels, label_classes, names), classes, source)
+    return _collect(*rename_classes(scene_labels, label_classes, names), classes, source, bands)
 
 
 def _collect(
@@ -85,12 +92,13 @@ def _collect(
     known: Sequence[str],
     wanted: Sequence[str] | None,
     source: str,
+    bands: Sequence[str],
 ) -> Collection:
     """Return a collection of labels, with outlines only if every label has one."""
     classes = known if wanted is None else wanted
     outlined = all(label.outline is not None for scene in scene_labels for label in scene.labels)
     check_class_names(classes, source)
-    digests = hash_files([scene.scene.uri for scene in scene_labels])
+    digests = hash_files([scene.scene.uri for scene in scene_labels], bands)
     _refuse_same_bytes(scene_labels, digests)
     return Collection.from_scenes(
         (
@@ -123,7 +131,8 @@ def _locate_labels(images: str) -> str:
     Raises:
         LabelsError: The folder has no labels, or more than one set of labels.
     """
-    json_files, geojson_files = list_files(images, [".json"]), list_files(images, [".geojson"])
+    _, json_files = split_documents(list_files(images, [".json"]))
+    geojson_files = list_files(images, [".geojson"])
     if len(json_files) == 1 and not geojson_files:
         return json_files[0]
     if geojson_files and not json_files:
@@ -161,7 +170,7 @@ def _label_files(source: str, scenes: Sequence[str], form: LabelFormat) -> dict[
 
 
 def _list_label_files(folder: str) -> list[str]:
-    files = list_files(folder, [".geojson"]) or list_files(folder, [".json"])
+    files = list_files(folder, [".geojson"]) or split_documents(list_files(folder, [".json"]))[1]
     if not files:
         raise LabelsError(
             f"there are no labels in {folder}: give a COCO or GeoJSON file, a SpaceNet "

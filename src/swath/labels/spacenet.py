@@ -70,13 +70,16 @@ def footprint_files(labels: Sequence[str], scenes: Sequence[str]) -> Mapping[str
     return matches
 
 
-def read_summary(source: str, scenes: Sequence[str], *, class_name: str) -> list[SceneLabels]:
+def read_summary(
+    source: str, scenes: Sequence[str], *, class_name: str, bands: Sequence[str] = ()
+) -> list[SceneLabels]:
     """Return chips with the footprints of a summary, in the order of the chips.
 
     Args:
         source: Address of the CSV summary.
         scenes: Addresses of the chips.
         class_name: Class of all footprints.
+        bands: Names of the model's bands, which a scene of several files needs.
 
     Raises:
         LabelsError: The summary contradicts itself or the chips. The message gives the line.
@@ -102,7 +105,7 @@ def read_summary(source: str, scenes: Sequence[str], *, class_name: str) -> list
                 outline=outline,
             )
         )
-    headers = read_headers(scenes)
+    headers = read_headers(scenes, bands)
     refuse_rotated(scenes)
     return [SceneLabels(header, matches[header.uri]) for header in headers]
 

@@ -200,6 +200,7 @@ class TrainRunner:
             classes=classes,
             class_map=self.class_map,
             all_mapped=all_mapped,
+            bands=self.options.bands,
         )
 
 

@@ -6,16 +6,16 @@ Neighboring pixels look alike, so a model must be validated on areas that it was
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import shapely
 
 from swath.errors import SceneError
+from swath.labels.files import read_headers
 from swath.raster.footprint import footprint
 from swath.raster.georeference import Georeferencer
-from swath.raster.scene import open_scene
 
 if TYPE_CHECKING:
     from swath.labels.collection import Collection
@@ -26,15 +26,20 @@ _MIN_OVERLAP = 0.01
 """Minimum overlap to report, as a fraction of the validation scene's area."""
 
 
-def describe_scene_overlap(train: Collection, val: Collection) -> str:
+def describe_scene_overlap(train: Collection, val: Collection, bands: Sequence[str] = ()) -> str:
     """Return a sentence about scenes of both collections that overlap on Earth; empty if none do.
 
     Scenes without georeferencing are skipped.
+
+    Args:
+        train: Scenes to train on.
+        val: Scenes to validate on.
+        bands: Names of the model's bands, which scenes of several files need.
     """
-    known = [*_footprints(train)]
+    known = [*_footprints(train, bands)]
     tree = shapely.STRtree([outline for _, outline in known])
     worst, overlapping = (0.0, "", ""), 0
-    for uri, outline in _footprints(val):
+    for uri, outline in _footprints(val, bands):
         shares = [
             (shapely.area(outline & known[index][1]) / shapely.area(outline), known[index][0], uri)
             for index in tree.query(outline, predicate="intersects")
@@ -52,13 +57,15 @@ def describe_scene_overlap(train: Collection, val: Collection) -> str:
     )
 
 
-def _footprints(collection: Collection) -> Iterator[tuple[str, shapely.Geometry]]:
+def _footprints(
+    collection: Collection, bands: Sequence[str]
+) -> Iterator[tuple[str, shapely.Geometry]]:
     """Yield the address and the footprint (lon, lat) of each georeferenced scene."""
     for labeled in islice(collection.scenes, MAX_SCENES):
-        with open_scene(labeled.uri) as scene:
-            try:
-                outline = footprint(scene.info, Georeferencer.from_info(scene.info))
-            except SceneError:
-                continue
+        (info,) = read_headers([labeled.uri], bands)
+        try:
+            outline = footprint(info, Georeferencer.from_info(info))
+        except SceneError:
+            continue
         if not outline.is_empty:
             yield labeled.uri, shapely.make_valid(outline)

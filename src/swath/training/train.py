@@ -199,7 +199,7 @@ def _split_validation(
         )
     if val is not None:
         _refuse_shared_scenes(train, val)
-        if shared := describe_scene_overlap(train, val):
+        if shared := describe_scene_overlap(train, val, options.bands):
             _logger.warning("warning: %s", shared)
     return train, val
 

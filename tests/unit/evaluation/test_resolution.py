@@ -1,12 +1,15 @@
 """An evaluation of a package that states a resolution, on scenes of another one."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import rasterio
 
 import swath
+from swath.models.package import load_package
+from tests.helpers.items import write_document
 from tests.helpers.packages import write_package
 from tests.helpers.rasters import NORTH_UP, UTM
 from tests.helpers.serving import dots
@@ -54,12 +57,31 @@ def test_boxes_and_tiles_are_those_of_the_scene(tmp_path, scenes):
     assert "<svg" in (tmp_path / "b" / "report.html").read_text()
 
 
+def test_an_item_is_evaluated_as_its_file_is(tmp_path, scenes):
+    coarse, _ = scenes
+    model = write_package(tmp_path / "own")
+    (band,) = load_package(model).description.bands
+    items = tmp_path / "items"
+    items.mkdir()
+    shutil.copy(coarse / "scene.tif", items / f"{band}.tif")
+    write_document(items / "item.json", [band], {}, item_id="dots")
+    labels = label_some(coarse, model, tmp_path)
+
+    expected = swath.evaluate(model, labels, coarse, tmp_path / "a")
+    found = swath.evaluate(model, labels, items, tmp_path / "b")
+
+    assert [scene.uri for scene in found.scenes] == [str(items / "item.json")]
+    assert found.metrics == expected.metrics
+    assert 0.3 < found.metrics["AP50"] < 1
+    assert "<svg" in (tmp_path / "b" / "report.html").read_text()
+
+
 def label_some(scene, model, folder):
     """Write labels of every second dot."""
     path = folder / "labels.geojson"
     collection = swath.detect(scene / "scene.tif", model).to_geojson()
     features = collection["features"][::2]
     for feature in features:
-        feature["properties"] = {"class": "dot", "image": "scene.tif"}
+        feature["properties"] = {"class": "dot"}
     path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
     return path

@@ -22,6 +22,7 @@ from swath.pipeline.local import run_local
 from swath.training import train as training
 from swath.training.checkpoint import CHECKPOINT_FILE
 from swath.training.train import PACKAGE, train
+from tests.helpers.items import write_item
 from tests.helpers.squares import HELD_OUT, OPTIONS, SCENES, SIDE, collection, options
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -368,3 +369,33 @@ def halve(scene, folder):
     return replace(
         scene, uri=str(path), boxes=scene.boxes / 2, outlines=outlines, areas=areas, **sizes
     )
+
+
+def test_training_on_items_equals_training_on_their_files(squares, tmp_path):
+    chosen = options(epochs="1", crops="16", bands="nir,red")
+    files = collection(squares, "train"), collection(squares, "val")
+    items = tuple(replace(one, scenes=tuple(map(to_item(tmp_path), one.scenes))) for one in files)
+
+    curves = [run_loop(chosen, *collections) for collections in (files, items)]
+
+    assert without_times(curves[0]) == without_times(curves[1])
+    assert "ap50" in curves[0][0]
+
+
+def to_item(folder):
+    def convert(scene):
+        item = write_item(folder / Path(scene.uri).stem, scene.uri, factors={})
+        return replace(scene, uri=str(item))
+
+    return convert
+
+
+def run_loop(chosen, train_on, val_on):
+    """Return the curves of a training without an export."""
+    train_on, val_on = training._split_validation(chosen, train_on, val_on)
+    inputs = training.TrainInputs.from_collection(train_on, chosen)
+    with training._deterministic_torch(chosen):
+        val_on = inputs.to_grid(val_on)
+        loop, _ = training._prepare_loop(chosen, inputs, val_on, None, lambda: False, None)
+        loop.run()
+    return loop.progress.curves

@@ -9,12 +9,14 @@ import shapely
 from swath.errors import LabelsError, SceneError
 from swath.raster.assets.grid import scale_grid
 from swath.raster.assets.stack import BandNeeds
+from swath.raster.radiometry.scenes import compute_statistics
 from swath.raster.scene import open_scene
 from swath.training.data.model_scenes import read_model_scenes, to_model_grid
 from swath.training.data.sampler import CropSampler
 from swath.training.data.statistics import compute_band_statistics
 from swath.training.data.window_cache import window_shape
 from tests.helpers.band_files import texture
+from tests.helpers.items import write_item
 from tests.helpers.label_files import collection, labeled
 from tests.helpers.warping import warped
 
@@ -139,3 +141,32 @@ def test_a_scene_on_a_grid_crosses_processes(scene):
         assert np.array_equal(
             one.read_layers(window, [1, 2])[0], other.read_layers(window, [1, 2])[0]
         )
+
+
+def test_training_on_an_item_equals_training_on_the_stacked_file(scene, tmp_path):
+    item = str(write_item(tmp_path / "item", scene, factors={}))
+    stacked, named = (
+        to_model_grid(
+            collection(labeled(uri, WIDTH, HEIGHT, BOXES, outlines="boxes")),
+            read_model_scenes([uri], needs(None)),
+        )
+        for uri in (scene, item)
+    )
+
+    one, two = (
+        CropSampler(found, needs(None), 24, seed=3, class_maps=True) for found in (stacked, named)
+    )
+    for index in range(20):
+        crop, other = one.crop(0, index), two.crop(0, index)
+        assert (crop.x, crop.y) == (other.x, other.y)
+        assert crop.pixels.dtype == other.pixels.dtype
+        assert np.array_equal(crop.pixels, other.pixels)
+        assert np.array_equal(crop.valid, other.valid)
+        assert np.array_equal(crop.labels, other.labels)
+    assert compute_band_statistics(stacked, needs(None)) == compute_band_statistics(
+        named, needs(None)
+    )
+    units = (None, None)
+    assert compute_statistics([scene], needs(None), units) == compute_statistics(
+        [item], needs(None), units
+    )
