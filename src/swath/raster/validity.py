@@ -58,6 +58,31 @@ class Validity:
         """
         return np.ones(shape, np.bool_) if self.pixels is None else self.pixels
 
+    def crop(self, rows: slice, cols: slice) -> Validity:
+        """Return the validity of some rows and columns of the window."""
+        return Validity(
+            None if self.pixels is None else self.pixels[rows, cols],
+            None if self.bands is None else self.bands[:, rows, cols],
+        )
+
+    def paste(self, rows: slice, cols: slice, shape: tuple[int, int]) -> Validity:
+        """Return the validity of a larger window that is valid everywhere else.
+
+        Args:
+            rows: Rows of the larger window that this one covers.
+            cols: Columns that it covers.
+            shape: Rows and columns of the larger window.
+        """
+
+        def paste(mask: Mask | None) -> Mask | None:
+            if mask is None:
+                return None
+            larger = np.ones((*mask.shape[:-2], *shape), np.bool_)
+            larger[..., rows, cols] = mask
+            return larger
+
+        return Validity(paste(self.pixels), paste(self.bands))
+
 
 ALL_VALID = Validity()
 """Validity of a window in which every band of every pixel is valid."""

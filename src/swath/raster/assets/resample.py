@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _MIN_WEIGHT = 1e-6
 """Weight of the valid pixels, as a share of that of all, below which a pixel is invalid, as in
 GDAL."""
+_MAX_BOX_SHARE = 0.7
+"""Largest share of a window in the box that gaps enter at which only the box is treated so."""
 # The same columns and rows of tiles recur.
 _cached_taps = lru_cache(maxsize=512)(compute_taps)
 _cached_range = lru_cache(maxsize=4096)(source_range)
@@ -94,7 +96,7 @@ class Resampler:
             self._interpolate(pixels.astype(out.dtype), part, window, out)
             known = Validity()
         else:
-            known = self._interpolate_valid(pixels, valid, window, out)
+            known = self._interpolate_around_gaps(pixels, valid, window, out)
         return part.clip_to_asset(known, out)
 
     def resample_mask(self, mask: Mask | None, window: PixelWindow) -> Mask | None:
@@ -129,6 +131,31 @@ class Resampler:
             linear = np.empty_like(out)
             self._part(window, "linear4").weigh(values, linear)
             np.copyto(out, linear, where=~part.interior)
+
+    def _interpolate_around_gaps(
+        self, pixels: NDArray[Any], valid: Validity, window: PixelWindow, out: NDArray[Any]
+    ) -> Validity:
+        """Interpolate, with the weights of the valid pixels only in the box that gaps enter.
+
+        These weights cost several times as much, and many windows only touch the edge of a gap.
+        """
+        part = self._part(window)
+        mask = _with_layers(valid.input_mask)
+        rows, cols = part.find_box(np.asarray(~mask.all(axis=0)))
+        if len(rows) * len(cols) > _MAX_BOX_SHARE * window[2] * window[3]:
+            return self._interpolate_valid(pixels, valid, window, out)
+        self._interpolate(np.where(mask, pixels, 0).astype(out.dtype), part, window, out)
+        box = window[0] + cols.start, window[1] + rows.start, len(cols), len(rows)
+        source = self.source_window(box) if rows and cols else None
+        if source is None:  # no gap enters a px that lies in the asset
+            return Validity()
+        left, top = source[0] - part.left, source[1] - part.top
+        needed = slice(top, top + source[3]), slice(left, left + source[2])
+        inner = slice(rows.start, rows.stop), slice(cols.start, cols.stop)
+        known = self._interpolate_valid(
+            pixels[:, *needed], valid.crop(*needed), box, out[:, *inner]
+        )
+        return known.paste(*inner, (window[3], window[2]))
 
     def _interpolate_valid(
         self, pixels: NDArray[Any], valid: Validity, window: PixelWindow, out: NDArray[Any]

@@ -90,6 +90,20 @@ class Part:
         self._apply(mask.astype(np.float32), (across, down), counts)
         return np.asarray(counts > 0)
 
+    def find_box(self, mask: Mask) -> tuple[range, range]:
+        """Return the smallest box of the window outside which no pixel of a mask enters.
+
+        Args:
+            mask: Mask (rows, cols) of the asset.
+
+        Returns:
+            Rows and columns of the window; they are empty if no pixel of the mask enters.
+        """
+        return (
+            _find_range(self.down, np.asarray(mask.any(axis=1)), self.top),
+            _find_range(self.across, np.asarray(mask.any(axis=0)), self.left),
+        )
+
     def copy_nearest(self, pixels: NDArray[Any], out: NDArray[Any]) -> None:
         """Copy the nearest pixel (layers, rows, cols) of the asset to each px of the window."""
         out[...] = self.nearest(pixels)
@@ -124,6 +138,20 @@ class Part:
             inside if valid.pixels is None else valid.pixels & inside,
             None if valid.bands is None else valid.bands & inside,
         )
+
+
+def _find_range(taps: Taps, mask: Mask, start: int) -> range:
+    """Return the px, from the first to the last, that any pixel of a mask from `start` on enters.
+
+    Pixels with a weight of 0 count, as does the nearest pixel.
+    """
+    (known,) = np.nonzero(mask)
+    if not len(known):
+        return range(0)
+    low, high = (int(known[i]) + start for i in (0, -1))
+    enters = (taps.first <= high) & (taps.first + taps.count > low)
+    (px,) = np.nonzero(enters | ((taps.nearest >= low) & (taps.nearest <= high)))
+    return range(int(px[0]), int(px[-1]) + 1) if len(px) else range(0)
 
 
 def _turn(array: NDArray[Any]) -> NDArray[Any]:

@@ -1,10 +1,13 @@
 """Tests of resampling: GDAL's warper has the same pixels and masks, and no window matters."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from swath.raster.assets import resample as resample_module
 from swath.raster.assets.alignment import Alignment, align
 from swath.raster.assets.resample import Resampler
 from swath.raster.scene_info import PixelWindow
@@ -141,6 +144,40 @@ def test_bands_have_their_own_gaps(method, ratio):
         np.testing.assert_array_equal(valid.band_mask(band, (30, 40)), known)
         np.testing.assert_allclose(out[band][known], expected[known], rtol=0, atol=99e-6)
     assert valid.pixels is None or valid.pixels[valid.bands.any(axis=0)].all()
+
+
+@given(
+    method=st.sampled_from(METHODS),
+    ratio=st.sampled_from([1 / 6, 1 / 2, 1, 2, 1.7]),
+    box=st.tuples(*[st.integers(0, 39)] * 2, *[st.integers(1, 12)] * 2),
+    shared=st.booleans(),
+    shift=st.sampled_from([0, 5, -13]),
+)
+def test_a_gap_changes_no_pixel_outside_the_box_that_it_enters(method, ratio, box, shared, shift):
+    rng = np.random.default_rng(1)
+    left, top, width, height = box
+    pixels = rng.integers(1, 99, (2, 40, 50)).astype("float32")
+    gap = np.s_[slice(2) if shared else 1, top : top + height, left : left + width]
+    pixels[gap] = np.nan
+    asset = image(50, 40, Affine(10, 0, 0, 0, -10, 0))
+    grid = image(90, 70, Affine(10 * ratio, 0, shift, 0, -10 * ratio, -shift))
+    resampler = Resampler.from_method(align(asset, grid), method)
+    window = (0, 0, 90, 70)
+    x, y, width, height = resampler.source_window(window)
+    part = pixels[:, y : y + height, x : x + width]
+    valid = combine(part, [], [None, None], masked=False)
+    results = []
+    for share in (0.7, 0):
+        out = np.empty((2, 70, 90), np.float32)
+        with mock.patch.object(resample_module, "_MAX_BOX_SHARE", share):
+            known = resampler.resample(part, valid, window, out)
+        masks = [known.band_mask(band, (70, 90)) for band in range(2)]
+        results.append((out, np.stack(masks), known.pixel_mask((70, 90))))
+
+    (out, masks, pixel_mask), (expected, expected_masks, expected_pixel_mask) = results
+    np.testing.assert_array_equal(masks, expected_masks)
+    np.testing.assert_array_equal(pixel_mask, expected_pixel_mask)
+    np.testing.assert_array_equal(out[masks], expected[masks])
 
 
 def test_not_a_number_does_not_spread():
