@@ -120,7 +120,7 @@ def test_the_run_s_row_says_what_was_done(connection, merged):
         "active": True,
         "software": swath.__version__,
         **dict.fromkeys(msgspec.structs.asdict(ACQUISITION), None),
-        "valid_area_m2": 1e9,
+        "valid_area_m2": None,
     }
 
 
