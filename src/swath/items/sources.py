@@ -116,15 +116,18 @@ class SceneSources:
 
         Outside the sources nothing changes: who drops or names a scene may have it read.
 
+        A key may have parts that no source has, such as `..`: S3 takes them as they are. Such a
+        scene lies in no source.
+
         Args:
             uri: Address of the scene: a raster file, a document or a folder.
-
-        Raises:
-            SceneError: The address is invalid.
         """
         if not storage.is_s3(uri):
             return
-        parsed = _parsed(uri)
+        try:
+            parsed = _parsed(uri)
+        except SceneError:
+            return
         access = next((one.access for one in self.sources if one.match(parsed)), None)
         if access is not None:
             storage.configure_access(uri, access)

@@ -176,3 +176,10 @@ def test_an_allowed_address_lies_below_its_source(source, before, after):
         assert allowed.startswith(source)
         assert len(allowed) > len(source)
         assert not {".", ".."} & set(allowed.split("/"))
+
+
+@pytest.mark.parametrize("key", ["a/../b.tif", "a/./b.tif", "a%2Fb.tif", "a\\b.tif", "k" * 1025])
+def test_a_scene_with_a_key_that_no_source_has_is_in_no_source(key):
+    sources = SceneSources.parse(["s3://bucket/?requester_pays=true"])
+
+    sources.configure_access(f"s3://bucket/{key}")
