@@ -149,7 +149,7 @@ def print_report(summary: dict[str, Any], rows: DatabaseRows) -> None:
     )
     for warning in summary["warnings"]:
         print_line(f"warning: {warning}")
-    print_line("\nIn PostGIS, table swath.detections:")
+    print_line("\nIn PostGIS, view swath.detections:")
     for name, count in (rows.counts or {"no rows": 0}).items():
         print_line(f"  {name:<12} {count}")
     if rows.sample:

@@ -45,7 +45,8 @@ def test_the_database_is_migrated_on_deployment(cloud: LocalCloud):
         ).fetchall()
         postgis = connection.execute("SELECT postgis_lib_version()").fetchone()
 
-    assert {("detections", "BASE TABLE"), ("runs", "BASE TABLE")} <= set(tables)
+    expected = {("detection_rows", "BASE TABLE"), ("detections", "VIEW"), ("runs", "BASE TABLE")}
+    assert expected <= set(tables)
     assert postgis is not None
 
 

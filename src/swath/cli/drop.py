@@ -26,7 +26,7 @@ def drop(
     *,
     model: deployment.DeployedModel = None,
     stack: deployment.Stack = "swath",
-    acquired_at: deployment.AcquiredAt = None,
+    acquired_at: inputs.AcquiredAt = None,
     follow: deployment.Follow = False,
 ) -> None:
     """Upload a scene to a stack, which runs it; files on S3 and those of an Item are not copied.

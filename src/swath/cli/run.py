@@ -7,7 +7,6 @@ from msgspec import UNSET
 from swath.cli.console import print_line, print_warning, progress_bar
 from swath.cli.options import inputs, limits
 from swath.messages import RunOptions
-from swath.storage import file_name
 
 
 def run(
@@ -24,6 +23,7 @@ def run(
 ) -> None:
     """Run a model on a scene; write detections.parquet and summary.json."""
     from swath.pipeline.local import run_local
+    from swath.storage import file_name
     from swath.storage.output_folder import DETECTIONS, VECTOR_FILES
 
     name = file_name(scene[0]) if len(scene) == 1 else f"{len(scene)} files"

@@ -57,7 +57,8 @@ def test_a_name_means_the_same_in_every_command():
 
     several = {name for (_, name), known in meanings.items() if len(known) > 1}
     # `train`, `tune` and `evaluate` read labels in a format; `run` writes files in a format.
-    assert several == {"--format"}
+    # `run` takes a package, `drop` the name of a deployed model, and `plan` either.
+    assert several == {"--format", "--model"}
 
 
 def test_run_takes_each_format_that_there_is():

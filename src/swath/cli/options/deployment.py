@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from swath.cli.options.jobs import STACK_HELP
 from swath.messages import Backend
 
 PlannedModel = Annotated[
@@ -26,13 +27,13 @@ DeployedModel = Annotated[
         show_default="the default model of the stack",
     ),
 ]
-Stack = Annotated[str, typer.Option("--stack", metavar="NAME", help="Name of the deployed stack.")]
+Stack = Annotated[str, typer.Option("--stack", metavar="NAME", help=STACK_HELP)]
 OptionalStack = Annotated[
     str | None,
     typer.Option(
         "--stack",
         metavar="NAME",
-        help="Name of a deployed stack, whose settings and region apply.",
+        help=STACK_HELP,
         show_default="none: the default settings apply",
     ),
 ]
@@ -51,13 +52,4 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the forecast as JSON
 Follow = Annotated[
     bool,
     typer.Option("--follow", help="Show the run until it ends; the exit code is 1 if it fails."),
-]
-AcquiredAt = Annotated[
-    str | None,
-    typer.Option(
-        "--acquired-at",
-        metavar="TIME",
-        help="Time of the acquisition in ISO 8601, such as 2026-11-28T10:30:00Z.",
-        show_default="the time in the metadata, if any",
-    ),
 ]

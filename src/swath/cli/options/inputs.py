@@ -81,8 +81,8 @@ AcquiredAt = Annotated[
     str | None,
     typer.Option(
         metavar="TIME",
-        help="Time at which the scene was acquired, such as 2026-05-31T10:00:00Z; by default, that "
-        "which its metadata state.",
+        help="Time of the acquisition in ISO 8601, such as 2026-11-28T10:30:00Z.",
+        show_default="the time in the metadata, if any",
     ),
 ]
 OUT_HELP = "Output folder."

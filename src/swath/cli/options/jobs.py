@@ -65,11 +65,12 @@ LocalOut = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help=OUT_HELP, file_okay=False, rich_help_panel=ON_THIS_MACHINE),
 ]
+STACK_HELP = "Name of the deployed stack, whose resources and settings apply."
 Stack = Annotated[
     str,
     typer.Option(
         metavar="NAME",
-        help="Name of the deployed stack; the job uses its roles, images and buckets.",
+        help=STACK_HELP,
         rich_help_panel=ON_SAGEMAKER,
     ),
 ]
