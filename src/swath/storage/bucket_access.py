@@ -18,7 +18,7 @@ from swath.storage.addresses import is_s3, split_s3
 _VALID_REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d+")
 
 
-class BucketAccess(msgspec.Struct, frozen=True):
+class BucketAccess(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Access of this process to a bucket."""
 
     region: str = ""
