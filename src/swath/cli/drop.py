@@ -114,14 +114,20 @@ def _show_progress(follower: RunFollower) -> RunOutcome:
                 progress = next(events)
             except StopIteration as end:
                 outcome: RunOutcome = end.value
+                _print_run_id(outcome.run_id, run_id)
                 return outcome
-            if progress.run_id != run_id:
-                run_id = progress.run_id
-                print_line(f"run {run_id}")
+            run_id = _print_run_id(progress.run_id, run_id)
             if progress.stage != stage:
                 stage = progress.stage
                 print_stage(stage)
             update(stage, progress.done, progress.total)
+
+
+def _print_run_id(run_id: str, printed: str) -> str:
+    """Print the id of a run unless it was printed before, and return it."""
+    if run_id != printed:
+        print_line(f"run {run_id}")
+    return run_id
 
 
 def _print_outcome(outcome: RunOutcome) -> None:
