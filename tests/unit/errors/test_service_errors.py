@@ -111,6 +111,8 @@ ELSEWHERE = {
     "src/swath/cli/aws_errors.py": {"*", "Boto3Error", "BotoCoreError"},
     # If the price list is unavailable for any reason, the user gives the price.
     "src/swath/sagemaker/jobs/costs.py": {"BotoCoreError"},
+    # If nothing states the region of a bucket, the forecast has no transfer.
+    "src/swath/pipeline/forecast/inputs.py": {"BotoCoreError"},
     # If nobody knows whether the scene was replaced, another attempt may succeed.
     "src/swath/raster/gdal_errors.py": {"BotoCoreError"},
     # Other errors of AWS's SDK are no fault of the request.
