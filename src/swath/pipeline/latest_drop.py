@@ -11,16 +11,16 @@ from typing import Self
 import msgspec
 
 from swath import storage
-from swath.errors import PayloadError
-from swath.messages import Payload, RunRequest, SceneRef
+from swath.messages import RunRequest, SceneRef
 from swath.messages.versions import SceneVersion, normalize_sequencer
+from swath.pipeline.note import Note
 
 # An execution's name may have 80 characters: 36 for the run's id, 1 for a hyphen, 43 for the drop.
 # https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
 _VALID_NAME_PART = re.compile("[0-9A-Za-z]{1,43}")
 
 
-class LatestDrop(Payload, frozen=True, kw_only=True):
+class LatestDrop(Note, frozen=True, kw_only=True):
     """Latest drop of one scene for one model, and the latest run of the same bytes."""
 
     request: RunRequest
@@ -78,28 +78,6 @@ class LatestDrop(Payload, frozen=True, kw_only=True):
         names = json.dumps([request.scene.identity, request.model.name])
         name = hashlib.sha256(names.encode()).hexdigest()
         return storage.join(work_uri, "scenes", f"{name}.json")
-
-    @classmethod
-    def read(cls, uri: str) -> tuple[Self | None, str | None]:
-        """Return the note and its object's ETag.
-
-        The note is None if it is missing or damaged; the ETag is None if it is missing.
-        """
-        try:
-            data, etag = storage.read_with_etag(uri)
-        except FileNotFoundError:
-            return None, None
-        try:
-            return cls.from_json(json.loads(data)), etag
-        except (ValueError, PayloadError):
-            return None, etag
-
-    def write(self, uri: str, etag: str | None) -> bool:
-        """Write the note if the stored one still has the ETag; return whether it was written.
-
-        With an ETag of None, the note is written only if there is none yet.
-        """
-        return storage.write_if_unchanged(uri, msgspec.json.encode(self), etag) is not None
 
 
 def unique_execution_name(request: RunRequest) -> str:

@@ -9,22 +9,19 @@ permission to delete.
 from __future__ import annotations
 
 import hashlib
-import json
 from datetime import UTC, datetime, timedelta
-from typing import Self
 
 import msgspec
 
 from swath import storage
-from swath.errors import PayloadError
-from swath.messages import Payload
+from swath.pipeline.note import Note
 
 DUE_STEP = timedelta(minutes=15)
 """Interval of the checks; times of checks are rounded up to it."""
 _TIME_FORMAT = "%Y-%m-%dT%H:%M"
 
 
-class DeliveryNote(Payload, frozen=True, kw_only=True, omit_defaults=True):
+class DeliveryNote(Note, frozen=True, kw_only=True, omit_defaults=True):
     """State of a delivery."""
 
     folder: str
@@ -45,25 +42,6 @@ class DeliveryNote(Payload, frozen=True, kw_only=True, omit_defaults=True):
     """ETag of each file of the version that was run last, by path."""
     is_reported: bool = False
     """Whether it was reported that the delivery is incomplete."""
-
-    @classmethod
-    def read(cls, uri: str) -> tuple[Self | None, str | None]:
-        """Return the note and its object's ETag.
-
-        The note is None if it is missing or damaged; the ETag is None if it is missing.
-        """
-        try:
-            data, etag = storage.read_with_etag(uri)
-        except FileNotFoundError:
-            return None, None
-        try:
-            return cls.from_json(json.loads(data)), etag
-        except (ValueError, PayloadError):
-            return None, etag
-
-    def write(self, uri: str, etag: str | None) -> str | None:
-        """Write the note if the stored one still has the ETag; return the new ETag, or None."""
-        return storage.write_if_unchanged(uri, msgspec.json.encode(self), etag)
 
 
 def note_uri(work_uri: str, folder: str) -> str:
