@@ -27,12 +27,10 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from swath.raster.ellipsoid import EARTH_AREA_M2, FLATTENING, SEMI_MAJOR_AXIS_M, zone_area
+from swath.raster.ellipsoid import EARTH_AREA_M2, curvature_radii, zone_area
 
 CELL_ZOOM = 26
 """Zoom of the Web Mercator tiles that are cells: 0.6 m wide at the equator."""
-
-_E2 = FLATTENING * (2 - FLATTENING)
 
 _QUAD_BYTES = 93  # header (1 + 4 + 4 + 4) and five positions of 16 bytes
 _QUAD_HEADER = np.frombuffer(bytes([1, 3, 0, 0, 0, 1, 0, 0, 0, 5, 0, 0, 0]), np.uint8)
@@ -237,12 +235,9 @@ def _to_local(lon: Floats, lat: Floats, center: Floats) -> tuple[Floats, Floats]
         lat: Latitudes in degrees, shape (..., n).
         center: Longitudes and latitudes of the centers in degrees, shape (2, n).
     """
-    phi = np.radians(center[1])
-    curvature = 1 - _E2 * np.sin(phi) ** 2
-    across = SEMI_MAJOR_AXIS_M / np.sqrt(curvature)
-    along = across * (1 - _E2) / curvature
+    along, across = curvature_radii(center[1])
     return (
-        across * np.cos(phi) * np.radians(lon - center[0]),
+        across * np.cos(np.radians(center[1])) * np.radians(lon - center[0]),
         along * np.radians(lat - center[1]),
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import shapely
 
-from swath._types import Boxes, Floats, Ints
+from swath._types import Boxes, Floats, Ints, Polygons
 
 _MAX_SINGLE_SWEEP_BOXES = 512
 """Number of boxes up to which one sweep is faster than strips."""
@@ -88,3 +88,18 @@ def iou(a: Boxes, b: Boxes) -> Floats:
 def ratio(part: Floats, whole: Floats) -> Floats:
     """Return areas divided by their wholes, (n,); 0 where the whole is 0."""
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+
+
+def scale_shapes(
+    box: Boxes, outline: Polygons | None, scale: tuple[float, float]
+) -> tuple[Boxes, Polygons | None]:
+    """Return boxes and outlines in pixels of another size.
+
+    Args:
+        box: Boxes, (n, 4).
+        outline: Outlines, (n,); None if the boxes are the outlines.
+        scale: Number of new px along x and along y in one px.
+    """
+    if outline is not None:
+        outline = np.asarray(shapely.transform(outline, lambda xy: xy * scale), np.object_)
+    return box * np.tile(scale, 2), outline

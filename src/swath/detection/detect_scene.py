@@ -15,6 +15,7 @@ from swath.messages.run_warnings import gather_warnings
 from swath.raster.acquisition import scene_acquisition
 from swath.raster.assets.open import OpenedScene, open_model_scene
 from swath.raster.assets.scene import StackedScene
+from swath.raster.assets.stack import pixel_scale
 from swath.raster.interpretation import select_bands
 from swath.raster.radiometry.comparison import compare
 from swath.raster.radiometry.sampling import Samples
@@ -57,7 +58,7 @@ class SceneDetections:
     @property
     def pixel_scale(self) -> tuple[float, float]:
         """Width and height of a px of the grid in px of the scene."""
-        return self.stack.scale if self.stack else (1.0, 1.0)
+        return pixel_scale(self.stack)
 
 
 def detect_scene(
@@ -123,9 +124,7 @@ def detect_opened(
     flagged = all_rows.flags != 0
     stitched = inference.task.stitch(all_rows.take(flagged))
     rows = Detections.concatenate([all_rows.take(~flagged), stitched]).sorted_by_tile()
-    acquisition, doubts = scene_acquisition(
-        opened.scene, stated, opened.stack.scale if opened.stack else (1.0, 1.0)
-    )
+    acquisition, doubts = scene_acquisition(opened.scene, stated, pixel_scale(opened.stack))
     return SceneDetections(
         detections=rows,
         tiles=inference.tiles,

@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 import shapely
 
+from swath.detection.boxes import scale_shapes
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -138,10 +140,8 @@ class Detections:
         """
         if scale == (1.0, 1.0):
             return self
-        outline = self.outline
-        if outline is not None:
-            outline = np.asarray(shapely.transform(outline, lambda xy: xy * scale), np.object_)
-        return replace(self, box=self.box * np.tile(scale, 2), outline=outline)
+        box, outline = scale_shapes(self.box, self.outline, scale)
+        return replace(self, box=box, outline=outline)
 
     def to_table(self) -> pa.Table:
         """Return the detections as an Arrow table of `SCHEMA`, outlines as WKB."""

@@ -28,7 +28,7 @@ from swath.messages import (
 )
 from swath.models.output_spec import OutputSpec
 from swath.pipeline.shard_layout import ShardLayout
-from swath.raster.assets.stack import BandStack
+from swath.raster.assets.stack import BandStack, pixel_scale
 from swath.raster.radiometry.comparison import TrainingStatistics
 from swath.raster.scene_info import ImageInfo
 from swath.raster.tiles import Grid
@@ -105,7 +105,7 @@ class Plan(Payload, frozen=True, kw_only=True):
     @property
     def pixel_scale(self) -> tuple[float, float]:
         """Width and height of a px of the grid in px of the scene."""
-        return self.stack.scale if self.stack else (1.0, 1.0)
+        return pixel_scale(self.stack)
 
     @property
     def grid(self) -> Grid:

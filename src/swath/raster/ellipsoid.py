@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from swath._types import Floats
 
 SEMI_MAJOR_AXIS_M = 6378137.0
-FLATTENING = 1 / 298.257223563
-_ECCENTRICITY_SQUARED = FLATTENING * (2 - FLATTENING)
+_FLATTENING = 1 / 298.257223563
+_ECCENTRICITY_SQUARED = _FLATTENING * (2 - _FLATTENING)
 _ECCENTRICITY = np.sqrt(_ECCENTRICITY_SQUARED)
 _POLE_DEGREES = 90 - 1e-9
 """Latitude from which a corner counts as a pole, whose longitude has no meaning."""
@@ -36,6 +36,19 @@ def zone_area(latitude: Floats) -> Floats:
         + np.arctanh(_ECCENTRICITY * sine) / _ECCENTRICITY
     )
     return np.asarray(SEMI_MAJOR_AXIS_M**2 / 2 * q)
+
+
+def curvature_radii(latitude: Floats) -> tuple[Floats, Floats]:
+    """Return the radii of curvature along meridians and across them, in m.
+
+    The formulas are equations 4-19 and 4-20 of Snyder's manual.
+
+    Args:
+        latitude: Latitudes in degrees, of any shape.
+    """
+    flat = 1 - _ECCENTRICITY_SQUARED * np.sin(np.radians(latitude)) ** 2
+    across = SEMI_MAJOR_AXIS_M / np.sqrt(flat)
+    return np.asarray(across * (1 - _ECCENTRICITY_SQUARED) / flat), np.asarray(across)
 
 
 EARTH_AREA_M2 = float(4 * np.pi * zone_area(np.asarray(90.0)))

@@ -8,6 +8,7 @@ from swath import storage
 from swath.messages import UNKNOWN_ACQUISITION, Acquisition
 from swath.messages.acquisition_time import METADATA_KEY, parse_acquired_at
 from swath.raster.acquisition import scene_acquisition
+from swath.raster.assets.stack import pixel_scale
 
 if TYPE_CHECKING:
     from swath.items import SceneItem
@@ -31,7 +32,7 @@ def describe_acquisition(
     """
     document = item.acquisition if item else UNKNOWN_ACQUISITION
     stated, problems = stated_acquisition(uri, given, document)
-    scale = opened.stack.scale if opened.stack else (1.0, 1.0)
+    scale = pixel_scale(opened.stack)
     acquisition, doubts = scene_acquisition(opened.scene, stated, scale)
     return acquisition, [*(item.warnings if item else ()), *problems, *doubts]
 

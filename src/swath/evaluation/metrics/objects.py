@@ -77,10 +77,8 @@ class Objects:
         """
         if scale == (1.0, 1.0):
             return self
-        outline = self.outline
-        if outline is not None:
-            outline = np.asarray(shapely.transform(outline, lambda xy: xy * scale), np.object_)
-        return replace(self, box=self.box * np.tile(scale, 2), outline=outline)
+        box, outline = boxes.scale_shapes(self.box, self.outline, scale)
+        return replace(self, box=box, outline=outline)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

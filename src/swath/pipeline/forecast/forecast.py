@@ -32,18 +32,20 @@ from swath.pipeline.scene_plan import ScenePlan, assess_scene
 from swath.prices import regional_prices, table_date
 from swath.raster.assets.ground_distance import ground_distances
 from swath.raster.assets.open import OpenedScene, open_model_scene
+from swath.raster.assets.stack import pixel_scale
 from swath.raster.radiometry.units import unit_warnings
 from swath.raster.reader.read_sizes import read_sizes
 from swath.raster.stated_acquisition import describe_acquisition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from swath._types import Ints
     from swath.items import SceneItem
     from swath.messages import ModelRef
     from swath.messages.deployed_settings import DeployedSettings
     from swath.models.mlm import ModelDescription
+    from swath.pipeline.shard_layout import ShardLayout
     from swath.raster.scene_info import SceneInfo
 
 DEFAULT_PRICE_REGION = "us-east-1"
@@ -124,8 +126,9 @@ class _Prediction:
         plan, options, description = self.plan, self.options, self.description
         settings = options.settings.plan_settings("")
         backend = plan.choose_backend(options.backend, settings)
-        _, numbers = plan.shards(backend, settings)
-        sizes = read_sizes(self.opened.scene, plan.bands, self._shard_windows(backend))
+        layout, numbers = plan.shards(backend, settings)
+        windows = self._shard_windows(layout, numbers)
+        sizes = read_sizes(self.opened.scene, plan.bands, windows)
         files = describe_files(sizes, self.opened.stack)
         calibration, measured_warnings = self._calibration()
         estimator = Estimator(
@@ -162,10 +165,9 @@ class _Prediction:
             warnings=gather_warnings(stated, measured_warnings),
         )
 
-    def _shard_windows(self, backend: Backend) -> Iterator[Ints]:
+    def _shard_windows(self, layout: ShardLayout, numbers: Sequence[int]) -> Iterator[Ints]:
         """Yield the windows (n, 4) of the tiles that each shard reads."""
         plan = self.plan
-        layout, numbers = plan.shards(backend, self.options.settings.plan_settings(""))
         for number in numbers:
             tiles = layout.tiles(number)
             yield plan.grid.windows(tiles if plan.empty is None else tiles[~plan.empty[tiles]])
@@ -203,7 +205,7 @@ class _Prediction:
             height=info.height,
             crs=":".join(authority) if authority else "a CRS without a code",
             ground_distance=_ground_distance(info),
-            scale=stack.scale if stack else (1.0, 1.0),
+            scale=pixel_scale(stack),
             acquisition=acquisition,
         )
 

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from swath.errors import SceneError
-from swath.raster.ellipsoid import FLATTENING, SEMI_MAJOR_AXIS_M
+from swath.raster.ellipsoid import curvature_radii
 from swath.raster.georeference import Georeferencer
 
 if TYPE_CHECKING:
     from swath.raster.scene_info import ImageInfo
 
-_ECCENTRICITY_SQUARED = FLATTENING * (2 - FLATTENING)
 _STEP_PX = 8.0
 """Distance in px from the center of a scene at which positions are compared."""
 
@@ -52,8 +51,6 @@ def _length(one: tuple[float, float], other: tuple[float, float]) -> float:
     """Return the distance in m of two positions (lon, lat) that are close to each other."""
     turn = math.radians((other[0] - one[0] + 180) % 360 - 180)
     rise = math.radians(other[1] - one[1])
-    latitude = math.radians((one[1] + other[1]) / 2)
-    flat = 1 - _ECCENTRICITY_SQUARED * math.sin(latitude) ** 2
-    meridian = SEMI_MAJOR_AXIS_M * (1 - _ECCENTRICITY_SQUARED) / flat**1.5
-    normal = SEMI_MAJOR_AXIS_M / math.sqrt(flat)
-    return math.hypot(meridian * rise, normal * math.cos(latitude) * turn)
+    latitude = (one[1] + other[1]) / 2
+    meridian, normal = map(float, curvature_radii(np.asarray(latitude)))
+    return math.hypot(meridian * rise, normal * math.cos(math.radians(latitude)) * turn)

@@ -100,7 +100,7 @@ def _open_file(file: FileScene, needs: BandNeeds) -> OpenedScene:
         for name, number in zip(needs.names, numbers, strict=True)
     ]
     access = storage.access_to(file.info.uri)
-    refs = [AssetRef(uri=file.info.uri, etag=file.etag, **msgspec.structs.asdict(access))]
+    refs = [AssetRef.with_access(file.info.uri, access, etag=file.etag)]
     return _decide(file.info.uri, [file], refs, bands, needs)
 
 
@@ -111,8 +111,7 @@ def _open_item(item: SceneItem, needs: BandNeeds) -> Iterator[OpenedScene]:
     addresses = list(dict.fromkeys(one.href for one in selected))
     access = {one.href: one.access for one in selected}
     unpinned = [
-        AssetRef(uri=uri, etag=etags.get(uri, ""), **msgspec.structs.asdict(access[uri]))
-        for uri in addresses
+        AssetRef.with_access(uri, access[uri], etag=etags.get(uri, "")) for uri in addresses
     ]
     with _open_files(unpinned) as files:
         refs = [
@@ -135,7 +134,7 @@ def _select(item: SceneItem, needs: BandNeeds) -> tuple[list[SelectedBand], dict
     except SceneError:
         if asset is None:
             raise
-    ref = AssetRef(uri=asset.href, etag="", **msgspec.structs.asdict(asset.access))
+    ref = AssetRef.with_access(asset.href, asset.access)
     with _open_files([ref]) as (file,):
         numbers = select_bands(file.info, needs.names)
         described = dict(enumerate(asset.bands, 1))

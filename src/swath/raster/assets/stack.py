@@ -6,7 +6,7 @@ A plan stores the stack, so that a shard opens the same files in the same versio
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, Self, get_args
 
 from swath.messages import Georeference, Payload
 from swath.raster.band_units import Unit
@@ -33,6 +33,11 @@ class AssetRef(Payload, frozen=True, kw_only=True):
     """AWS region of the bucket; empty for that of the process."""
     requester_pays: bool = False
     """Whether the reader pays for requests to the bucket."""
+
+    @classmethod
+    def with_access(cls, uri: str, access: BucketAccess, *, etag: str = "") -> Self:
+        """Return a version of a file; without an ETag, the current one is still to be pinned."""
+        return cls(uri=uri, etag=etag, region=access.region, requester_pays=access.requester_pays)
 
     @property
     def access(self) -> BucketAccess:
@@ -85,3 +90,8 @@ class BandNeeds:
     gsd_tolerance: float = DEFAULT_GSD_TOLERANCE
     """Relative deviation from `gsd` up to which a scene keeps its own pixels."""
     resampling: Resampling = DEFAULT_RESAMPLING
+
+
+def pixel_scale(stack: BandStack | None) -> tuple[float, float]:
+    """Return the width and height of a grid px in scene px; 1 without a stack."""
+    return stack.scale if stack else (1.0, 1.0)

@@ -14,6 +14,7 @@ from swath.items.scene_arguments import parse_scene
 from swath.labels.files import check_same_bands, map_concurrently
 from swath.labels.objects import Objects
 from swath.raster.assets.open import OpenedScene, open_model_scene
+from swath.raster.assets.stack import pixel_scale
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +42,7 @@ class ModelScene:
     @property
     def scale(self) -> tuple[float, float]:
         """Width and height of a grid px in scene px, which are those of the labels."""
-        return self.stack.scale if self.stack else (1.0, 1.0)
+        return pixel_scale(self.stack)
 
     @property
     def read_pixels(self) -> float:
