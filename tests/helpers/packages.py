@@ -22,6 +22,7 @@ from swath.pipeline.planning import plan_run
 from swath.settings import PlanSettings
 
 TILE = 16
+SHIPS = Path(__file__).resolve().parents[1] / "small_models" / "ships"
 
 MLM = {
     "type": "Feature",
@@ -268,3 +269,19 @@ class OracleModel:
             box = ((x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0)
             raw[:, place] = (*box, 0.5 + value / 1000)
         return raw
+
+
+def ships_package(folder, bands, *, tile_size, overlap):
+    """Write a package without weights like the ships model's, of other bands; return its reference.
+
+    Its files replace those of an earlier package in the folder.
+    """
+    item = json.loads((SHIPS / "mlm.json").read_text())
+    properties = item["properties"]
+    properties["mlm:input"][0]["bands"] = list(bands)
+    shape = [-1, len(bands), tile_size, tile_size]
+    properties["mlm:input"][0]["input"]["shape"] = shape
+    properties["mlm:hyperparameters"]["overlap"] = overlap
+    folder.mkdir(exist_ok=True)
+    (folder / "mlm.json").write_text(json.dumps(item))
+    return ModelRef(name="test", uri=str(folder), digest=packing.package_digest(folder))

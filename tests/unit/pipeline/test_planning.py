@@ -1,6 +1,5 @@
 """Tests of planning: every scene is planned exactly, or refused with the scene's reason."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +26,8 @@ from swath.raster.scene import open_scene
 from swath.raster.tiles import Grid
 from swath.settings import EndpointKind, PlanSettings
 from tests.helpers.georeferences import assert_same_georeference
+from tests.helpers.packages import SHIPS, ships_package
 from tests.helpers.rasters import real_files, sparse
-
-SHIPS = Path(__file__).resolve().parents[2] / "small_models" / "ships"
 
 NO_RASTER = "GeoTIFF, JPEG 2000 or NITF"
 NO_ITEM = "a collection of Features; give one of its Items"
@@ -60,16 +58,8 @@ def package(tmp_path):
     """Return a function that makes a model package of given bands and returns its reference."""
 
     def make(bands, *, tile_size=256, overlap=64):
-        description = json.loads((SHIPS / "mlm.json").read_text())
-        properties = description["properties"]
-        properties["mlm:input"][0]["bands"] = list(bands)
-        shape = [-1, len(bands), tile_size, tile_size]
-        properties["mlm:input"][0]["input"]["shape"] = shape
-        properties["mlm:hyperparameters"]["overlap"] = overlap
         folder = tmp_path / "package"
-        folder.mkdir(exist_ok=True)
-        (folder / "mlm.json").write_text(json.dumps(description))
-        return ModelRef(name="test", uri=str(folder), digest=packing.package_digest(folder))
+        return ships_package(folder, bands, tile_size=tile_size, overlap=overlap)
 
     return make
 

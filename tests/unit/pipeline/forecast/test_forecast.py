@@ -1,8 +1,5 @@
 """Tests of forecasts: tiles, shards and bytes are those of the run that follows."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -12,7 +9,6 @@ from swath.items import SceneSources
 from swath.items.scene_arguments import as_item, parse_scene
 from swath.messages import Backend, ModelRef, RunOptions, RunRequest, SceneRef
 from swath.messages.deployed_settings import DeployedSettings
-from swath.models import packing
 from swath.models.package import describe_package
 from swath.pipeline.forecast.forecast import ForecastOptions, forecast_run
 from swath.pipeline.local import new_request
@@ -21,11 +17,10 @@ from swath.pipeline.planning import plan_run
 from swath.pipeline.shard import run_shard
 from swath.raster.scene import open_scene
 from tests.helpers.band_files import RESOLUTIONS
-from tests.helpers.packages import OracleModel
+from tests.helpers.packages import OracleModel, ships_package
 from tests.helpers.rasters import real_files
 from tests.helpers.read_bytes import counted_bytes
 
-SHIPS = Path(__file__).resolve().parents[3] / "small_models" / "ships"
 SCENES = [
     file
     for file in (*real_files("ships_s2"), *real_files("scenes"))
@@ -52,16 +47,8 @@ def model(tmp_path):
     """Return a function that makes a package without weights for bands of given names."""
 
     def make(bands, *, tile_size=64, overlap=16):
-        item = json.loads((SHIPS / "mlm.json").read_text())
-        properties = item["properties"]
-        properties["mlm:input"][0]["bands"] = list(bands)
-        shape = [-1, len(bands), tile_size, tile_size]
-        properties["mlm:input"][0]["input"]["shape"] = shape
-        properties["mlm:hyperparameters"]["overlap"] = overlap
         folder = tmp_path / "package"
-        folder.mkdir(exist_ok=True)
-        (folder / "mlm.json").write_text(json.dumps(item))
-        return ModelRef(name="test", uri=str(folder), digest=packing.package_digest(folder))
+        return ships_package(folder, bands, tile_size=tile_size, overlap=overlap)
 
     return make
 
