@@ -124,7 +124,7 @@ class Plan(Payload, frozen=True, kw_only=True):
         parts += [self.column_cuts, self.row_cuts, self.shards, self.skipped]
         if self.stack:
             # A file may have been replaced since an earlier plan of the same document.
-            parts.append(self.stack)
+            parts += self.stack.fingerprint_parts
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]
 
     @property

@@ -10,6 +10,7 @@ import pytest
 from swath.errors import PayloadError
 from swath.messages import PLAN_VERSION
 from swath.pipeline.plan import read_plan
+from swath.raster.band_units import Unit
 from swath.storage.checked_json import read_checked, write_checked
 
 PLANS = Path(__file__).parent / "plans"
@@ -46,17 +47,53 @@ def test_a_plan_with_a_stack_is_read_as_this_version_has_always_written_it():
     assert json.loads(json.dumps(plan.to_json())) == read_checked(str(written))
     assert plan.pixel_scale == (2.0, 1.5)
     assert plan.scene.identity == "sentinel-2-l2a/S2A_33UUP"
-    assert plan.fingerprint == "f7104d57771d195f"
+    assert plan.fingerprint == "a07cd79767d2786c"
 
 
-def test_a_plan_of_other_files_has_another_fingerprint():
+@pytest.fixture
+def stacked():
+    """Return a plan of a scene of several files."""
+    return read_plan(str(PLANS / f"v{PLAN_VERSION}-stack.json"))
+
+
+def with_stack(plan, **changes):
+    return msgspec.structs.replace(plan, stack=msgspec.structs.replace(plan.stack, **changes))
+
+
+def with_first(items, **changes):
+    return [msgspec.structs.replace(items[0], **changes), *items[1:]]
+
+
+def test_a_plan_with_other_warnings_or_access_keeps_its_fingerprint(stacked):
+    """Check an update of swath between two plans of a run: shards that are done stay valid."""
+    asset = with_first(stacked.stack.assets, region="us-west-2", requester_pays=True)
+
+    for changes in ({"warnings": ["Another wording."]}, {"warnings": []}, {"assets": asset}):
+        assert with_stack(stacked, **changes).fingerprint == stacked.fingerprint
+
+
+def test_a_plan_of_other_pixels_has_another_fingerprint(stacked):
     """Check that receipts of an earlier run of the same document do not count."""
-    plan = read_plan(str(PLANS / f"v{PLAN_VERSION}-stack.json"))
-    first, *others = plan.stack.assets
-    replaced = [msgspec.structs.replace(first, etag="another"), *others]
-    stack = msgspec.structs.replace(plan.stack, assets=replaced)
+    stack = stacked.stack
+    assets, bands, place = stack.assets, stack.bands, stack.georeference
+    moved = msgspec.structs.replace(place, transform=(10.0, 0.0, 1.0, 0.0, -10.0, 2.0))
+    changed = [
+        {"assets": with_first(assets, etag="another")},
+        {"assets": with_first(assets, uri="s3://scenes/another.tif")},
+        {"bands": with_first(bands, band=2)},
+        {"bands": with_first(bands, nodata=7.0)},
+        {"bands": with_first(bands, unit=Unit(scale=3.0))},
+        {"bands": with_first(bands, name="another")},
+        {"bands": bands[::-1]},
+        {"resampling": "cubic"},
+        {"width": stack.width + 1},
+        {"scale": (1.0, 1.5)},
+        {"georeference": moved},
+    ]
 
-    assert msgspec.structs.replace(plan, stack=stack).fingerprint != plan.fingerprint
+    found = [with_stack(stacked, **changes).fingerprint for changes in changed]
+
+    assert len({stacked.fingerprint, *found}) == 1 + len(changed)
 
 
 def test_a_plan_of_an_earlier_version_is_refused():

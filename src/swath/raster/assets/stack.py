@@ -6,7 +6,7 @@ A plan stores the stack, so that a shard opens the same files in the same versio
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from swath.messages import Georeference, Payload
 from swath.raster.band_units import Unit
@@ -77,6 +77,26 @@ class BandStack(Payload, frozen=True, kw_only=True):
     """Width and height of a grid px in scene px, which are those of the scene's finest band."""
     warnings: list[str] = []  # noqa: RUF012 - msgspec copies the defaults of its structs
     """Warnings about the scene's document, and about contradictions of it and the files."""
+
+    @property
+    def fingerprint_parts(self) -> list[Any]:
+        """All that decides the pixels of the stack, as plain types.
+
+        Warnings are left out, since another version of swath may word them differently, and so is
+        who pays for requests. A field that changes no pixel is not listed here either: a run in
+        progress then keeps its fingerprint when swath is updated.
+        """
+        bands = [
+            [
+                *(band.name, self.assets[band.asset].uri, self.assets[band.asset].etag, band.band),
+                band.unit and [band.unit.name, band.unit.scale, band.unit.offset],
+                band.nodata,
+            ]
+            for band in self.bands
+        ]
+        place = self.georeference
+        grid = [self.width, self.height, self.scale, place.crs, place.transform, place.gcps]
+        return [bands, self.resampling, grid]
 
 
 @dataclass(frozen=True, slots=True)
