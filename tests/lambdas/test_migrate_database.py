@@ -30,9 +30,11 @@ def test_an_empty_database_gets_the_schema(empty_dsn, empty_database_env, contex
         module.handler({}, context)
         == module.handler({}, context)
         == {
-            "revision": "0005",
+            "revision": "0006",
             "moved": 0,
             "remaining": 0,
+            "summarized": 0,
+            "unsummarized": 0,
         }
     )
     with connect_dsn(empty_dsn) as connection:
@@ -47,8 +49,22 @@ def test_rows_of_an_earlier_release_are_moved_as_long_as_there_is_time(
         release_0004.load(connection, run_request(), boxes(30))
     with monkeypatch.context() as patched:
         patched.setattr(type(context), "get_remaining_time_in_millis", lambda _: 60_000)
-        assert module.handler({}, context) == {"revision": "0005", "moved": 0, "remaining": 30}
-    assert module.handler({}, context) == {"revision": "0005", "moved": 30, "remaining": 0}
+        found = module.handler({}, context)
+        assert found == {
+            "revision": "0006",
+            "moved": 0,
+            "remaining": 30,
+            "summarized": 0,
+            "unsummarized": 1,
+        }
+    found = module.handler({}, context)
+    assert found == {
+        "revision": "0006",
+        "moved": 30,
+        "remaining": 0,
+        "summarized": 1,
+        "unsummarized": 0,
+    }
 
 
 def test_a_connection_that_is_lost_during_the_move_does_not_fail_the_deployment(
@@ -61,5 +77,5 @@ def test_a_connection_that_is_lost_during_the_move_does_not_fail_the_deployment(
 
     monkeypatch.setattr(module, "move_rows", lose)
     found = module.handler({}, context)
-    assert found["revision"] == "0005"
+    assert found["revision"] == "0006"
     assert found["error"].startswith("moving rows of an earlier release: ")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,13 @@ from swath.database.measures import measure
 # A batch of boxes has some 7 MB: large enough for NumPy to be fast, small for any Lambda function.
 _BATCH_ROWS = 50_000
 _COLUMNS = ("class", "score", "tile", "geometry")
+
+Counter = Callable[[npt.NDArray[np.int64], npt.NDArray[np.int16], npt.NDArray[np.float32]], None]
+"""Function that is called with the cells, class numbers and scores of each batch."""
+
+
+def _count_nothing(*_: Any) -> None:
+    pass
 
 
 def class_names(file: pq.ParquetFile) -> set[str]:
@@ -33,19 +40,23 @@ def class_names(file: pq.ParquetFile) -> set[str]:
     return names
 
 
-def encode_batches(file: pq.ParquetFile, run: int, classes: dict[str, int]) -> Iterator[Bytes]:
+def encode_batches(
+    file: pq.ParquetFile, run: int, classes: dict[str, int], count: Counter = _count_nothing
+) -> Iterator[Bytes]:
     """Yield the rows of a file as COPY rows, with one row group in memory at a time.
 
     Args:
         file: GeoParquet file of a run.
         run: Number of the run.
         classes: Numbers of the classes by name.
+        count: Function that counts the detections of a batch.
 
     Raises:
         ValueError: A value is missing, or a geometry is empty or no plain WKB.
     """
     for batch in _batches(file, list(_COLUMNS)):
-        yield encode_batch(run, classes, *(batch.column(name) for name in _COLUMNS))
+        columns = (batch.column(name) for name in _COLUMNS)
+        yield encode_batch(run, classes, *columns, count=count)
 
 
 def encode_batch(
@@ -55,6 +66,8 @@ def encode_batch(
     scores: pa.Array,
     tiles: pa.Array,
     geometries: pa.Array,
+    *,
+    count: Counter = _count_nothing,
 ) -> Bytes:
     """Measure detections, and encode them as COPY rows for `swath.database.copy_rows.COLUMNS`.
 
@@ -65,6 +78,7 @@ def encode_batch(
         scores: Scores, float32, shape (n,).
         tiles: Numbers of tiles, int64, shape (n,).
         geometries: Geometries in EPSG:4326, shape (n,), as little-endian WKB without Z, M or SRID.
+        count: Function that counts the detections.
 
     Returns:
         The bytes of the rows, uint8.
@@ -77,10 +91,12 @@ def encode_batch(
             raise ValueError(f"{column.null_count} of {len(column)} values are missing")
     wkb, lengths = _concatenated_bytes(geometries)
     measures = measure(wkb, lengths)
+    number, score = _numbers(names, classes), scores.to_numpy(zero_copy_only=False)
+    count(measures.cell, number, score)
     columns = {
         "run": run,
-        "class": _numbers(names, classes),
-        "score": scores.to_numpy(zero_copy_only=False),
+        "class": number,
+        "score": score,
         "tile": tiles.to_numpy(zero_copy_only=False),
         "cell": measures.cell,
         "area_m2": measures.area_m2,

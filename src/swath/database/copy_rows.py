@@ -34,6 +34,8 @@ _TYPES = {
     "cell": ">i8",
     "area_m2": ">f4",
     "length_m": ">f4",
+    "level": ">i2",
+    **{f"n{number}": ">i4" for number in range(10)},
 }
 
 Bytes = npt.NDArray[np.uint8]
@@ -64,6 +66,25 @@ def copy_rows(columns: dict[str, Any], wkb: Bytes, lengths: Lengths) -> Bytes:
     rows["geom_length"] = lengths + (_EWKB_HEADER_BYTES - _WKB_HEADER_BYTES)
     rows["order"], rows["type"], rows["srid"] = 1, headers["type"] | _SRID_FLAG, SRID
     return _interleave(rows, wkb, lengths)
+
+
+def copy_numbers(columns: dict[str, Any]) -> Bytes:
+    """Encode rows of numbers as COPY rows, without the stream's header and trailer.
+
+    Args:
+        columns: Numbers by the name of their column, in the order of the COPY statement; each an
+            array of shape (n,), or one number for all.
+
+    Returns:
+        The bytes of the rows, uint8.
+    """
+    fields = [(f"{name}_length", ">i4", name, _TYPES[name]) for name in columns]
+    kind = np.dtype([("fields", ">i2"), *(pair for f in fields for pair in (f[:2], f[2:]))])
+    rows = np.empty(np.broadcast(*columns.values()).size, kind)
+    rows["fields"] = len(columns)
+    for name, values in columns.items():
+        rows[f"{name}_length"], rows[name] = kind[name].itemsize, values
+    return rows.view(np.uint8)
 
 
 def _row_type(columns: dict[str, Any]) -> np.dtype[np.void]:

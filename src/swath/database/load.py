@@ -5,19 +5,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from psycopg import sql
+from psycopg import Copy, sql
 
 from swath import storage
+from swath.database.cell_counts import CellCounts
 from swath.database.classes import number_classes
 from swath.database.columns import class_names, encode_batches
 from swath.database.connect import Connection, transient_errors
-from swath.database.copy_rows import COLUMNS, HEADER, TRAILER
+from swath.database.copy_rows import COLUMNS, HEADER, TRAILER, Bytes
 from swath.database.runs import build_run_row, write_run
 from swath.errors import RunIncompleteError
 from swath.messages import LoadSummary, MergeSummary, RunRequest
@@ -91,7 +92,7 @@ def _replace_rows(
         write_run(connection, {**row, "status": "superseded"})
         return LoadSummary(rows=0, superseded=True)
     _delete_detections(connection, [request.run_id, *_replace_earlier(connection, request)])
-    write_run(connection, row)
+    write_run(connection, {**row, "summarized_at": row["ended_at"]})
     loaded = _copy_detections(connection, request.run_id, file, classes)
     if loaded != merge.detections:
         raise RunIncompleteError(
@@ -158,18 +159,32 @@ def _delete_detections(connection: Connection, run_ids: list[str]) -> None:
 def _copy_detections(
     connection: Connection, run_id: str, file: pq.ParquetFile, classes: dict[str, int]
 ) -> int:
-    """Stream the file's detections into the table; return their number."""
+    """Stream the file's detections and their counts into the tables; return their number."""
     ((run,),) = connection.execute("SELECT run FROM swath.runs WHERE run_id = %s", [run_id])
     statement = sql.SQL("COPY swath.detection_rows ({}) FROM STDIN (FORMAT binary)").format(
         sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
     )
+    counts = CellCounts()
+    batches = encode_batches(file, run, classes, counts.add)
+    loaded, is_complete = 0, False
     with connection.cursor() as cursor:
-        with cursor.copy(statement) as copy:
-            copy.write(HEADER)
-            for rows in encode_batches(file, run, classes):
-                copy.write(rows.data)
-            copy.write(TRAILER)
-        return cursor.rowcount
+        while not is_complete:
+            with cursor.copy(statement) as copy:
+                copy.write(HEADER)
+                is_complete = _copy_until_full(copy, batches, counts)
+                copy.write(TRAILER)
+            loaded += cursor.rowcount
+            counts.write(connection, run)
+    return loaded
+
+
+def _copy_until_full(copy: Copy, batches: Iterator[Bytes], counts: CellCounts) -> bool:
+    """Copy batches until there are many counts; return whether all batches are copied."""
+    for rows in batches:
+        copy.write(rows.data)
+        if counts.is_full:
+            return False
+    return True
 
 
 def _read_footprint(file: pq.ParquetFile) -> bytes | None:

@@ -54,6 +54,7 @@ from swath.storage.output_folder import (
 )
 
 _MOVE_SECONDS = 60.0
+_SUMMARIZE_SECONDS = 60.0
 _SUPERSEDED_WARNING = (
     "the database has a later run of this scene and model, so the detections of this run were "
     "not loaded"
@@ -297,10 +298,12 @@ def _migrate_database(database: str) -> None:
     from swath.database.connect import connect_dsn  # noqa: PLC0415
     from swath.database.migrate import migrate  # noqa: PLC0415
     from swath.database.move_rows import move_rows  # noqa: PLC0415
+    from swath.database.summarize_runs import summarize_runs  # noqa: PLC0415
 
     with closing(connect_dsn(database)) as connection:
         migrate(connection)
         move_rows(connection, seconds=_MOVE_SECONDS)
+        summarize_runs(connection, seconds=_SUMMARIZE_SECONDS)
 
 
 def _load_into_database(

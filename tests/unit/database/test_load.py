@@ -94,6 +94,7 @@ def test_the_run_s_row_says_what_was_done(connection, merged):
     row = cursor.execute("SELECT *, ST_AsText(footprint) AS wkt FROM swath.runs").fetchone()
 
     assert (row.pop("footprint") is None, row.pop("wkt")) == (False, WKT)
+    assert row.pop("summarized_at") == row["ended_at"]
     assert row.pop("ended_at") - row.pop("recorded_at") < timedelta(minutes=1)
     assert str(row.pop("run_id")) == asked.run_id
     assert row == {

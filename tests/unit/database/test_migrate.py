@@ -15,7 +15,7 @@ from tests.helpers.postgis import wait_for_blocked
 from tests.helpers.release_0004 import boxes
 from tests.helpers.runs import run_request
 
-HEAD = "0005"
+HEAD = "0006"
 
 
 def relations(connection):
@@ -31,7 +31,7 @@ def test_an_empty_database_gets_postgis_and_the_schema(empty_dsn):
         assert migrate(connection) == HEAD
         assert relations(connection).keys() == {
             *("runs", "detections", "scene_detections", "migration"),
-            *("classes", "detection_rows", "detections_0004"),
+            *("classes", "detection_rows", "detections_0004", "run_cells", "changes"),
         }
 
 

@@ -77,6 +77,22 @@ class DetectionFilter(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+def needs_runs(connection: Connection, asked: DetectionFilter) -> bool:
+    """Return whether a query for rows must join their runs.
+
+    Without conditions on runs that is so only while a run is switched off: other runs that are not
+    active have no rows.
+    """
+    if asked.has_run_conditions:
+        return True
+    if not asked.active_only:
+        return False
+    ((is_off,),) = connection.execute(
+        "SELECT EXISTS (SELECT FROM swath.runs WHERE status = 'succeeded' AND NOT active)"
+    )
+    return bool(is_off)
+
+
 def split_bounds(bounds: Bounds) -> list[Bounds]:
     """Return a box as one box, or as two if it crosses 180°."""
     west, south, east, north = bounds
@@ -150,14 +166,25 @@ def box_condition(
 
 
 def row_conditions(
-    connection: Connection, asked: DetectionFilter, values: dict[str, Any]
+    connection: Connection,
+    asked: DetectionFilter,
+    values: dict[str, Any],
+    *,
+    has_score: bool = True,
 ) -> list[sql.Composable]:
-    """Return the conditions on class and score of `d`, and add their values."""
+    """Return the conditions on class and score of `d`, and add their values.
+
+    Args:
+        connection: Connection to the database.
+        asked: Filter of the detections.
+        values: Parameters of the statement, which are extended.
+        has_score: Whether `d` has a column `score`.
+    """
     conditions: list[sql.Composable] = []
     if asked.classes:
         values["classes"] = class_numbers(connection, asked.classes)
         conditions.append(sql.SQL("d.class = ANY (%(classes)s::smallint[])"))
-    if asked.min_score is not None:
+    if has_score and asked.min_score is not None:
         values["min_score"] = asked.min_score
         conditions.append(sql.SQL("d.score >= %(min_score)s::real"))
     return conditions

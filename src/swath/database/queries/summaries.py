@@ -1,30 +1,35 @@
-"""Sum detections: by class, and by score."""
+"""Sum detections: by class, and by score.
+
+The counts of `swath.run_cells` give the sums. If the filter cuts their bins or cells and few
+detections are concerned, the detections themselves are counted.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import msgspec
-import numpy as np
 from psycopg import sql
 
+from swath.database import cell_counts
+from swath.database.cell_counts import COUNT_COLUMNS, LEVELS
 from swath.database.connect import Connection, transient_errors
-from swath.database.queries.cells import box_cells
-from swath.database.queries.filters import (
-    DetectionFilter,
-    join_conditions,
-    row_conditions,
-)
-from swath.database.queries.tiles import cells_condition, join_runs
+from swath.database.queries.cells import CellBox, at_level, box_cells, rows_in, split_code
+from swath.database.queries.filters import DetectionFilter, join_conditions, row_conditions
+from swath.database.queries.tiles import first_bin, join_runs
 
-SCORE_EDGES = tuple(float(edge) for edge in np.arange(11, dtype=np.float32) / np.float32(10))
-"""Edges of the score bins: 0.0, 0.1, … 1.0, as float32. A bin includes its lower edge."""
+SCORE_EDGES = (0.0, *(float(str(edge)) for edge in cell_counts.SCORE_EDGES), 1.0)
+"""Edges of the score bins: 0.0, 0.1, … 1.0. Scores are compared with them as float32."""
 
+_MAX_EXACT_ROWS = 300_000
+"""Maximum number of detections that are counted one by one."""
+_MIN_CELLS_ACROSS = 64
+"""Number of cells along the shorter side of a box from which their level is fine enough."""
 _QUERY = sql.SQL("""
-SELECT c.name, width_bucket(d.score, {edges}::real[]) AS bin, count(*)
+SELECT c.name, {columns}
 FROM {tables} INNER JOIN swath.classes AS c ON c.class = d.class
 WHERE {conditions}
-GROUP BY 1, 2
+GROUP BY c.name
 """)
 
 
@@ -55,30 +60,80 @@ def summarize(connection: Connection, asked: DetectionFilter) -> Summary:
     Raises:
         TransientError: The connection was lost, or the query exceeded its time limit.
     """
-    values: dict[str, Any] = {}
     with transient_errors("counting detections"), connection.transaction():
-        conditions = row_conditions(connection, asked, values)
-        if asked.bbox is not None:
-            conditions.append(cells_condition(box_cells(asked.bbox), is_tile=False))
-        tables = join_runs(conditions, asked, values)
-        inner = list(SCORE_EDGES[1:-1])
-        statement = _QUERY.format(
-            edges=sql.Literal(inner), tables=tables, conditions=join_conditions(conditions)
-        )
-        rows = connection.execute(statement, values, prepare=False).fetchall()
+        summary = _sum_cells(connection, asked)
+        if summary.is_exact or summary.detections > _MAX_EXACT_ROWS:
+            return summary
+        return _count_rows(connection, asked)
+
+
+def _sum_cells(connection: Connection, asked: DetectionFilter) -> Summary:
+    boxes = [] if asked.bbox is None else box_cells(asked.bbox)
+    level = _level(boxes)
+    # One tile at zoom 0 has all cells.
+    inside = [at_level(box, level) for box in boxes] or [CellBox(0, (1 << 2 * level) - 1)]
+    tables, is_inside = rows_in("run_cells", inside, is_range=not boxes)
+    values: dict[str, Any] = {}
+    conditions = [
+        sql.SQL(f"d.level = {level}"),
+        is_inside,
+        *row_conditions(connection, asked, values, has_score=False),
+    ]
+    first, is_cut = first_bin(asked.min_score)
+    columns = [f"sum(d.{name})::bigint" for name in COUNT_COLUMNS]
+    columns[:first] = ["0"] * first
+    rows = _read(connection, tables, conditions, columns, asked, values)
+    return _summary(rows, is_exact=not boxes and not is_cut)
+
+
+def _count_rows(connection: Connection, asked: DetectionFilter) -> Summary:
+    boxes = [CellBox(0, (1 << 2 * 26) - 1)] if asked.bbox is None else box_cells(asked.bbox)
+    tables, is_inside = rows_in("detection_rows", boxes, is_range=asked.bbox is None)
+    values: dict[str, Any] = {}
+    conditions = [is_inside, *row_conditions(connection, asked, values)]
+    columns = [
+        f"count(*) FILTER (WHERE swath.score_bin(d.score) = {number})"
+        for number in range(len(COUNT_COLUMNS))
+    ]
+    rows = _read(connection, tables, conditions, columns, asked, values)
     return _summary(rows, is_exact=True)
 
 
+def _read(
+    connection: Connection,
+    tables: sql.Composed,
+    conditions: list[sql.Composable],
+    columns: list[str],
+    asked: DetectionFilter,
+    values: dict[str, Any],
+) -> list[tuple[Any, ...]]:
+    tables = join_runs(connection, tables, conditions, asked, values)
+    statement = _QUERY.format(
+        columns=sql.SQL(", ".join(columns)), tables=tables, conditions=join_conditions(conditions)
+    )
+    return connection.execute(statement, values, prepare=False).fetchall()
+
+
+def _level(boxes: list[CellBox]) -> int:
+    """Return the coarsest level with enough cells along the sides of the boxes."""
+    for level in LEVELS:
+        shift = 2 * (26 - level)
+        across = 0
+        for box in boxes:
+            first, last = split_code(box.first >> shift), split_code(box.last >> shift)
+            across += min(end - start for start, end in zip(first, last, strict=True))
+        if not boxes or across >= _MIN_CELLS_ACROSS:
+            return level
+    return LEVELS[-1]
+
+
 def _summary(rows: list[tuple[Any, ...]], *, is_exact: bool) -> Summary:
-    classes: dict[str, int] = {}
-    histogram = [0] * (len(SCORE_EDGES) - 1)
-    for name, score_bin, count in rows:
-        classes[name] = classes.get(name, 0) + count
-        histogram[score_bin] += count
+    classes = {name: sum(counts) for name, *counts in rows if sum(counts)}
+    histogram = tuple(sum(column) for column in zip(*(row[1:] for row in rows), strict=True))
     return Summary(
         detections=sum(histogram),
         classes=dict(sorted(classes.items(), key=lambda item: (-item[1], item[0]))),
         score_edges=SCORE_EDGES,
-        histogram=tuple(histogram),
+        histogram=histogram or (0,) * len(COUNT_COLUMNS),
         is_exact=is_exact,
     )

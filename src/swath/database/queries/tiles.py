@@ -10,16 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from psycopg import sql
 
+from swath.database.cell_counts import COUNT_COLUMNS, LEVELS, SCORE_EDGES, score_bins
 from swath.database.connect import Connection, transient_errors
 from swath.database.measures import CELL_ZOOM
 from swath.database.queries.cells import (
-    X_BITS,
-    Y_BITS,
     CellBox,
+    at_level,
     box_cells,
     intersect,
+    rows_in,
     tile_bounds,
     tile_cells,
 )
@@ -27,6 +29,7 @@ from swath.database.queries.filters import (
     DetectionFilter,
     box_condition,
     join_conditions,
+    needs_runs,
     row_conditions,
     run_conditions,
 )
@@ -34,6 +37,8 @@ from swath.errors import InputError
 
 MAX_ZOOM = 24
 """Highest zoom of a tile."""
+MAX_SUMMARY_ZOOM = 7
+"""Highest zoom whose tiles are drawn from the counts in `swath.run_cells`."""
 MIN_POLYGON_ZOOM = 14
 """Lowest zoom whose tiles have polygons."""
 MAX_TILE_POLYGONS = 5_000
@@ -43,6 +48,7 @@ MAX_TILE_VERTICES = 100_000
 EXTENT = 4096
 """Width and height of a tile in its own units."""
 _GRID_BITS = 7
+_MIN_SUMMARY_BITS = 5
 _MARGIN = 1 / 64
 """Width of the margin of polygons around a tile, as a share of its side."""
 
@@ -55,25 +61,32 @@ class Tile:
     """Tile with the layers `detections` and `meta`; empty without a detection.
 
     A point of `detections` has its `count`, and `count:NAME` for each class. A polygon has `id`,
-    `class`, `score` and `run`. The only feature of `meta` has `rows` and `shown`.
+    `class`, `score` and `run`. The only feature of `meta` has `rows`, `shown` and `is_exact`.
     """
     rows: int
     """Number of detections in the tile that satisfy the filter."""
     shown: int
     """Number of detections that the tile shows, as polygons or in counts."""
+    is_exact: bool = True
+    """Whether each detection was compared with the filter.
+
+    If not, bins and cells that the filter's score and box cut are counted as a whole: up to zoom 7,
+    scores between tenths, and the detections at the rim of a box."""
 
 
 _META = """
 (
     SELECT ST_AsMVT(m, 'meta', {extent}, 'geom')
     FROM (
-        SELECT ST_MakePoint({extent} / 2, {extent} / 2) AS geom, t.rows, t.shown
+        SELECT
+            ST_MakePoint({extent} / 2, {extent} / 2) AS geom, t.rows, t.shown,
+            {is_exact} AS is_exact
     ) AS m
 )
 """
 _COUNTED = """
 WITH counted AS MATERIALIZED (
-    SELECT (d.cell >> {shift}) & {mask} AS bin, d.class, count(*) AS n
+    SELECT (d.cell >> {shift}) & {mask} AS bin, d.class, {counts} AS n
     FROM {tables}
     WHERE {conditions}
     GROUP BY 1, 2
@@ -83,6 +96,7 @@ bins AS (
         bin, sum(n)::bigint AS count,
         jsonb_object_agg('count:' || c.name, n) AS classes
     FROM counted INNER JOIN swath.classes AS c USING (class)
+    WHERE n > 0
     GROUP BY bin
 ),
 features AS (
@@ -172,21 +186,59 @@ def _draw_counts(connection: Connection, z: int, x: int, y: int, asked: Detectio
     if not boxes:
         return Tile(b"", 0, 0)
     values: dict[str, Any] = {}
-    conditions = [
-        cells_condition(boxes, is_tile=asked.bbox is None),
-        *row_conditions(connection, asked, values),
-    ]
+    is_range = asked.bbox is None
+    if z <= MAX_SUMMARY_ZOOM:
+        level = _level(z)
+        boxes = [at_level(box, level) for box in boxes]
+        tables, inside = rows_in("run_cells", boxes, is_range=is_range)
+        first, is_cut = first_bin(asked.min_score)
+        counts = _sum_bins(first)
+        conditions: list[sql.Composable] = [
+            sql.SQL(f"d.level = {level}"),
+            inside,
+            *row_conditions(connection, asked, values, has_score=False),
+        ]
+        grid_bits, shift, is_exact = level - z, 0, not is_cut and is_range
+    else:
+        tables, inside = rows_in("detection_rows", boxes, is_range=is_range)
+        counts = sql.SQL("count(*)")
+        conditions = [inside, *row_conditions(connection, asked, values)]
+        grid_bits, shift, is_exact = _GRID_BITS, 2 * (CELL_ZOOM - z - _GRID_BITS), True
+    tables = join_runs(connection, tables, conditions, asked, values)
     statement = sql.SQL(_COUNTED).format(
-        tables=join_runs(conditions, asked, values),
+        tables=tables,
         conditions=join_conditions(conditions),
-        shift=sql.Literal(2 * (CELL_ZOOM - z - _GRID_BITS)),
-        mask=sql.Literal((1 << 2 * _GRID_BITS) - 1),
-        unit=sql.Literal(EXTENT >> _GRID_BITS),
-        x=_gather_bits("bin", _GRID_BITS),
-        y=_gather_bits("(bin >> 1)", _GRID_BITS),
-        **_common(),
+        counts=counts,
+        shift=sql.Literal(shift),
+        mask=sql.Literal((1 << 2 * grid_bits) - 1),
+        unit=sql.Literal(EXTENT >> grid_bits),
+        x=_gather_bits("bin", grid_bits),
+        y=_gather_bits("(bin >> 1)", grid_bits),
+        **_common(is_exact=is_exact),
     )
-    return _read_tile(connection, statement, values)
+    return _read_tile(connection, statement, values, is_exact=is_exact)
+
+
+def first_bin(min_score: float | None) -> tuple[int, bool]:
+    """Return the number of the lowest bin with scores from a score on.
+
+    The second value is whether that bin has lower scores too.
+    """
+    if min_score is None:
+        return 0, False
+    score = np.float32(min_score)
+    number = int(score_bins(np.array([score]))[0])
+    edge = SCORE_EDGES[number - 1] if number else np.float32(0)
+    return number, bool(score != edge)
+
+
+def _sum_bins(first: int) -> sql.SQL:
+    return sql.SQL("sum(" + " + ".join(f"d.{name}" for name in COUNT_COLUMNS[first:]) + ")")
+
+
+def _level(z: int) -> int:
+    """Return the level of the cells in tiles of a zoom: 32 or 64 cells are the side of a tile."""
+    return next(level for level in LEVELS if level >= z + _MIN_SUMMARY_BITS)
 
 
 def _draw_polygons(connection: Connection, z: int, x: int, y: int, asked: DetectionFilter) -> Tile:
@@ -203,8 +255,10 @@ def _draw_polygons(connection: Connection, z: int, x: int, y: int, asked: Detect
     ]
     if asked.bbox is not None:
         conditions.append(box_condition(geometry, asked.bbox, values, exact=True))
+    rows = sql.SQL("{} AS d").format(sql.Identifier("swath", "detection_rows"))
+    tables = join_runs(connection, rows, conditions, asked, values)
     statement = sql.SQL(_POLYGONS).format(
-        tables=join_runs(conditions, asked, values),
+        tables=tables,
         conditions=join_conditions(conditions),
         clipped=sql.SQL(_CLIPPED),
         limit=sql.Literal(MAX_TILE_POLYGONS),
@@ -217,13 +271,25 @@ def _draw_polygons(connection: Connection, z: int, x: int, y: int, asked: Detect
 
 
 def join_runs(
-    conditions: list[sql.Composable], asked: DetectionFilter, values: dict[str, Any]
-) -> sql.Composable:
-    """Return the tables of a query for rows, and add the conditions on their runs."""
-    on_runs = run_conditions(asked, values)
-    conditions.extend(on_runs)
-    runs = sql.SQL(" INNER JOIN swath.runs AS r ON r.run = d.run") if on_runs else sql.SQL("")
-    return sql.SQL("swath.detection_rows AS d{}").format(runs)
+    connection: Connection,
+    tables: sql.Composed,
+    conditions: list[sql.Composable],
+    asked: DetectionFilter,
+    values: dict[str, Any],
+) -> sql.Composed:
+    """Return the tables with those of the runs if they are needed, and add the conditions on runs.
+
+    Args:
+        connection: Connection to the database.
+        tables: Tables of a query, one of which is `d` with a column `run`.
+        conditions: Conditions of the query, which are extended.
+        asked: Filter of the detections.
+        values: Parameters of the query, which are extended.
+    """
+    if not needs_runs(connection, asked):
+        return tables
+    conditions.extend(run_conditions(asked, values))
+    return tables + sql.SQL(" INNER JOIN swath.runs AS r ON r.run = d.run")
 
 
 def _boxes_in(tile: CellBox, asked: DetectionFilter) -> list[CellBox]:
@@ -234,27 +300,6 @@ def _boxes_in(tile: CellBox, asked: DetectionFilter) -> list[CellBox]:
     return [box for box in shared if box is not None]
 
 
-def cells_condition(boxes: list[CellBox], *, is_tile: bool) -> sql.Composable:
-    """Return the condition that a cell is in one of some boxes; a tile is one range of cells."""
-    parts = []
-    for box in boxes:
-        part = sql.SQL("d.cell BETWEEN {} AND {}").format(box.first, box.last)
-        if not is_tile:
-            part += sql.SQL(
-                " AND d.cell & {x} BETWEEN {west} AND {east}"
-                " AND d.cell & {y} BETWEEN {north} AND {south}"
-            ).format(
-                x=sql.Literal(X_BITS),
-                y=sql.Literal(Y_BITS),
-                west=sql.Literal(box.first & X_BITS),
-                east=sql.Literal(box.last & X_BITS),
-                north=sql.Literal(box.first & Y_BITS),
-                south=sql.Literal(box.last & Y_BITS),
-            )
-        parts.append(part)
-    return sql.SQL("({})").format(sql.SQL(" OR ").join(parts))
-
-
 def _gather_bits(code: str, count: int) -> sql.SQL:
     """Return the expression of the number that a code's even bits form."""
     return sql.SQL(
@@ -262,18 +307,25 @@ def _gather_bits(code: str, count: int) -> sql.SQL:
     )
 
 
-def _common() -> dict[str, sql.Composable]:
+def _common(*, is_exact: bool = True) -> dict[str, sql.Composable]:
     extent = sql.Literal(EXTENT)
-    return {"extent": extent, "meta": sql.SQL(_META).format(extent=extent)}
+    meta = sql.SQL(_META).format(extent=extent, is_exact=sql.Literal(is_exact))
+    return {"extent": extent, "meta": meta}
 
 
-def _read_tile(connection: Connection, statement: sql.Composed, values: dict[str, Any]) -> Tile:
+def _read_tile(
+    connection: Connection,
+    statement: sql.Composed,
+    values: dict[str, Any],
+    *,
+    is_exact: bool = True,
+) -> Tile:
     with connection.cursor(binary=True) as cursor:
         row = cursor.execute(statement, values, prepare=False).fetchone()
     if row is None or not row[1]:
         return Tile(b"", 0, 0)
     mvt, rows, shown = row
-    return Tile(bytes(mvt), rows, shown)
+    return Tile(bytes(mvt), rows, shown, is_exact)
 
 
 def _check_tile(z: int, x: int, y: int) -> None:

@@ -16,7 +16,7 @@ def read_version(connection: Connection) -> str:
     """
     with transient_errors("reading the database's version"), connection.transaction():
         ((version,),) = connection.execute(
-            "SELECT concat_ws('-', count(*), max(run), extract(epoch FROM max(ended_at)))"
-            " FROM swath.runs"
+            "SELECT concat_ws('-', version_num, (SELECT sum(n) FROM swath.changes))"
+            " FROM swath.migration"
         )
     return str(version)
