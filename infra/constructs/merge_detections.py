@@ -29,7 +29,8 @@ class MergeDetections(Function):
             environment={},
             memory_mib=3008,
             timeout=Duration.minutes(15),
-            storage_gib=4,
+            # The sort along the curve writes each row to a temporary file first.
+            storage_gib=8,
             log_retention=log_retention,
         )
         read_objects(self.role, work, "runs/*")

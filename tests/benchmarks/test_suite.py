@@ -164,7 +164,7 @@ def test_both_sides_make_the_same_polygons(pattern, monkeypatch):
 
 def test_both_files_hold_all_rows(cache):
     boxes.draw(3000)
-    assert writing.geoparquet(3000)["rows"] == writing.npy(3000)["rows"] == 3000
+    assert writing.geoparquet(3000)["rows"] == writing.pyarrow(3000)["rows"] == 3000
 
 
 def test_a_scene_goes_through_a_stand_in(cache, packages):

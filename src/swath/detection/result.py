@@ -25,6 +25,7 @@ from swath.detection.geojson import to_features
 from swath.detection.geoparquet import GeoParquetWriter
 from swath.detection.picture import Layer, to_html
 from swath.detection.scene_facts import SceneFacts
+from swath.detection.spatial_order import center_cells, spatial_order
 from swath.errors import SceneError
 from swath.errors.extras import name_missing_extra
 from swath.messages.run_warnings import gather_warnings, no_position_warning
@@ -68,7 +69,7 @@ class Detection(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Detections:
-    """All detections of one scene, by tile, then best first: the rows of a run's GeoParquet file.
+    """All detections of one scene: the rows of a run's GeoParquet file, neighbors side by side.
 
     Attributes:
         scene: Address of the scene; `array` for an array.
@@ -148,6 +149,10 @@ class Detections:
             on_earth = positions.is_valid
             warnings += no_position_warning(scene_name, len(rows) - int(on_earth.sum()))
             rows, positions = rows.take(on_earth), positions.take(on_earth)
+            order = spatial_order(
+                center_cells(positions.bounds()), tile=rows.tile, score=rows.score
+            )
+            rows, positions = rows.take(order), positions.take(order)
         return cls(
             scene=scene_name,
             model=description.name,

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import swath
 from swath.database.columns import encode_batch
 from swath.detection import geoparquet as module
+from swath.detection import geoparquet_file
 from swath.detection.detections import Detections
 from swath.detection.geoparquet import GeoParquetWriter
 from swath.detection.scene_facts import SceneFacts, read_footprint, read_valid_footprint
@@ -64,6 +65,12 @@ def write(path, rows, places, sizes=None, acquired_at=None):
     return out.count
 
 
+def read(path):
+    """Return the rows of a file in the order in which they were given."""
+    table = pq.read_table(path)
+    return table.sort_by("tile")
+
+
 def test_it_says_where_its_scene_is(tmp_path):
     rows = some(0)
     write(tmp_path / "x", rows, rings(rows))
@@ -97,7 +104,7 @@ def test_an_unknown_time_is_null(tmp_path):
 @pytest.mark.parametrize("count", [0, 250])
 def test_the_footer_has_the_counts_of_classes(tmp_path, monkeypatch, count, likely):
     """Check that a footer is read even if it is larger than the first read."""
-    monkeypatch.setattr(module, "ROW_GROUP_ROWS", 33)
+    monkeypatch.setattr(geoparquet_file, "ROW_GROUP_ROWS", 33)
     monkeypatch.setattr(module, "_FIRST_READ_BYTES", likely)
     rows = some(count)
     write(tmp_path / "x", rows, rings(rows))
@@ -121,7 +128,7 @@ def test_every_column_is_what_was_given(tmp_path):
 
     assert write(tmp_path / "x", rows, places) == 50
 
-    table = pq.read_table(tmp_path / "x")
+    table = read(tmp_path / "x")
     assert table["class"].to_pylist() == [CLASSES[label] for label in rows.label]
     np.testing.assert_array_equal(table["score"].to_numpy(), rows.score)
     np.testing.assert_array_equal(table["tile"].to_numpy(), rows.tile)
@@ -139,7 +146,7 @@ def test_wkb_is_byte_for_byte_that_of_shapely(tmp_path):
     places = rings(rows)
     write(tmp_path / "x", rows, places)
 
-    written = pq.read_table(tmp_path / "x")["geometry"].to_pylist()
+    written = read(tmp_path / "x")["geometry"].to_pylist()
 
     assert written == list(shapely.to_wkb(shapely.polygons(places.quads), byte_order=1))
 
@@ -152,7 +159,7 @@ def test_rings_and_shapes_keep_their_order(tmp_path):
 
     write(tmp_path / "x", rows, places)
 
-    table = pq.read_table(tmp_path / "x")
+    table = read(tmp_path / "x")
     assert shapely.equals_exact(shapes_in(table), places.to_shapely()).all()
     assert table["bbox"][4].as_py() == {"xmin": -180, "ymin": 0, "xmax": 180, "ymax": 1}
     meta = json.loads(pq.read_metadata(tmp_path / "x").metadata[b"geo"])
@@ -167,7 +174,7 @@ def test_what_is_nowhere_has_no_row(tmp_path):
 
     assert write(tmp_path / "x", rows, places) == 4
 
-    assert pq.read_table(tmp_path / "x")["tile"].to_pylist() == [0, 2, 3, 5]
+    assert read(tmp_path / "x")["tile"].to_pylist() == [0, 2, 3, 5]
 
 
 def test_the_database_takes_what_is_written(tmp_path):
@@ -197,7 +204,8 @@ def test_row_groups_do_not_depend_on_what_is_written_at_once(tmp_path_factory, s
         circle = shapely.Point(5, 5).buffer(3)
         places = with_shapes(places, {0: circle, len(rows) // 2: None, len(rows) - 1: circle})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "ROW_GROUP_ROWS", 10)
+        patch.setattr(geoparquet_file, "ROW_GROUP_ROWS", 10)
+        patch.setattr(geoparquet_file, "MAX_ROW_GROUP_BYTES", 1120)
         patch.setattr(module, "MAX_ROW_GROUP_VERTICES", 70)
         write(folder / "a", rows, places)
         write(folder / "b", rows, places, sizes)
@@ -206,10 +214,13 @@ def test_row_groups_do_not_depend_on_what_is_written_at_once(tmp_path_factory, s
 
 
 def test_a_row_group_holds_so_many_rows_or_corners(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "ROW_GROUP_ROWS", 10)
+    monkeypatch.setattr(geoparquet_file, "ROW_GROUP_ROWS", 10)
+    monkeypatch.setattr(geoparquet_file, "MAX_ROW_GROUP_BYTES", 8000)
     monkeypatch.setattr(module, "MAX_ROW_GROUP_VERTICES", 500)
     long = shapely.segmentize(shapely.box(0, 0, 1, 1), 0.01)  # 401 corners
     rows = some(30)
+    # All rows have one cell, so that their order is that of their tiles.
+    monkeypatch.setattr(module, "center_cells", lambda edges: np.zeros(edges.shape[1], np.int64))
     write(tmp_path / "x", rows, with_shapes(rings(rows), {20: long, 21: long}))
 
     meta = pq.read_metadata(tmp_path / "x")
@@ -218,13 +229,13 @@ def test_a_row_group_holds_so_many_rows_or_corners(tmp_path, monkeypatch):
 
 
 def test_an_error_while_encoding_is_not_lost(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "ROW_GROUP_ROWS", 10)
+    monkeypatch.setattr(geoparquet_file, "ROW_GROUP_ROWS", 10)
     rows = some(40)
 
     def fail(*_):
         raise OSError("no space")
 
-    monkeypatch.setattr(module.pq.ParquetWriter, "write_table", fail)
+    monkeypatch.setattr(geoparquet_file.pq.ParquetWriter, "write_table", fail)
 
     with pytest.raises(OSError, match="no space"):
         write(tmp_path / "x", rows, rings(rows))
@@ -240,5 +251,40 @@ def test_the_file_can_be_read_by_row_group_with_statistics(tmp_path):
     stats = {c.path_in_schema: c.statistics for c in columns}
     assert stats["bbox.xmin"].min == rows.box[:, 0].min()
     assert stats["tile"].max == 99
-    assert stats["geometry"] is stats["run_id"] is None
+    assert stats["run_id"].min == "r"
+    assert stats["geometry"] is None
     assert pq.read_schema(tmp_path / "x").field("geometry").type == pa.binary()
+
+
+def test_a_query_of_an_area_skips_most_row_groups(tmp_path, monkeypatch):
+    monkeypatch.setattr(geoparquet_file, "ROW_GROUP_ROWS", 100)
+    rows = some(10_000)
+    write(tmp_path / "x", rows, rings(rows))
+
+    meta = pq.read_metadata(tmp_path / "x")
+    names = [meta.schema.column(i).path for i in range(meta.num_columns)]
+    bounds = {
+        edge: [
+            getattr(meta.row_group(g).column(names.index(f"bbox.{edge}")).statistics, extreme)
+            for g in range(meta.num_row_groups)
+        ]
+        for edge, extreme in [("xmin", "min"), ("ymin", "min"), ("xmax", "max"), ("ymax", "max")]
+    }
+    # A hundredth of the area, with boxes of up to a tenth of its width.
+    is_read = (
+        (np.array(bounds["xmin"]) <= 50)
+        & (np.array(bounds["xmax"]) >= 40)
+        & (np.array(bounds["ymin"]) <= 50)
+        & (np.array(bounds["ymax"]) >= 40)
+    )
+    assert 1 <= is_read.sum() <= 15
+
+
+def test_the_order_depends_on_the_detections_alone(tmp_path):
+    """Check that other shards, which add the detections in another order, give the same bytes."""
+    rows = some(300)
+    places = rings(rows)
+    order = np.random.default_rng(1).permutation(len(rows))
+    write(tmp_path / "a", rows, places)
+    write(tmp_path / "b", rows.take(order), places.take(order))
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
