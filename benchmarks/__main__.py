@@ -24,6 +24,7 @@ SUITE = (
     "geoparquet",
     "database",
     "memory",
+    "planning",
     "serving",
     "gpu",
 )

@@ -159,6 +159,13 @@ _METRICS = (
         0.9,
         "higher",
     ),
+    Metric(
+        "planning_error",
+        "forecast seconds / seconds of the run, 20 scenes: largest distance from 1",
+        0.3,
+        "lower",
+    ),
+    Metric("planning_share", "share of those scenes within 30%", 1, "higher"),
     # The database
     Metric("load_limit", "500k detections: COPY of encoded rows / load of the run", 0.85, "higher"),
     Metric(

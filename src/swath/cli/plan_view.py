@@ -193,8 +193,9 @@ def _describe_calibration(forecast: Forecast) -> str:
     rate = 1 / measured.seconds_per_tile if measured.seconds_per_tile else 0.0
     where = "" if measured.scene == forecast.scene.uri else " of another scene"
     return (
-        f"{rate:.3g} tiles/s here, measured on {format_count(measured.tiles, 'tile')}{where} at "
-        f"{measured.measured_at}; the other backends are scaled from it"
+        f"{rate:.3g} tiles/s here, and {measured.start_seconds:.1f} s to start, measured on "
+        f"{format_count(measured.tiles, 'tile')}{where} at {measured.measured_at}; the other "
+        "backends are scaled from the tiles"
     )
 
 

@@ -55,7 +55,7 @@ def test_a_calibration_gives_seconds_and_dollars(plan, scene, package):
 
     assert result.exit_code == 0, result.output
     assert max(map(len, result.stdout.splitlines())) <= 80
-    assert "tiles/s here, measured on" in " ".join(result.stdout.split())
+    assert "s to start, measured on" in " ".join(result.stdout.split())
     row = next(line for line in result.stdout.splitlines() if line.startswith("batch"))
     assert " to " in row
     assert "$" in row

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,13 +17,17 @@ from swath.detection.engine import Inference
 from swath.errors import PayloadError
 from swath.messages import Payload
 from swath.models.loaded_model import LoadedModel
+from swath.pipeline.forecast.reading_speed import ReadingSpeed, measure_reading, reading_seconds
+from swath.pipeline.forecast.start_time import measure_start
 from swath.raster.radiometry.comparison import compare
 from swath.raster.radiometry.sampling import Samples
+from swath.raster.reader.read_sizes import read_sizes
 from swath.resource_limits import available_cpus
 
 if TYPE_CHECKING:
     from swath._types import Ints
     from swath.pipeline.scene_plan import ScenePlan
+    from swath.raster.reader.read_sizes import ReadSize
     from swath.raster.scene import Scene
 
 MAX_CALIBRATION_TILES = 128
@@ -44,14 +49,43 @@ class Calibration(Payload, frozen=True, kw_only=True):
     """Number of CPUs that the process could use."""
     tiles: int
     """Number of tiles that were inferred."""
+    workers: int
+    """Number of tiles that the model computes at once."""
     seconds_per_tile: float
-    """Time in s from one tile to the next, reading and decoding included."""
-    load_seconds: float
-    """Time in s that loading the model took."""
+    """Time in s from one tile to the next, without reading its pixels. On a GPU, which computes
+    while the CPU reads, the time of reading is included if that is longer."""
+    start_seconds: float
+    """Time in s of a run of `workers` tiles in a process of its own, without its plan."""
+    reading: dict[str, ReadingSpeed]
+    """Speed of reading pixels, by compression."""
     scene: str
     """Address of the scene whose tiles were inferred."""
     measured_at: str
     """Time of the measurement, ISO 8601 UTC."""
+
+    def run_seconds(self, shard_tiles: Sequence[int], sizes: Iterable[ReadSize]) -> float:
+        """Return the time in s of a run on this machine, without its plan.
+
+        Args:
+            shard_tiles: Number of tiles to infer of each shard; the shards run one after the other.
+            sizes: Bytes that the shards read of each file.
+        """
+        # A shard waits for its last round of tiles, even if that leaves workers idle.
+        rounds = sum(ceil(tiles / self.workers) for tiles in shard_tiles)
+        # The start includes a round.
+        computing = max(0, rounds - 1) * self.workers * self.seconds_per_tile
+        return self.start_seconds + self.tile_seconds(
+            computing, reading_seconds(self.reading, sizes) / self.cpus
+        )
+
+    def tile_seconds(self, computing: float, reading: float) -> float:
+        """Return the time in s of computing tiles and reading their pixels.
+
+        Args:
+            computing: Time in s of computing the tiles alone.
+            reading: Time in s of reading them alone.
+        """
+        return computing + reading if self.device == "cpu" else max(computing, reading)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +112,9 @@ def calibrate(
         SceneError: A file of the scene is damaged.
         ModelTimeoutError: The model did not answer in time.
     """
-    started = time.perf_counter()
     loaded = LoadedModel.from_uri(model)
-    load_seconds = time.perf_counter() - started
+    device = loaded.runtime.engine.device if loaded.runtime.engine else "cpu"
+    numbers, reading = choose_tiles(plan, max_tiles), measure_reading()
     inference = Inference(
         scene=scene,
         bands=plan.bands,
@@ -88,15 +122,19 @@ def calibrate(
         description=loaded.description,
         model=loaded.runtime,
     )
-    seconds, tiles = _measure_rate(inference, choose_tiles(plan, max_tiles))
+    seconds, tiles = _measure_rate(inference, numbers)
+    if device == "cpu":
+        seconds -= _reading_per_tile(scene, plan, numbers, reading)
     calibration = Calibration(
         digest=loaded.package.digest,
         machine=machine_name(),
-        device=loaded.runtime.engine.device if loaded.runtime.engine else "cpu",
+        device=device,
         cpus=available_cpus(),
         tiles=tiles,
-        seconds_per_tile=seconds,
-        load_seconds=round(load_seconds, 3),
+        workers=loaded.runtime.workers,
+        seconds_per_tile=max(0.0, seconds),
+        start_seconds=round(_measure_start(loaded, scene, plan, numbers), 3),
+        reading=reading,
         scene=scene.info.uri,
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -163,6 +201,28 @@ def _measure_rate(inference: Inference, numbers: Sequence[int] | Ints) -> tuple[
         return 0.0, 0
     first_tiles, first_seconds = marks[1] if last_tiles >= 2 * marks[1][0] else marks[0]
     return (last_seconds - first_seconds) / (last_tiles - first_tiles), last_tiles
+
+
+def _measure_start(loaded: LoadedModel, scene: Scene, plan: ScenePlan, numbers: Ints) -> float:
+    """Return the time in s of a run of copies of a tile.
+
+    Raises:
+        PackageError: The run failed.
+        SceneError: The tile cannot be read.
+    """
+    tile = plan.grid.tile(int(numbers[len(numbers) // 2]))
+    pixels, _ = scene.read(tile.window, plan.bands)
+    return measure_start(loaded.uri, loaded.description, pixels, tiles=loaded.runtime.workers)
+
+
+def _reading_per_tile(
+    scene: Scene, plan: ScenePlan, numbers: Ints, speeds: Mapping[str, ReadingSpeed]
+) -> float:
+    """Return the time in s of reading a tile with all CPUs."""
+    if not len(numbers):
+        return 0.0
+    sizes = read_sizes(scene, plan.bands, [plan.grid.windows(numbers)])
+    return reading_seconds(speeds, sizes) / available_cpus() / len(numbers)
 
 
 _MIN_MARKS = 3

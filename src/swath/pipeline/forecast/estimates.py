@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from swath.messages import Backend, Payload
 from swath.pipeline.forecast import assumptions
+from swath.pipeline.forecast.reading_speed import reading_seconds
 from swath.settings import has_gpu
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from swath.messages.deployed_settings import DeployedSettings
     from swath.pipeline.forecast.calibration import Calibration
     from swath.prices import Price
+    from swath.raster.reader.read_sizes import ReadSize
 
 
 class Range(Payload, frozen=True):
@@ -73,6 +75,8 @@ class Workload:
     """Number of requests to S3 that read the scene."""
     plan_seconds: float
     """Time in s that planning takes on this machine."""
+    sizes: Sequence[ReadSize] = ()
+    """Bytes that the shards read of each file."""
 
     @property
     def largest(self) -> int:
@@ -110,8 +114,8 @@ class Estimator:
     def _local(self, work: Workload) -> Estimate:
         seconds = None
         if self.calibration:
-            infer = work.tiles * self.calibration.seconds_per_tile
-            expected = work.plan_seconds + self.calibration.load_seconds + infer
+            run = self.calibration.run_seconds(work.shard_tiles, work.sizes)
+            expected = work.plan_seconds + run
             seconds = Range(expected, expected)
         return Estimate(
             backend=Backend.LOCAL,
@@ -125,7 +129,7 @@ class Estimator:
         settings, shards = self.settings, len(work.shard_tiles)
         gib = settings.lambda_memory_mib / 1024
         vcpus = settings.lambda_memory_mib / assumptions.MIB_PER_VCPU
-        per_tile = self._cpu_seconds_per_tile(vcpus)
+        per_tile = self._seconds_per_tile(work, vcpus)
         notes = [_concurrency_note(min(shards, settings.lambda_concurrency))]
         if per_tile is None:
             return self._unmeasured(Backend.LAMBDA, work, notes)
@@ -154,7 +158,7 @@ class Estimator:
             f"{hosts} host(s) with a GPU; the high end of the time is that on their CPUs",
             "Spot costs between a tenth of the on-demand price and all of it",
         ]
-        per_tile = self._cpu_seconds_per_tile(assumptions.VCPUS_PER_GPU, gpu=True)
+        per_tile = self._seconds_per_tile(work, assumptions.VCPUS_PER_GPU, gpu=True)
         if per_tile is None:
             return self._unmeasured(Backend.BATCH, work, notes, is_deployed=settings.batch)
         seconds = _waves(ceil(shards / hosts), work.largest, per_tile, (0.0, 0.0))
@@ -188,7 +192,7 @@ class Estimator:
         notes = [f"{hosts} host(s) {settings.endpoint_instance_type}"]
         if not is_async:
             notes.append("a host is paid for whether it works or not, so a run adds nothing")
-        per_tile = self._cpu_seconds_per_tile(assumptions.VCPUS_PER_GPU, gpu=gpu)
+        per_tile = self._seconds_per_tile(work, assumptions.VCPUS_PER_GPU, gpu=gpu)
         if per_tile is None:
             return self._unmeasured(backend, work, notes, is_deployed=is_deployed)
         busy = _waves(ceil(shards / hosts), work.largest, per_tile, (0.0, 0.0))
@@ -211,8 +215,8 @@ class Estimator:
         gib = settings.serverless_memory_mib / 1024
         concurrency = settings.serverless_max_concurrency
         notes = [_concurrency_note(min(shards, concurrency))]
-        per_tile = self._cpu_seconds_per_tile(
-            settings.serverless_memory_mib / assumptions.MIB_PER_VCPU
+        per_tile = self._seconds_per_tile(
+            work, settings.serverless_memory_mib / assumptions.MIB_PER_VCPU
         )
         if per_tile is None:
             return self._unmeasured(backend, work, notes, is_deployed=is_deployed)
@@ -228,24 +232,24 @@ class Estimator:
         total = _add(assumptions.STEPS_SECONDS, seconds)
         return self._sum(backend, work, total, parts, notes, is_deployed=is_deployed)
 
-    def _cpu_seconds_per_tile(self, vcpus: float, *, gpu: bool = False) -> Range | None:
+    def _seconds_per_tile(self, work: Workload, vcpus: float, *, gpu: bool = False) -> Range | None:
         """Return the time for a tile on some vCPUs, from that on this machine; None if unknown.
 
         With a GPU, the low end is 0: how much faster it is than the vCPUs is not measured.
         """
-        if self.calibration is None:
+        measured = self.calibration
+        if measured is None:
             return None
-        if self.calibration.device != "cpu":
-            measured = self.calibration.seconds_per_tile
-            return (
-                Range(measured * assumptions.CPU_RATIO[0], measured * assumptions.CPU_RATIO[1])
-                if gpu
-                else None
-            )
-        cpu_seconds = self.calibration.seconds_per_tile * self.calibration.cpus / vcpus
+        reading = reading_seconds(measured.reading, work.sizes) / max(1, work.tiles)
+        if measured.device != "cpu":
+            if not gpu:
+                return None
+            seconds = measured.tile_seconds(measured.seconds_per_tile, reading / vcpus)
+            return Range.multiply(seconds, assumptions.CPU_RATIO)
+        computing = measured.seconds_per_tile * measured.cpus / vcpus
+        seconds = measured.tile_seconds(computing, reading / vcpus)
         return Range(
-            0.0 if gpu else cpu_seconds * assumptions.CPU_RATIO[0],
-            cpu_seconds * assumptions.CPU_RATIO[1],
+            0.0 if gpu else seconds * assumptions.CPU_RATIO[0], seconds * assumptions.CPU_RATIO[1]
         )
 
     def _shared_parts(self, work: Workload) -> dict[str, Range | None]:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from swath.messages.deployed_settings import DeployedSettings
     from swath.models.mlm import ModelDescription
     from swath.pipeline.shard_layout import ShardLayout
+    from swath.raster.reader.read_sizes import ReadSize
     from swath.raster.scene_info import SceneInfo
 
 DEFAULT_PRICE_REGION = "us-east-1"
@@ -136,8 +137,7 @@ class _Prediction:
             calibration=calibration,
             prices=regional_prices(options.region or DEFAULT_PRICE_REGION),
         )
-        requests = sum(file.requests for file in files)
-        estimates = [estimator.estimate(one, self._workload(one, requests)) for one in BACKENDS]
+        estimates = [estimator.estimate(one, self._workload(one, sizes)) for one in BACKENDS]
         units = description.units
         uri = item.uri if item else plan.scene.uri
         acquisition, doubts = describe_acquisition(self.opened, item, uri=uri)
@@ -172,7 +172,7 @@ class _Prediction:
             tiles = layout.tiles(number)
             yield plan.grid.windows(tiles if plan.empty is None else tiles[~plan.empty[tiles]])
 
-    def _workload(self, backend: Backend, requests: int) -> Workload:
+    def _workload(self, backend: Backend, sizes: Sequence[ReadSize]) -> Workload:
         plan = self.plan
         layout, numbers = plan.shards(backend, self.options.settings.plan_settings(""))
         tiles = plan.tiles_to_infer()
@@ -180,8 +180,9 @@ class _Prediction:
         return Workload(
             tiles=len(tiles),
             shard_tiles=counts[numbers].tolist(),
-            requests=requests,
+            requests=sum(size.requests for size in sizes),
             plan_seconds=self.plan_seconds,
+            sizes=sizes,
         )
 
     def _calibration(self) -> tuple[Calibration | None, list[str]]:

@@ -40,7 +40,7 @@ def open_block_source(
     """
     blocks = _open_geotiff(dataset, channels, windows, workers)
     source = blocks or _open_with_gdal(dataset, channels, windows, workers)
-    workers.note_source(dataset, source, windows)
+    workers.note_source(dataset, source, windows, channels.layer_count)
     return source
 
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from rasterio.enums import Interleaving
 
 from swath import storage
+from swath.raster.dataset import pixel_dtype
 from swath.raster.files.byte_ranges import coalesce
 from swath.raster.reader.block_schedule import schedule_block_rows
 from swath.raster.reader.tile_reader import open_source
@@ -19,6 +21,7 @@ from swath.raster.reader.workers import Workers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from rasterio.io import DatasetReader
 
     from swath._types import Ints
     from swath.raster.dataset import PinnedDataset
@@ -39,6 +42,10 @@ class ReadSize:
     """Sum of the stored sizes of the blocks that are read; a block counts once for each shard."""
     fetched_bytes: int = 0
     """`block_bytes`, and the gaps between blocks that are fetched from S3 by one request."""
+    decoded_bytes: int = 0
+    """Size in bytes of the pixels that are decoded, those of other bands in the blocks included."""
+    compression: str = ""
+    """Compression of the blocks: GDAL's name such as `DEFLATE`, or `JPEG2000`; empty if unknown."""
     requests: int = 0
     """Number of requests to S3."""
     is_exact: bool = True
@@ -79,16 +86,28 @@ def read_sizes(scene: Scene, bands: Sequence[int], shards: Iterable[Ints]) -> li
     sizes = {file.uri: _new_size(file) for file in scene.files}
     with _Recorder() as recorder:
         for windows in shards:
-            recorder.rows.clear()
+            recorder.clear()
             open_source(scene, bands, windows, recorder)
             for uri, needed, fetched in recorder.rows:
                 sizes[uri].add_row(needed, fetched)
+            for uri, count in recorder.decoded:
+                sizes[uri].decoded_bytes += count
     return list(sizes.values())
 
 
 def _new_size(file: PinnedDataset) -> ReadSize:
     status = storage.status(file.uri)
-    return ReadSize(uri=file.uri, file_bytes=status.size if status else 0)
+    return ReadSize(
+        uri=file.uri,
+        file_bytes=status.size if status else 0,
+        compression=_compression(file.reader),
+    )
+
+
+def _compression(reader: DatasetReader) -> str:
+    if reader.driver != "GTiff":
+        return "JPEG2000" if reader.driver.startswith("JP2") else ""
+    return reader.compression.name.upper() if reader.compression else "NONE"
 
 
 class _Recorder(Workers):
@@ -98,7 +117,14 @@ class _Recorder(Workers):
         super().__init__(1)
         self.rows: list[tuple[str, Ints | None, Ints | None]] = []
         """Arguments of `ReadSize.add_row` for each block row, after the file's address."""
+        self.decoded: list[tuple[str, int]] = []
+        """Address and decoded bytes of each file that was opened for a shard."""
         self._headers: dict[str, _HeaderCache] = {}
+
+    def clear(self) -> None:
+        """Forget what was recorded, but not the headers."""
+        self.rows.clear()
+        self.decoded.clear()
 
     def reserve_memory(
         self, dataset: PinnedDataset, need: MemoryNeed, *, purpose: str = "blocks"
@@ -115,13 +141,25 @@ class _Recorder(Workers):
         """Record that the blocks of files are unknown."""
         self.rows += [(dataset.uri, None, None) for dataset in datasets]
 
-    def note_source(self, dataset: PinnedDataset, source: BlockSource, windows: Ints) -> None:
+    def note_source(
+        self, dataset: PinnedDataset, source: BlockSource, windows: Ints, layers: int
+    ) -> None:
         """Record the blocks that windows need."""
         tops = windows[:, 1]
         spans = np.unique(np.stack([tops, tops + windows[:, 3]], axis=1), axis=0)
-        for row in schedule_block_rows(source.block_grid.block_ranges(windows)):
+        grid, pixels = source.block_grid, 0
+        for row in schedule_block_rows(grid.block_ranges(windows)):
+            height = min(grid.block_height, dataset.reader.height - grid.row_top(row.row))
+            pixels += len(row.columns) * grid.block_width * height
             fetched = source.byte_ranges(row)
             self.rows.append((dataset.uri, source.byte_ranges(row, spans), fetched))
+        self.decoded.append((dataset.uri, pixels * _pixel_bytes(dataset.reader, layers)))
+
+
+def _pixel_bytes(reader: DatasetReader, layers: int) -> int:
+    """Return the bytes of a pixel that are decoded, if some layers of it are wanted."""
+    interleaved = reader.interleaving is Interleaving.pixel
+    return np.dtype(pixel_dtype(reader)).itemsize * (reader.count if interleaved else layers)
 
 
 @dataclass(slots=True)

@@ -117,13 +117,16 @@ class Workers:
     def note_unknown_reads(self, datasets: Sequence[PinnedDataset]) -> None:
         """Do nothing; a subclass may record that GDAL reads files, window by window."""
 
-    def note_source(self, dataset: PinnedDataset, source: BlockSource, windows: Ints) -> None:
+    def note_source(
+        self, dataset: PinnedDataset, source: BlockSource, windows: Ints, layers: int
+    ) -> None:
         """Do nothing; a subclass may record which blocks will be read.
 
         Args:
             dataset: Dataset that the source reads.
             source: Source of the dataset's blocks.
             windows: Windows (n, 4) x, y, width and height in px that will be read.
+            layers: Number of layers that will be read: bands, and a mask.
         """
 
     def _create_pool(self, count: int, purpose: str) -> Executor:

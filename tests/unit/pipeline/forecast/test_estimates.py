@@ -9,7 +9,9 @@ from swath.messages.deployed_settings import DeployedSettings
 from swath.pipeline.forecast.calibration import Calibration
 from swath.pipeline.forecast.estimates import Estimator, Range, Workload
 from swath.pipeline.forecast.forecast import BACKENDS
+from swath.pipeline.forecast.reading_speed import ReadingSpeed
 from swath.prices import regional_prices
+from swath.raster.reader.read_sizes import ReadSize
 from swath.settings import EndpointKind
 
 ALL = DeployedSettings(endpoints=tuple(EndpointKind))
@@ -23,17 +25,35 @@ def calibration(seconds_per_tile=0.05, *, cpus=2, device="cpu"):
         device=device,
         cpus=cpus,
         tiles=64,
+        workers=2,
         seconds_per_tile=seconds_per_tile,
-        load_seconds=1.0,
+        start_seconds=3.0,
+        reading={
+            "DEFLATE": ReadingSpeed(seconds_per_decoded_byte=2e-9, seconds_per_stored_byte=4e-9)
+        },
         scene="x.tif",
         measured_at="2026-11-28T12:00:00+00:00",
     )
 
 
-def work(shards, tiles=32):
+def work(shards, tiles=32, **options):
     return Workload(
-        tiles=shards * tiles, shard_tiles=[tiles] * shards, requests=shards * 4, plan_seconds=0.5
+        tiles=shards * tiles,
+        shard_tiles=[tiles] * shards,
+        requests=shards * 4,
+        plan_seconds=0.5,
+        **options,
     )
+
+
+FILE = ReadSize(
+    uri="x.tif",
+    file_bytes=1,
+    decoded_bytes=20 * 10**9,
+    block_bytes=10 * 10**9,
+    compression="DEFLATE",
+)
+"""File that takes 80 s of a CPU to read."""
 
 
 def estimator(region="us-east-1", measured=None, settings=ALL):
@@ -65,8 +85,49 @@ def test_more_work_takes_and_costs_no_less(backend):
 def test_this_machine_takes_as_long_as_it_was_measured():
     got = estimator().estimate(Backend.LOCAL, work(10))
 
-    assert got.seconds.low == got.seconds.high == pytest.approx(0.5 + 1.0 + 320 * 0.05)
+    # The start includes the first round of two tiles.
+    assert got.seconds.low == got.seconds.high == pytest.approx(0.5 + 3.0 + 318 * 0.05)
     assert got.dollars.high == 0
+
+
+def test_a_shard_waits_for_its_last_round_of_tiles():
+    three, four = (estimator().estimate(Backend.LOCAL, work(1, tiles)) for tiles in (3, 4))
+
+    assert three.seconds == four.seconds
+
+
+def test_a_scene_without_tiles_takes_a_start():
+    got = estimator().estimate(Backend.LOCAL, work(0))
+
+    assert got.seconds.low == pytest.approx(0.5 + 3.0)
+
+
+def test_all_cpus_read_between_the_tiles():
+    without, reading = (
+        estimator().estimate(Backend.LOCAL, work(4, sizes=sizes)) for sizes in ((), (FILE,))
+    )
+
+    assert reading.seconds.low - without.seconds.low == pytest.approx(80 / 2)
+
+
+def test_a_gpu_computes_while_the_cpus_read():
+    measured = calibration(0.5, device="NVIDIA L4")
+    without, reading, much = (
+        estimator(measured=measured).estimate(Backend.LOCAL, work(4, sizes=[FILE] * count))
+        for count in (0, 1, 3)
+    )
+
+    assert without.seconds == reading.seconds
+    assert much.seconds.low == pytest.approx(0.5 + 3.0 + 3 * 80 / 2)
+
+
+@pytest.mark.parametrize("backend", CLOUD)
+def test_reading_takes_time_on_each_backend(backend):
+    without, reading = (
+        estimator().estimate(backend, work(4, sizes=sizes)) for sizes in ((), (FILE,))
+    )
+
+    assert reading.seconds.high > without.seconds.high
 
 
 def test_lambda_runs_shards_in_waves():

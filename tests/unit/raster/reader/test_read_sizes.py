@@ -114,6 +114,49 @@ class TestExactSizes:
         assert counts == {str(path): predicted.block_bytes}
 
 
+class TestDecodedSizes:
+    @pytest.mark.parametrize(
+        ("layout", "blocks", "block_pixels", "bands"),
+        [
+            ("tiles", 8 * 4 + 8 / 64 * (300 - 256), 64 * 64, 3),
+            ("planes", 8 * 4 + 8 / 64 * (300 - 256), 64 * 64, 2),
+            ("strips", 300, 500, 3),
+        ],
+    )
+    def test_are_those_of_all_bands_in_the_blocks(
+        self, make_scene, layout, blocks, block_pixels, bands
+    ):
+        options = {"interleave": "pixel"} | LAYOUTS[layout]
+
+        (size,), _ = measure(make_scene(pixels(), **options), shards=[range(20)])
+
+        assert size.decoded_bytes == blocks * block_pixels * bands * 2
+
+    def test_count_a_block_once_for_each_shard(self, make_scene):
+        path = make_scene(pixels(), **TILED)
+
+        (once,), _ = measure(path, shards=[range(20)])
+        (twice,), _ = measure(path, shards=[range(20), range(20)])
+
+        assert twice.decoded_bytes == 2 * once.decoded_bytes > 0
+
+    @pytest.mark.parametrize(
+        ("options", "name"),
+        [
+            ({}, "NONE"),
+            ({"compress": "LZW"}, "LZW"),
+            ({"compress": "DEFLATE"}, "DEFLATE"),
+            ({"driver": "JP2OpenJPEG", "dtype": "uint8"}, "JPEG2000"),
+            ({"driver": "NITF", "dtype": "uint8", "ICORDS": "N"}, ""),
+        ],
+    )
+    def test_belong_to_a_compression(self, make_scene, options, name):
+        (size,), _ = measure(make_scene(pixels(), **options))
+
+        assert size.compression == name
+        assert size.decoded_bytes >= 300 * 500 * 2
+
+
 class TestOtherFiles:
     def test_gdal_reads_an_unknown_part(self, data):
         path = data / "scenes" / "rasterio" / "alpha_masked_jpeg2000.jp2"
