@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from swath.raster.reader.read_sizes import ReadSize
 
 DEFAULT_COMPRESSION = "DEFLATE"
-"""Compression whose speed stands for those that were not measured."""
+"""Compression whose speed is used for compressions that were not measured."""
 _SIZE, _TILE, _BLOCK, _BANDS = 768, 256, 256, 3
 _NOISE_BITS = (2, 7)
 """Bits of noise of the two scenes."""
