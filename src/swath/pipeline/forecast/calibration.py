@@ -17,7 +17,12 @@ from swath.detection.engine import Inference
 from swath.errors import PayloadError
 from swath.messages import Payload
 from swath.models.loaded_model import LoadedModel
-from swath.pipeline.forecast.reading_speed import ReadingSpeed, measure_reading, reading_seconds
+from swath.pipeline.forecast.reading_speed import (
+    DEFAULT_COMPRESSION,
+    ReadingSpeed,
+    measure_reading,
+    reading_seconds,
+)
 from swath.pipeline.forecast.start_time import measure_start
 from swath.raster.radiometry.comparison import compare
 from swath.raster.radiometry.sampling import Samples
@@ -180,7 +185,8 @@ def read_calibration(folder: Path, digest: str) -> Calibration | None:
     except (OSError, ValueError, PayloadError):
         return None
     is_ours = (calibration.digest, calibration.machine) == (digest, machine_name())
-    return calibration if is_ours and calibration.cpus == available_cpus() else None
+    is_valid = calibration.cpus == available_cpus() and DEFAULT_COMPRESSION in calibration.reading
+    return calibration if is_ours and is_valid else None
 
 
 def _measure_rate(inference: Inference, numbers: Sequence[int] | Ints) -> tuple[float, int]:

@@ -99,6 +99,12 @@ class TestKeptCalibrations:
 
         assert read_calibration(folder, measured.digest) is None
 
+    def test_one_without_the_default_compression_does_not_count(self, kept):
+        measured, folder = kept
+        write_calibration(folder, msgspec.structs.replace(measured, reading={}))
+
+        assert read_calibration(folder, measured.digest) is None
+
     def test_that_of_another_package_does_not_count(self, kept):
         _, folder = kept
 

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from swath.errors import PackageError
+from swath.errors import ModelTimeoutError, PackageError
 from swath.models.package import describe_package
 from swath.pipeline.forecast import start_time
 from swath.pipeline.forecast.start_time import measure_start, write_tiles
@@ -53,3 +53,22 @@ def test_a_package_that_does_not_run_is_named_with_the_reason(package):
 
     with pytest.raises(PackageError, match=r"cannot be calibrated: .*model\.onnx"):
         measure_start(str(package), description, tile, tiles=1)
+
+
+def test_the_shortest_run_counts_and_a_long_one_is_not_repeated(package, monkeypatch):
+    monkeypatch.setattr(start_time, "_ROUNDS", 2)
+    description, tile = some_tile(package)
+    counts = []
+    for times in ([4.0, 3.0], [500.0]):
+        left = iter(times)
+        monkeypatch.setattr(start_time, "_time_run", lambda *_, left=left: next(left))
+        counts.append(measure_start("x", description, tile, tiles=1))
+
+    assert counts == [3.0, 500.0]
+
+
+def test_a_run_that_takes_too_long_is_ended(package, monkeypatch):
+    monkeypatch.setattr(start_time, "_TIMEOUT_SECONDS", 0.01)
+
+    with pytest.raises(ModelTimeoutError, match="did not finish a run of a few tiles"):
+        measure_start(str(package), *some_tile(package), tiles=1)
