@@ -38,7 +38,7 @@ def run(*, quick: bool) -> Iterator[Result]:
             sides[scene.name] = partial(
                 run_side, "planning:run", package=package, files=scene.files
             )
-    rounds = compare(sides, rounds=2, max_seconds=200, quick=quick)
+    rounds = compare(sides, rounds=3, max_seconds=0, quick=quick)
     ratios = {scene.name: _ratio(scene, rounds) for scene in scenes}
     for name, ratio in ratios.items():
         print_line(f"    {name}: {ratio:.2f}")
