@@ -28,6 +28,7 @@ YOURS = {
         "B03.tif",
         "B04.tif",
         "item.json",
+        "port.geojson",
         "a.tif",
         "b.tif",
         "best.onnx",

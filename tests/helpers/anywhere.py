@@ -14,6 +14,7 @@ from rasterio.transform import Affine
 from swath.detection.detections import Detections
 from swath.detection.geoparquet import GeoParquetWriter
 from swath.detection.scene_facts import SceneFacts
+from swath.detection.spatial_order import center_cells, spatial_order
 from swath.raster.footprint import footprint
 from swath.raster.georeference import Georeferencer
 from swath.raster.projection import LON_LAT
@@ -135,7 +136,7 @@ class GeoreferencedScene:
         self.outline = footprint(self.info, self.georeferencer)
 
     def write_detections(self, path, found):
-        """Write a run's GeoParquet, and give the detections that have a row there."""
+        """Write a run's GeoParquet, and give the detections that have a row there, in its order."""
         places = self.georeferencer.to_polygons(found.box, found.outline)
         with GeoParquetWriter(
             path,
@@ -146,7 +147,8 @@ class GeoreferencedScene:
             facts=SceneFacts(footprint=self.outline, valid_footprint=self.outline),
         ) as writer:
             writer.write(found, places)
-        return found.take(places.is_valid)
+        kept, edges = found.take(places.is_valid), places.take(places.is_valid).bounds()
+        return kept.take(spatial_order(center_cells(edges), tile=kept.tile, score=kept.score))
 
 
 def detected(outlines):

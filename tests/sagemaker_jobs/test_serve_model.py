@@ -78,7 +78,12 @@ def test_a_georeferenced_image_gets_longitude_and_latitude(container, tmp_path):
     rows = pq.read_table(tmp_path / "out" / "detections.parquet").to_pylist()
     assert "crs" not in response
     assert len(rows) == len(response["features"]) > 0
-    for feature, row in zip(response["features"], rows, strict=True):
+    rows.sort(key=lambda row: (row["x_min"], row["y_min"]))
+    features = sorted(
+        response["features"],
+        key=lambda one: (one["properties"]["x_min"], one["properties"]["y_min"]),
+    )
+    for feature, row in zip(features, rows, strict=True):
         shape = shapely.geometry.shape(feature["geometry"])
         assert shape.equals_exact(shapely.from_wkb(row["geometry"]), 0)
 

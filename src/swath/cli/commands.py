@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from swath.cli import drop, evaluate, invoke, local, model, plan, registry, run, train, tune
+from swath.cli import drop, evaluate, export, invoke, local, model, plan, registry, run, train, tune
 from swath.cli.base import Command, RootGroup, examples
 from swath.models import model_cache
 
@@ -47,6 +47,15 @@ app.command(
         "swath drop item.json --stack swath",
     ),
 )(drop.drop)
+app.command(
+    "export",
+    cls=Command,
+    rich_help_panel=_DETECTION_PANEL,
+    epilog=examples(
+        "swath export results --out ships.gpkg --class ship --min-score 0.6",
+        "swath export --database $URL --out port.geojson --bbox 128.9,35,129.2,35.2",
+    ),
+)(export.export)
 app.command(
     "invoke",
     cls=Command,

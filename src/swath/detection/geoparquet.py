@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from swath.detection.scene_facts import SceneFacts
 
-__all__ = ["CLASSES_KEY", "MEDIA_TYPE", "GeoParquetWriter", "read_classes", "read_footer"]
+__all__ = ["CLASSES_KEY", "MEDIA_TYPE", "SCHEMA", "GeoParquetWriter", "read_classes", "read_footer"]
 
 CLASSES_KEY = "swath:classes"
 """Key of the file's metadata: number of detections of each class, in label order, as JSON."""
@@ -55,7 +55,7 @@ _PIXELS = ("x_min", "y_min", "x_max", "y_max")
 _CONSTANTS = ("run_id", "scene", "model")
 _TIME = "acquired_at"
 _TEXT = pa.dictionary(pa.int32(), pa.string())
-_SCHEMA = pa.schema(
+SCHEMA = pa.schema(
     [
         pa.field(name, kind, nullable=False)
         for name, kind in [
@@ -70,6 +70,7 @@ _SCHEMA = pa.schema(
     ]
     + [pa.field(_TIME, pa.timestamp("us", "UTC"))]
 )
+"""Columns of the file of a run."""
 _RING_WKB_HEADER = np.frombuffer(struct.pack("<BIII", 1, 3, 1, 5), np.uint8)
 """Start of the WKB, little-endian, of a polygon with one ring of five positions."""
 
@@ -107,7 +108,7 @@ class GeoParquetWriter:
         self._facts = facts
         self._classes = pa.array(classes, pa.string())
         self._constants = (run_id, scene, model)
-        self._file = GeoParquetFile(path, _SCHEMA, on_earth=on_earth)
+        self._file = GeoParquetFile(path, SCHEMA, on_earth=on_earth)
         self._sorter = SpatialSorter(self._gather_from)
         self._by_class = np.zeros(len(classes), np.int64)
         self.without_position_count = 0
@@ -193,9 +194,9 @@ class GeoParquetWriter:
                 *np.ascontiguousarray(rows.box.T),
                 rows.tile,
                 *(_constant_column(text, len(rows)) for text in self._constants),
-                pa.repeat(pa.scalar(self._facts.acquired_at, _SCHEMA.field(_TIME).type), len(rows)),
+                pa.repeat(pa.scalar(self._facts.acquired_at, SCHEMA.field(_TIME).type), len(rows)),
             ],
-            schema=_SCHEMA,
+            schema=SCHEMA,
         )
 
     def _counts(self) -> dict[str, int]:

@@ -1,6 +1,6 @@
-"""Write a run's detections as GeoPackage, GeoJSON or FlatGeobuf.
+"""Write a file of detections as GeoPackage, GeoJSON, GeoJSON Text Sequence or FlatGeobuf.
 
-GDAL and QGIS as Debian packages them cannot read Parquet. The rows are read from the run's
+GDAL and QGIS as Debian packages them cannot read Parquet. The rows are read from the
 GeoParquet file, one row group at a time, so memory does not grow with their number. GDAL writes
 them. pyogrio includes a GDAL with the drivers of these formats; rasterio's GDAL lacks them.
 """
@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,6 +24,8 @@ from swath.errors import RunIncompleteError
 from swath.storage.earlier_outputs import VECTOR_DESCRIPTION
 from swath.storage.output_folder import VECTOR_FILES, VectorFormat
 
+GdalFormat = VectorFormat | Literal["geojsonl"]
+"""Format that GDAL writes."""
 LAYER = "detections"
 MAX_INDEXED_FLATGEOBUF_ROWS = 10_000_000
 """Most rows of a FlatGeobuf file with an index. GDAL sorts the index in memory: 105 bytes a row, or
@@ -51,26 +54,34 @@ class _Driver:
         name: Name of the driver in GDAL.
         is_typed: Whether all geometries of a layer have one type.
         options: Layer creation options.
+        has_description: Whether a layer has a description.
     """
 
     name: str
     is_typed: bool
     options: dict[str, str] = field(default_factory=dict)
+    has_description: bool = True
 
 
-_DRIVERS: dict[VectorFormat, _Driver] = {
+_DRIVERS: dict[GdalFormat, _Driver] = {
     "gpkg": _Driver("GPKG", is_typed=True, options={"GEOMETRY_NAME": _GEOMETRY}),
     "geojson": _Driver(
         "GeoJSON",
         is_typed=False,
         options={"RFC7946": "YES", "COORDINATE_PRECISION": _DEGREE_DIGITS, "WRITE_NAME": "NO"},
     ),
+    "geojsonl": _Driver(
+        "GeoJSONSeq",
+        is_typed=False,
+        options={"COORDINATE_PRECISION": _DEGREE_DIGITS},
+        has_description=False,
+    ),
     "fgb": _Driver("FlatGeobuf", is_typed=True),
 }
 
 
-def write_vector(source: Path, target: Path, vector_format: VectorFormat) -> list[str]:
-    """Write the detections of a run's GeoParquet file in another format.
+def write_vector(source: Path, target: Path, vector_format: GdalFormat) -> list[str]:
+    """Write the detections of a GeoParquet file in another format.
 
     Columns keep their names and types; `bbox` is left out. Positions stay in
     EPSG:4326 as longitude and latitude; GeoJSON rounds them to 1e-8 degrees, 1 mm. In GeoPackage
@@ -92,7 +103,9 @@ def write_vector(source: Path, target: Path, vector_format: VectorFormat) -> lis
     file = pq.ParquetFile(source)
     rows, driver = file.metadata.num_rows, _DRIVERS[vector_format]
     max_bytes = _MAX_GROWTH * source.stat().st_size
-    options = {**driver.options, "DESCRIPTION": f"{VECTOR_DESCRIPTION}, {rows} rows"}
+    options = {**driver.options}
+    if driver.has_description:
+        options["DESCRIPTION"] = f"{VECTOR_DESCRIPTION}, {rows} rows"
     warnings = []
     if vector_format == "fgb" and rows > MAX_INDEXED_FLATGEOBUF_ROWS:
         options["SPATIAL_INDEX"] = "NO"
@@ -103,7 +116,7 @@ def write_vector(source: Path, target: Path, vector_format: VectorFormat) -> lis
     types = json.loads(file.metadata.metadata[b"geo"])["columns"][_GEOMETRY]["geometry_types"]
     is_mixed = types not in ([], ["Polygon"])
     is_promoted = is_mixed and driver.is_typed
-    schema = _schema(file.schema_arrow, has_float32=vector_format != "geojson")
+    schema = _schema(file.schema_arrow, has_float32=not driver.name.startswith("GeoJSON"))
     try:
         pyogrio.write_arrow(
             pa.RecordBatchReader.from_batches(
@@ -187,7 +200,7 @@ def _os_error(target: Path, max_bytes: int, message: str) -> OSError:
     return OSError(errno.EIO, f"GDAL could not write the file: {message}", str(target))
 
 
-def _check(target: Path, vector_format: VectorFormat, rows: int, max_bytes: int) -> None:
+def _check(target: Path, vector_format: GdalFormat, rows: int, max_bytes: int) -> None:
     """Refuse an incomplete file, even if GDAL reported no error.
 
     Raises:
@@ -200,6 +213,12 @@ def _check(target: Path, vector_format: VectorFormat, rows: int, max_bytes: int)
             file.seek(-min(len(_GEOJSON_END), target.stat().st_size), os.SEEK_END)
             if file.read() != _GEOJSON_END:
                 raise _os_error(target, max_bytes, "the end of the file is missing")
+        return
+    if vector_format == "geojsonl":
+        with target.open("rb") as file:
+            lines = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+        if lines != rows:
+            raise _os_error(target, max_bytes, f"it has {lines} rows instead of {rows}")
         return
     info = pyogrio.read_info(target, layer=LAYER, force_feature_count=True)
     if info["features"] != rows:

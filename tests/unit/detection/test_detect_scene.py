@@ -40,11 +40,13 @@ def answer(scene_path, package, model):
 
 
 def assert_as_run(scene, folder, package, model, out):
-    """Check that the response has the rows of a run's GeoParquet, in order, to the last bit."""
+    """Check that the response has the rows of a run's GeoParquet, to the last bit."""
     run_local(scene, str(folder), out)
     rows = pq.read_table(out / "detections.parquet").to_pylist()
     features = answer(scene, package, model)[0]["features"]
     assert len(features) == len(rows)
+    rows.sort(key=lambda row: [row[name] for name in COLUMNS])
+    features.sort(key=lambda feature: [feature["properties"][name] for name in COLUMNS])
     for feature, row in zip(features, rows, strict=True):
         properties = feature["properties"]
         assert properties["class"] == row["class"]
