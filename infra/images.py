@@ -43,6 +43,7 @@ FUNCTION_IMAGES = {
         "merge_detections",
         "plan_scene",
         "publish_results",
+        "update_catalog",
     ),
 }
 """Names of the functions in each image, by the image's extra in pyproject.toml."""

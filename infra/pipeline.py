@@ -15,6 +15,7 @@ from constructs import Construct
 from infra.constructs.database import Database
 from infra.constructs.database_function import DatabaseAccess
 from infra.constructs.dead_letter_queue import DeadLetterQueue
+from infra.constructs.detections_table import DetectionsTable
 from infra.constructs.endpoint import EndpointResources
 from infra.constructs.evaluation import Evaluation
 from infra.constructs.failures import FailureTopic, RunFailedRule
@@ -39,6 +40,7 @@ from infra.constructs.storage import Storage
 from infra.constructs.training import Training
 from infra.constructs.transforms import Transforms
 from infra.constructs.triggers import log_triggers, run_on_change
+from infra.constructs.update_catalog import UpdateCatalog
 from infra.constructs.watch_deliveries import WatchDeliveries
 from infra.endpoints import Endpoints
 from infra.images import ROOT
@@ -69,6 +71,7 @@ class Pipeline(Construct):
 
     Attributes:
         storage: Buckets of scenes, of work and of results.
+        table: Table of all detections, for Athena.
         network: Network of the database and of GPU hosts.
         database: Database cluster.
         models: Deployed model packages.
@@ -77,6 +80,7 @@ class Pipeline(Construct):
         runs: State machine whose executions are runs.
         start_run: Function that starts a run for each scene in the scenes bucket.
         watch_deliveries: Function that reports deliveries that are incomplete for long.
+        update_catalog: Function that updates the STAC catalog of the results.
         infer_shard: Function that infers a shard on Lambda.
         gpu_queue: Job queue of AWS Batch; None without one.
         data_buckets: The user's buckets that SageMaker jobs may read.
@@ -128,6 +132,7 @@ class Pipeline(Construct):
             "ScenesBucket": self.storage.scenes.bucket_name,
             "WorkBucket": self.storage.work.bucket_name,
             "ResultsBucket": self.storage.results.bucket_name,
+            "DetectionsTable": self.table.name,
             "StateMachineArn": self.runs.machine.state_machine_arn,
             "FailureTopicArn": self.failure_topic.topic.topic_arn,
             "ModelCatalogUri": self.models.uri,
@@ -174,6 +179,7 @@ class Pipeline(Construct):
             retain=settings.retain,
             work_retention=Duration.days(settings.work_retention_days),
         )
+        self.table = DetectionsTable(self, "DetectionsTable", results=self.storage.results)
         self.network = Network(
             self,
             "Network",
@@ -290,6 +296,13 @@ class Pipeline(Construct):
             models=self.models,
             topic=self.failure_topic.topic,
             dead_letter_queue=dead_letter_queue,
+            **self._log_options,
+        )
+        self.update_catalog = UpdateCatalog(
+            self,
+            "UpdateCatalog",
+            results=self.storage.results,
+            dead_letter_queue=self._add_dead_letter_queue("FailedCatalogs", "update_catalog"),
             **self._log_options,
         )
 

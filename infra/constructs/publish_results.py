@@ -9,6 +9,7 @@ from constructs import Construct
 
 from infra.constructs.function import Function
 from infra.grants import read_objects, write_objects
+from swath.pipeline.paths import TABLE_FOLDER
 from swath.settings import PublishSettings
 
 
@@ -34,4 +35,5 @@ class PublishResults(Function):
             log_retention=log_retention,
         )
         read_objects(self.role, work, "runs/*")
-        write_objects(self.role, results, "runs/*")
+        for folder in ("runs", TABLE_FOLDER, "stac/entries"):
+            write_objects(self.role, results, f"{folder}/*")

@@ -18,6 +18,7 @@ from constructs import Construct
 from infra.grants import acknowledge
 
 _ACCESS_LOG_RETENTION = Duration.days(90)
+_CATALOG_ENTRY_RETENTION = Duration.days(30)
 _OLD_VERSION_RETENTION = Duration.days(30)
 
 
@@ -63,7 +64,12 @@ class Storage(Construct):
                 for prefix in ("runs/", "invocations/", "deliveries/due/")
             ],
         )
-        self.results = self._logged_bucket("Results")
+        self.results = self._logged_bucket(
+            "Results",
+            lifecycle_rules=[
+                LifecycleRule(prefix="stac/entries/", expiration=_CATALOG_ENTRY_RETENTION)
+            ],
+        )
 
     def _logged_bucket(self, name: str, **options: Any) -> Bucket:
         return self._bucket(

@@ -16,10 +16,10 @@ import typer
 
 from local_cloud.cloud import ROOT, LocalCloud, exit_on_signals
 from local_cloud.demo.harbour import Harbour, draw_harbour, write_harbour
-from local_cloud.demo.preview import draw_preview
 from local_cloud.demo.results import (
     DatabaseRows,
     fetch_detections,
+    mark_false_positives,
     read_boxes,
     read_postgis,
     summarize,
@@ -30,11 +30,13 @@ from local_cloud.run_follower import RunFollower, RunProgress, RunResult
 from local_cloud.synthesis import synthesize
 from local_cloud.watch import INCOMING_PREFIX
 from swath.cli.console import print_line, progress_bar
+from swath.exports.preview import draw_preview
+from swath.raster.scene import open_scene
 
 OUTPUT_FOLDER = ROOT / "build" / "demo"
 NEXT_STEPS = """
 What next:
-  open build/demo/preview.png
+  open build/demo/preview.png; `swath preview` draws it for any run
   `make demo SCENE=/path/to.tif` processes a scene of yours with the bands B02, B03, B04, B08, B11
   `make local` runs the local cloud until Ctrl-C, for scenes and database queries of yours
   docs/model-package.md describes how to add a model, docs/deploying.md how to deploy to AWS"""
@@ -107,11 +109,12 @@ def process_scene(cloud: LocalCloud, scene: Path, harbour: Harbour | None) -> bo
         summary["rows_in_postgis"] = rows.counts
         if harbour:
             hits = match_ships(detections.boxes, harbour.boxes)
-            detections = detections.mark_false_positives(hits)
+            detections = mark_false_positives(detections, hits)
             summary["ships_drawn"] = len(harbour.boxes)
             summary["ships_found"] = int(hits.sum())
             summary["wrong_boxes"] = int((~hits).sum())
-        draw_preview(str(scene), detections, OUTPUT_FOLDER / "preview.png")
+        with open_scene(str(scene)) as opened:
+            draw_preview(opened, detections, str(OUTPUT_FOLDER / "preview.png"))
         print_report(summary, rows)
     else:
         print_line(f"\nRun {result.run_id} {summary['status']}: {result.error}: {result.cause}")

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psycopg
-import pyarrow.parquet as pq
 
 from local_cloud.cloud import LocalCloud
-from local_cloud.demo.preview import LabeledBoxes
 from local_cloud.run_follower import RunResult
+from swath.exports.preview import DrawnDetections, collect_best
+from swath.exports.selection import Selection
+from swath.exports.sources import read_files
 from swath.storage import split_s3
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FALSE_POSITIVE_SUFFIX = " (false positive)"
+"""Suffix of the label of a false positive; colors are assigned in the order of the labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +78,22 @@ def fetch_detections(cloud: LocalCloud, result: RunResult, folder: Path) -> Path
     return path
 
 
-def read_boxes(detections: Path) -> LabeledBoxes:
+def read_boxes(detections: Path) -> DrawnDetections:
     """Read the boxes and classes from the GeoParquet file."""
-    columns = ["class", "x_min", "y_min", "x_max", "y_max"]
-    table = pq.read_table(detections, columns=columns)
-    boxes = np.stack([table[name].to_numpy() for name in columns[1:]], axis=1)
-    return LabeledBoxes(boxes, np.array(table["class"].to_pylist(), dtype=np.str_))
+    return collect_best(read_files(str(detections), Selection()))
+
+
+def mark_false_positives(detections: DrawnDetections, hits: NDArray[np.bool_]) -> DrawnDetections:
+    """Return the same boxes, with a separate label for those that are not hits.
+
+    Args:
+        detections: Detections, n of them.
+        hits: Mask (n,), True = detection of a ship that was drawn.
+    """
+    labels = np.where(
+        hits, detections.labels, np.char.add(detections.labels, FALSE_POSITIVE_SUFFIX)
+    )
+    names, counts = np.unique(labels, return_counts=True)
+    return DrawnDetections(
+        detections.boxes, labels, dict(zip(names.tolist(), counts.tolist(), strict=True))
+    )

@@ -10,6 +10,8 @@ ACCEPTED_TYPES = {
     "AWS::CloudWatch::Alarm": "nothing is measured here",
     "AWS::EC2::FlowLog": "no packet flows here",
     "AWS::EC2::SecurityGroupEgress": "no packet is filtered here",
+    "AWS::Glue::Database": "there is no Athena here; DuckDB reads the same folders",
+    "AWS::Glue::Table": "there is no Athena here; DuckDB reads the same folders",
     "AWS::RDS::DBClusterParameterGroup": "the database is configured by local_cloud/postgis",
     "Custom::S3AutoDeleteObjects": "the local cloud is deleted with all its objects",
     "Custom::VpcRestrictDefaultSG": "no packet is filtered here",

@@ -30,8 +30,8 @@ def test_the_pages_and_the_code_say_what_the_template_costs(dev: Any):
 def test_each_endpoint_adds_its_alarms(synthesize: Callable[..., Any]):
     without = synthesize(endpoints="").json
 
-    alarms_and_secret = SECRET_PRICE + 2 * ALARM_METRIC_PRICE
-    assert idle_cost(without) == pytest.approx(alarms_and_secret + CHECKS_PRICE)
+    alarms_and_secret = SECRET_PRICE + 3 * ALARM_METRIC_PRICE
+    assert idle_cost(without) == pytest.approx(alarms_and_secret + 2 * CHECKS_PRICE)
 
 
 def test_a_schedule_is_paid_for_by_its_calls():

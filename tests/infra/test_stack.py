@@ -137,6 +137,7 @@ def test_users_find_everything_among_the_outputs(dev: Any):
     assert set(dev.json["Outputs"]) == {
         "ScenesBucket",
         "WorkBucket",
+        "DetectionsTable",
         "ResultsBucket",
         "StateMachineArn",
         "JobQueueArn",
@@ -183,7 +184,7 @@ def test_every_log_is_kept_for_as_long_as_the_settings_say(synthesize: Callable[
     groups = synthesize(log_retention_days=7).resources("AWS::Logs::LogGroup")
 
     assert {group["RetentionInDays"] for group in groups.values()} == {7}
-    assert len(groups) == 18
+    assert len(groups) == 19
 
 
 def test_every_function_logs_where_the_settings_apply(dev: Any):

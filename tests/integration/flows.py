@@ -36,6 +36,10 @@ def drive(pipeline: Pipeline, folder: Path) -> None:
         run = pipeline.wait(uri)
         assert run.status == "succeeded", run.cause
     send_expired_notification(pipeline, pipeline.wait(runs[0]))
+    pipeline.update_catalog()
+    pipeline.wait(late := drop(pipeline, folder, "incoming/flow-late.tif", seed=44))
+    pipeline.update_catalog()
+    assert pipeline.wait(late).status == "succeeded"
 
 
 def run_backend(pipeline: Pipeline, folder: Path, backend: Any, number: int) -> str:

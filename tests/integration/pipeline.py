@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -155,6 +156,24 @@ class Pipeline:
             return about if about["status"] not in RUNNING else None
 
         return eventually(over, "the execution's end", 300) or {}
+
+    def update_catalog(self) -> dict[str, int]:
+        """Call the function as its schedule would do some minutes later."""
+        functions = self.client("lambda").list_functions()["Functions"]
+        (name,) = (f["FunctionName"] for f in functions if "UpdateCatalog" in f["FunctionName"])
+        event = {
+            "version": "0",
+            "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa",
+            "detail-type": "Scheduled Event",
+            "source": "aws.events",
+            "time": (datetime.now(UTC) + timedelta(minutes=15)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "resources": [],
+            "detail": {},
+        }
+        response = self.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event))
+        payload: dict[str, int] = json.loads(response["Payload"].read())
+        assert "FunctionError" not in response, payload
+        return payload
 
     def wait_until_idle(self, seconds: float = 600) -> None:
         """Wait until nothing runs any more."""

@@ -54,6 +54,7 @@ UNPROVEN = (
         "*",
         roles="*Watch*",
     ),
+    Unproven("no update of the catalog fails here", "sqs:SendMessage", roles="*UpdateCatalog*"),
     Unproven("services name log streams as they like", "logs:*", ("*:log-group:*",), used=True),
     Unproven(
         "a run that is redriven after a deployment has the package and the job definition that it "

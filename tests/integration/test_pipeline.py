@@ -188,6 +188,32 @@ def completed_runs(pipeline: Pipeline) -> str:
     return url
 
 
+def test_a_run_is_in_the_catalog_and_in_the_table(pipeline: Pipeline, tmp_path: Path):
+    uri = pipeline.drop(write_scene(tmp_path / "x.tif", seed=12), "incoming/cataloged.tif")
+    run_id = str(pipeline.wait(uri).run_id)
+
+    def read(key: str) -> Any:
+        body = pipeline.client("s3").get_object(Bucket=pipeline.results, Key=key)["Body"]
+        return json.loads(body.read())
+
+    def listed() -> bool:
+        pipeline.update_catalog()
+        found = pipeline.client("s3").list_objects_v2(Bucket=pipeline.results, Prefix=folder)
+        if not found["KeyCount"]:
+            return False
+        links = read("stac/ships/unknown/catalog.json")["links"]
+        return f"../../../runs/{run_id}/item.json" in [link["href"] for link in links]
+
+    # The run is published after its rows are in the database.
+    folder = "stac/ships/unknown/catalog.json"
+    eventually(listed, "the run in the catalog")
+    collection = read("stac/ships/collection.json")
+    (version,) = (link["href"] for link in collection["links"] if link["rel"] == "item")
+    assert read(f"stac/ships/{version.removeprefix('./')}")["properties"]["mlm:name"]
+    table = f"detections/model=ships/month=1900-01/{run_id}.parquet"
+    assert pipeline.client("s3").head_object(Bucket=pipeline.results, Key=table)
+
+
 def test_time_and_area_are_in_the_event_the_item_and_the_database(
     pipeline: Pipeline, tmp_path: Path
 ):

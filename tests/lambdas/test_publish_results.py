@@ -51,8 +51,13 @@ def test_a_run_is_published_in_the_results_bucket(payload, set_env, context):
             item["Key"]: client.head_object(Bucket="results", Key=item["Key"])["ContentType"]
             for item in client.list_objects_v2(Bucket="results")["Contents"]
         }
-    root = f"runs/{payload['request']['run_id']}"
+    run_id = payload["request"]["run_id"]
+    (entry,) = (key for key in found if key.startswith("stac/entries/"))
+    assert entry.endswith(f"/{run_id}.json")
+    assert found.pop(entry) == "application/json"
+    root = f"runs/{run_id}"
     assert found == {
+        f"detections/model=ships/month=1900-01/{run_id}.parquet": "application/vnd.apache.parquet",
         f"{root}/detections.parquet": "application/vnd.apache.parquet",
         f"{root}/item.json": "application/geo+json",
         f"{root}/summary.json": "application/json",

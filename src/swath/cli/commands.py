@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from swath.cli import drop, evaluate, export, invoke, local, model, plan, registry, run, train, tune
+from swath.cli import (
+    drop,
+    evaluate,
+    export,
+    invoke,
+    local,
+    model,
+    plan,
+    preview,
+    registry,
+    run,
+    train,
+    tune,
+)
 from swath.cli.base import Command, RootGroup, examples
 from swath.models import model_cache
 
@@ -56,6 +69,15 @@ app.command(
         "swath export --database $URL --out port.geojson --bbox 128.9,35,129.2,35.2",
     ),
 )(export.export)
+app.command(
+    "preview",
+    cls=Command,
+    rich_help_panel=_DETECTION_PANEL,
+    epilog=examples(
+        "swath preview results --out ships.png",
+        "swath preview results --scene scene.tif --out ships.png",
+    ),
+)(preview.preview)
 app.command(
     "invoke",
     cls=Command,

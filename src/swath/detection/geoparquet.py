@@ -175,10 +175,22 @@ class GeoParquetWriter:
         return np.zeros(len(positions), np.int64)
 
     def _gather_from(self, parts: Sequence[tuple[Detections, PolygonArray]]) -> Gather:
-        """Return a function that returns the columns of the file for some rows of the parts."""
-        rows = Detections.concatenate([part for part, _ in parts])
-        positions = PolygonArray.concatenate([part for _, part in parts])
-        return lambda order: self._convert(rows.take(order), positions.take(order))
+        """Return a function that returns the columns of the file for some rows of the parts.
+
+        Neighbors are in few parts. So the parts are not joined, which would copy all rows.
+        """
+        starts = np.cumsum([0, *(len(rows) for rows, _ in parts[:-1])])
+
+        def gather(order: NDArray[np.int64]) -> pa.Table:
+            part = np.searchsorted(starts, order, side="right") - 1
+            chosen = [(parts[n], order[part == n] - starts[n]) for n in np.unique(part).tolist()]
+            rows = Detections.concatenate([of[0].take(index) for of, index in chosen])
+            positions = PolygonArray.concatenate([of[1].take(index) for of, index in chosen])
+            # Where each row of `order` is now: the inverse of a stable sort by part.
+            back = np.argsort(np.argsort(part, kind="stable"))
+            return self._convert(rows.take(back), positions.take(back))
+
+        return gather
 
     def _convert(self, rows: Detections, positions: PolygonArray) -> pa.Table:
         """Return the columns of the file for some rows."""

@@ -21,10 +21,14 @@ from swath.detection.geoparquet import SCHEMA, read_footer
 from swath.detection.geoparquet_file import BBOX, BBOX_TYPE, GEOMETRY
 from swath.errors import InputError
 from swath.exports.selection import Selection
-from swath.storage.output_folder import DETECTIONS
+from swath.storage.output_folder import DETECTIONS, SUMMARY
 
 _FOOTER_READERS = 16
 """Number of files whose footers are read at the same time."""
+TABLE_FOLDER = "detections"
+"""Folder of a results bucket with the files of all runs: `swath.pipeline.paths.TABLE_FOLDER`."""
+_RUNS_FOLDER = "runs"
+"""Folder of a results bucket with a folder for each run."""
 _OPTIONAL = "acquired_at"
 """Column that files of earlier versions of swath lack."""
 _TEXT = pa.dictionary(pa.int32(), pa.string())
@@ -55,8 +59,8 @@ def find_files(source: str) -> Iterator[str]:
     """Yield the addresses of the files of detections at an address.
 
     Args:
-        source: File of detections, folder of a run, or folder or bucket of the results of many
-            runs; an S3 URI or a local path.
+        source: File of detections, folder of a run, folder or bucket of the results of many runs,
+            or a folder of the table of all runs; an S3 URI or a local path.
 
     Raises:
         InputError: There are no detections.
@@ -68,16 +72,21 @@ def find_files(source: str) -> Iterator[str]:
     if storage.exists(single):
         yield single
         return
+    is_table = "/model=" in source or source.rstrip("/").endswith(f"/{TABLE_FOLDER}")
+    # A results bucket has each run's detections twice, in `runs` and in the table.
+    folders = [source] if is_table else [storage.join(source, _RUNS_FOLDER), source]
     is_empty = True
-    for path, _ in storage.iterate_objects(source):
-        if path.endswith(DETECTIONS):
-            is_empty = False
-            yield storage.join(source, path)
-    if is_empty:
-        raise InputError(
-            f"there are no detections in {source}; give a run's folder, its {DETECTIONS}, or the "
-            "results bucket"
-        )
+    for folder in folders:
+        for path, _ in storage.iterate_objects(folder):
+            if path.endswith(".parquet" if is_table else DETECTIONS):
+                is_empty = False
+                yield storage.join(folder, path)
+        if not is_empty:
+            return
+    raise InputError(
+        f"there are no detections in {source}; give a run's folder, its {DETECTIONS}, or the "
+        "results bucket"
+    )
 
 
 def read_files(source: str, selection: Selection) -> Iterator[pa.Table]:
@@ -94,6 +103,23 @@ def read_files(source: str, selection: Selection) -> Iterator[pa.Table]:
                 rows = selection.select(_to_schema(file.read_row_group(group)))
                 if rows.num_rows:
                     yield rows
+
+
+def read_scene_address(run: str) -> str:
+    """Return the address of a run's scene, from its summary or from its detections.
+
+    Raises:
+        InputError: Neither states the scene.
+    """
+    summary = storage.join(run, SUMMARY)
+    if not run.endswith(".parquet") and storage.exists(summary):
+        stated = storage.read_json(summary)
+        if isinstance(stated, dict) and isinstance(stated.get("scene"), str):
+            return str(stated["scene"])
+    rows = next(read_files(run, Selection()), None)
+    if rows is None:
+        raise InputError(f"{run} does not name its scene, as it has no detections; give --scene")
+    return str(rows["scene"][0].as_py())
 
 
 def _find_matching(source: str, selection: Selection) -> Iterator[tuple[str, list[int]]]:

@@ -46,6 +46,8 @@ class PackageInfo:
     description: ModelDescription
     digest: str
     """SHA-256, hex, of the package's files."""
+    text: bytes
+    """Content of `mlm.json`: a STAC MLM Item."""
 
 
 def describe_package(uri: str | Path) -> PackageInfo:
@@ -59,16 +61,17 @@ def describe_package(uri: str | Path) -> PackageInfo:
     """
     uri = str(uri)
     if not storage.is_s3(uri) and Path(uri).is_dir():
-        description = _read_description(Path(uri), uri)
-        return PackageInfo(description=description, digest=packing.package_digest(Path(uri)))
+        text = _read_text(Path(uri), uri)
+        digest = packing.package_digest(Path(uri))
+        return PackageInfo(description=_parse(uri, text), digest=digest, text=text)
     try:
         with storage.reading(uri) as archive:
-            digest, text = packing.scan(archive)
+            digest, described = packing.scan(archive)
     except FileNotFoundError:
         raise PackageError(packing.missing_package(uri)) from None
-    if text is None:
+    if described is None:
         raise PackageError(packing.missing_description(uri))
-    return PackageInfo(description=_parse(uri, text), digest=digest)
+    return PackageInfo(description=_parse(uri, described), digest=digest, text=described)
 
 
 def load_package(uri: str | Path, *, digest: str | None = None) -> ModelPackage:
@@ -104,11 +107,16 @@ def load_package(uri: str | Path, *, digest: str | None = None) -> ModelPackage:
 
 
 def _read_description(folder: Path, uri: str) -> ModelDescription:
+    return _parse(uri, _read_text(folder, uri))
+
+
+def _read_text(folder: Path, uri: str) -> bytes:
+    """Return the content of `mlm.json`."""
     path = folder / packing.DESCRIPTION_FILE
     if not path.is_file():
         raise PackageError(packing.missing_description(uri))
     packing.check_description_size(uri, path.stat().st_size)
-    return _parse(uri, path.read_bytes())
+    return path.read_bytes()
 
 
 def _parse(uri: str, text: bytes) -> ModelDescription:

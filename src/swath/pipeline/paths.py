@@ -7,6 +7,7 @@ forward a shard to an endpoint import it too.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from swath.errors import PayloadError
 from swath.storage import join
@@ -16,6 +17,29 @@ SHARDS_FOLDER = "shards"
 """Name of the folder with the shards' files."""
 SHARD_LIST_FILE = "shards.json"
 """Name of the JSON file with a run's shard numbers: the items of the state machine's Map."""
+
+MODEL_ITEM_FILE = "mlm.json"
+"""Name of the file with the STAC MLM Item of the run's model package, beside the plan."""
+TABLE_FOLDER = "detections"
+"""Folder of the results bucket with the files of all runs, in partitions for queries."""
+UNKNOWN_MONTH = "1900-01"
+"""Month of scenes whose time of acquisition is unknown; `EARLIEST` excludes it for others."""
+
+
+def table_key(run_id: str, model: str, acquired_at: str | None) -> str:
+    """Return the key of a run's file in the table of all detections.
+
+    The folders are partitions in the style of Hive: `detections/model=NAME/month=YYYY-MM/`.
+
+    Args:
+        run_id: Identifier of the run.
+        model: Name of the model; characters that are special in addresses are escaped.
+        acquired_at: Time of the acquisition, ISO 8601 UTC; None if it is unknown.
+    """
+    month = UNKNOWN_MONTH if acquired_at is None else acquired_at[:7]
+    return "/".join(
+        [TABLE_FOLDER, f"model={quote(model, safe=' ')}", f"month={month}", f"{run_id}.parquet"]
+    )
 
 
 def run_key(run_id: str, *parts: str) -> str:
@@ -54,6 +78,11 @@ class RunPaths:
     def plan(self) -> str:
         """Address of the plan, JSON."""
         return join(self.root, "plan.json")
+
+    @property
+    def model_item(self) -> str:
+        """Address of the STAC MLM Item of the model package, JSON."""
+        return join(self.root, MODEL_ITEM_FILE)
 
     @property
     def shard_list(self) -> str:

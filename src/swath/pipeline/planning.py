@@ -23,7 +23,7 @@ from swath.messages import (
     SceneRef,
     is_document,
 )
-from swath.models.package import describe_package
+from swath.models.package import PackageInfo, describe_package
 from swath.models.score_threshold import with_score_threshold
 from swath.pipeline.plan import Plan, pack_flags
 from swath.pipeline.run_store import RunStore
@@ -54,7 +54,8 @@ def plan_run(
         SettingsError: The requested backend is not deployed, or the requested score threshold is
             below that of the package.
     """
-    description = _apply_score_threshold(describe_model(request.model), request.options)
+    package = read_model(request.model)
+    description = _apply_score_threshold(package.description, request.options)
     sources = SceneSources.parse(settings.scene_sources)
     sources.configure_access(request.scene.uri)
     item = item or _read_document(request.scene, sources)
@@ -73,6 +74,8 @@ def plan_run(
         scene_access=storage.access_to(request.scene.uri),
     )
     run = RunStore.create(settings.work_uri, plan)
+    # The catalog of the results has it; by then, the package may have been replaced.
+    storage.write_bytes(run.paths.model_item, package.text, content_type="application/json")
     return PlanSummary(
         uri=run.paths.plan, backend=plan.backend, shards=len(plan.shards), tiles=assessed.grid.count
     )
@@ -97,7 +100,12 @@ def _read_document(scene: SceneRef, sources: SceneSources) -> SceneItem | None:
 
 
 def describe_model(model: ModelRef) -> ModelDescription:
-    """Return the description of a run's model package.
+    """Return the description of a run's model package; see `read_model` for the errors."""
+    return read_model(model).description
+
+
+def read_model(model: ModelRef) -> PackageInfo:
+    """Return the description and the Item of a run's model package.
 
     Raises:
         UnknownModelError: No model of this name is deployed.
@@ -115,7 +123,7 @@ def describe_model(model: ModelRef) -> ModelDescription:
             f"{model.uri} has the digest {info.digest}, not {model.digest}: "
             "it was replaced after the run began; drop the scene again"
         )
-    return info.description
+    return info
 
 
 def _apply_score_threshold(description: ModelDescription, options: RunOptions) -> ModelDescription:

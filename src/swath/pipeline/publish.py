@@ -4,13 +4,17 @@ Detections are GeoParquet. If the model package asks for a mask, the mask is a C
 
 The files are stored under the run's id, so a later run of the scene never overwrites an earlier
 run's files. The database records which run is current.
+
+A second copy of the detections is in the table of all runs, whose folders are partitions for Athena
+and DuckDB. The copies are independent: files of the table may be combined or removed, and the
+folder of a run stays complete.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import antimeridian
@@ -26,6 +30,10 @@ from swath.detection.segmentation import mask_raster
 from swath.messages import Acquisition, MergeSummary, PublishSummary, RunRequest
 from swath.messages.acquisition_time import EARLIEST
 from swath.observability.version import __version__
+from swath.pipeline.catalog.addresses import acquisition_day, collection_id
+from swath.pipeline.catalog.documents import item_links
+from swath.pipeline.catalog.entries import write_entry
+from swath.pipeline.paths import MODEL_ITEM_FILE, table_key
 from swath.pipeline.run_report import ITEM_FILE, RunReport, results_folder
 from swath.storage.output_folder import SUMMARY
 
@@ -33,6 +41,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 _STAC_EXTENSIONS = [
+    "https://stac-extensions.github.io/file/v2.1.0/schema.json",
     "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
     "https://stac-extensions.github.io/table/v1.2.0/schema.json",
 ]
@@ -94,14 +103,28 @@ def publish_run(
         item.stac_extensions.append(_CLASSIFICATION_EXTENSION)
         storage.copy(merge.mask_uri, summary.mask_uri, content_type=mask_raster.MEDIA_TYPE)
     item.properties["swath:backend"] = backend
+    _add_sizes(item, {"detections": merge.uri, "mask": merge.mask_uri})
     item.set_self_href(summary.item_uri)
     storage.copy(merge.uri, summary.detections_uri, content_type=MEDIA_TYPE)
+    key = table_key(request.run_id, request.model.name, merge.acquisition.acquired_at)
+    storage.copy(merge.uri, storage.join(results_uri, key), content_type=MEDIA_TYPE)
     report = RunReport.from_merge(request, merge).to_text()
     uri = storage.join(folder, SUMMARY)
     storage.write_bytes(uri, report.encode(), content_type="application/json")
     document = item.to_dict(include_self_link=True, transform_hrefs=False)
     storage.write_json(summary.item_uri, document, content_type="application/geo+json")
+    write_entry(results_uri, request, document, _read_mlm(merge), datetime.now(UTC))
     return summary
+
+
+def _read_mlm(merge: MergeSummary) -> dict[str, Any] | None:
+    """Return the Item of the model package; None if an earlier version of swath planned the run."""
+    try:
+        folder = merge.uri.rpartition("/")[0]
+        mlm: dict[str, Any] = storage.read_json(f"{folder}/{MODEL_ITEM_FILE}")
+    except FileNotFoundError:
+        return None
+    return mlm
 
 
 def build_stac_item(
@@ -135,6 +158,9 @@ def build_stac_item(
     )
     item.add_asset("detections", _detections_asset(footer))
     item.add_link(pystac.Link(pystac.RelType.DERIVED_FROM, request.scene.uri, title="scene"))
+    item.collection_id = collection_id(request.model.name)
+    for rel, href, media_type in item_links(item.collection_id, acquisition_day(known)):
+        item.add_link(pystac.Link(rel, href, media_type=media_type))
     return item
 
 
@@ -186,6 +212,13 @@ def _detections_asset(footer: pq.FileMetaData) -> pystac.Asset:
             "table:columns": columns,
         },
     )
+
+
+def _add_sizes(item: pystac.Item, uris: Mapping[str, str]) -> None:
+    """Add the size of each file in bytes to its asset."""
+    for name, asset in item.assets.items():
+        if status := storage.status(uris[name]):
+            asset.extra_fields["file:size"] = status.size
 
 
 def _mask_asset(names: Iterable[str]) -> pystac.Asset:

@@ -25,6 +25,10 @@ _RGB_BAND_NAMES = [COLOR_BAND_NAMES[color] for color in ("red", "green", "blue")
 """Band names of red, green and blue."""
 _BLACK_PERCENTILE, _WHITE_PERCENTILE = 1, 99.5
 """Percentiles of the valid pixels that are drawn black and white."""
+_SHARED_PERCENTILE = 0.5
+"""Percentile of the valid pixels of all bands that is drawn black."""
+_GAMMA = 0.65
+"""Exponent of the brightness; a value below 1 brightens dark pixels."""
 _INVALID_COLOR = (0.85, 0.85, 0.85)
 """Color (red, green, blue), from 0 to 1, of pixels that are not valid."""
 
@@ -72,6 +76,26 @@ def display_bands(scene: SceneInfo, bands: Sequence[str]) -> list[int]:
     These are red, green and blue if the scene has them. Otherwise they are the model's first three
     bands, or its first band if it has fewer than three.
     """
+    if colors := _find_colors(scene):
+        return colors
+    numbers = select_bands(scene, bands)
+    return numbers[:3] if len(numbers) >= len(_RGB_BAND_NAMES) else numbers[:1]
+
+
+def color_bands(scene: SceneInfo) -> list[int]:
+    """Return the numbers, from 1, of the bands to display whatever the model.
+
+    These are red, green and blue if the scene has them. Otherwise they are its first three bands,
+    or its first band if it has fewer than three; an alpha band does not count.
+    """
+    if colors := _find_colors(scene):
+        return colors
+    numbers = [number for number, color in enumerate(scene.colors, 1) if color != "alpha"]
+    return numbers[:3] if len(numbers) >= len(_RGB_BAND_NAMES) else numbers[:1]
+
+
+def _find_colors(scene: SceneInfo) -> list[int] | None:
+    """Return the numbers of red, green and blue; None if the scene does not name them."""
     for known in (scene.colors, scene.band_names):
         names = [(name or "").casefold() for name in known]
         matches = [
@@ -79,8 +103,43 @@ def display_bands(scene: SceneInfo, bands: Sequence[str]) -> list[int]:
         ]
         if all(len(numbers) == 1 for numbers in matches):
             return [numbers[0] for numbers in matches]
-    numbers = select_bands(scene, bands)
-    return numbers[:3] if len(numbers) >= len(_RGB_BAND_NAMES) else numbers[:1]
+    return None
+
+
+def color_limits(pixels: NDArray[Any], valid: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return the pixel values to draw black and white, equal for all bands to keep colors true.
+
+    Args:
+        pixels: Bands (1 or 3, rows, cols).
+        valid: Mask (rows, cols) or in the shape of `pixels`, True = valid.
+    """
+    plain = _magnitudes(pixels)
+    return _contrast_limits(
+        plain[np.broadcast_to(valid, plain.shape) & np.isfinite(plain)], darkest=_SHARED_PERCENTILE
+    )
+
+
+def to_colors(
+    pixels: NDArray[Any], valid: NDArray[np.bool_], limits: tuple[float, float]
+) -> NDArray[np.uint8]:
+    """Convert bands to colors (rows, cols, 3); dark pixels are brightened.
+
+    Args:
+        pixels: Bands (1 or 3, rows, cols).
+        valid: Mask (rows, cols) or in the shape of `pixels`, True = valid.
+        limits: Pixel values to draw black and white.
+    """
+    plain, (low, high) = _magnitudes(pixels), limits
+    known = np.broadcast_to(valid, plain.shape)
+    bright = np.clip((np.nan_to_num(plain, nan=low) - low) / (high - low), 0, 1) ** _GAMMA
+    image = np.broadcast_to(bright.transpose(1, 2, 0), (*plain.shape[1:], 3)).copy()
+    image[~known.any(axis=0)] = _INVALID_COLOR
+    return np.asarray(np.round(image * 255), np.uint8)
+
+
+def _magnitudes(pixels: NDArray[Any]) -> NDArray[np.float64]:
+    plain = np.abs(pixels) if np.iscomplexobj(pixels) else pixels
+    return np.asarray(plain, np.float64)
 
 
 def stretch(pixels: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -95,8 +154,7 @@ def stretch(pixels: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float6
     Returns:
         Colors (rows, cols, 3) from 0 to 1.
     """
-    plain = np.abs(pixels) if np.iscomplexobj(pixels) else pixels
-    layers = plain.astype(np.float64)
+    layers = _magnitudes(pixels)
     known = np.broadcast_to(valid, layers.shape)
     image = np.empty((*layers.shape[1:], len(layers)))
     for band, layer in enumerate(layers):
@@ -107,7 +165,9 @@ def stretch(pixels: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float6
     return image
 
 
-def _contrast_limits(pixels: NDArray[np.float64]) -> tuple[float, float]:
+def _contrast_limits(
+    pixels: NDArray[np.float64], *, darkest: float = _BLACK_PERCENTILE
+) -> tuple[float, float]:
     """Return the pixel values to draw black and white: the 1st and the 99.5th percentile.
 
     If the percentiles are equal, the least and the greatest value are returned, so that a few
@@ -115,8 +175,8 @@ def _contrast_limits(pixels: NDArray[np.float64]) -> tuple[float, float]:
     """
     if not pixels.size:
         return 0.0, 1.0
-    for darkest, brightest in ((_BLACK_PERCENTILE, _WHITE_PERCENTILE), (0, 100)):
-        low, high = (float(limit) for limit in np.percentile(pixels, (darkest, brightest)))
+    for percentiles in ((darkest, _WHITE_PERCENTILE), (0, 100)):
+        low, high = (float(limit) for limit in np.percentile(pixels, percentiles))
         if high > low:
             return low, high
     return low, low + 1

@@ -156,20 +156,27 @@ def read_with_etag(uri: str) -> tuple[bytes, str]:
         return Path(uri).read_bytes(), etag(uri) or ""
 
 
-def write_if_unchanged(uri: str, data: bytes, expected_etag: str | None) -> str | None:
+def write_if_unchanged(
+    uri: str,
+    data: bytes,
+    expected_etag: str | None,
+    *,
+    content_type: str = "application/octet-stream",
+) -> str | None:
     """Write the whole object unless another process has written it since.
 
     Args:
         uri: Address of the object.
         data: Bytes to write.
         expected_etag: ETag of the object to replace; None if there was no object.
+        content_type: Media type of the object.
 
     Returns:
         The new ETag; None if the object has changed, so that nothing was written.
     """
     refuse_https(uri, "be written")
     if is_s3(uri):
-        return s3_objects.put_if_unchanged(uri, data, expected_etag)
+        return s3_objects.put_if_unchanged(uri, data, expected_etag, content_type=content_type)
     with local_files.locked(Path(uri)):
         if etag(uri) != expected_etag:
             return None

@@ -166,13 +166,16 @@ def put(uri: str, data: bytes, *, content_type: str) -> None:
         s3().put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type)
 
 
-def put_if_unchanged(uri: str, data: bytes, expected_etag: str | None) -> str | None:
+def put_if_unchanged(
+    uri: str, data: bytes, expected_etag: str | None, *, content_type: str
+) -> str | None:
     """Write an object if the stored one still has a known ETag.
 
     Args:
         uri: Address of the object.
         data: Bytes to write.
         expected_etag: ETag of the object to replace; None if there must be no object.
+        content_type: Media type of the object.
 
     Returns:
         The new ETag; None if the object has changed, so that nothing was written.
@@ -181,7 +184,9 @@ def put_if_unchanged(uri: str, data: bytes, expected_etag: str | None) -> str | 
     condition: Any = {"IfMatch": expected_etag} if expected_etag else {"IfNoneMatch": "*"}
     try:
         with _translate_write_errors(uri):
-            response = s3().put_object(Bucket=bucket, Key=key, Body=data, **condition)
+            response = s3().put_object(
+                Bucket=bucket, Key=key, Body=data, ContentType=content_type, **condition
+            )
     except ClientError as error:
         if error.response["Error"]["Code"] in _CONFLICT_CODES | _MISSING_OBJECT_CODES:
             return None

@@ -169,7 +169,11 @@ def test_dead_letters_raise_an_alarm(dev: Any):
     alarms = dev.resources("AWS::CloudWatch::Alarm")
 
     letters = {name[:-8]: alarm for name, alarm in alarms.items() if name[:-8].endswith("Alarm")}
-    assert set(letters) == {"UnstartedRunsAlarm", "UnrecordedFailuresAlarm"}
+    assert set(letters) == {
+        "UnstartedRunsAlarm",
+        "UnrecordedFailuresAlarm",
+        "FailedCatalogsAlarm",
+    }
     for alarm in letters.values():
         assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (0, "GreaterThanThreshold")
         (action,) = alarm["AlarmActions"]

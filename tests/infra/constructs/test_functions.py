@@ -32,6 +32,7 @@ SETTINGS = {
     "MergeDetections": None,
     "LoadDetections": DatabaseSettings,
     "PublishResults": PublishSettings,
+    "UpdateCatalog": PublishSettings,
     "FindCause": FindCauseSettings,
     "RecordFailure": DatabaseSettings,
     "PrepareDatabase": PrepareDatabaseSettings,

@@ -1,8 +1,11 @@
 """Tests of publishing: the files in the results folder."""
 
+import itertools
 import json
 from datetime import UTC, datetime
 
+import duckdb
+import geopandas
 import msgspec
 import numpy as np
 import pyarrow.parquet as pq
@@ -14,11 +17,23 @@ from pystac.extensions.eo import EOExtension
 from pystac.extensions.view import ViewExtension
 
 from swath import storage
+from swath.detection.geoparquet import GeoParquetWriter
+from swath.detection.scene_facts import SceneFacts
 from swath.errors import RunIncompleteError
-from swath.messages import Acquisition, ModelRef, RunOptions, RunRequest, SceneRef
+from swath.exports.export import export_files
+from swath.messages import (
+    Acquisition,
+    MergeSummary,
+    ModelRef,
+    RunOptions,
+    RunRequest,
+    SceneRef,
+    TileCounts,
+)
 from swath.pipeline.publish import publish_run
-from tests.helpers.anywhere import KINDS, SIDE, GeoreferencedScene
-from tests.helpers.runs import FOOTPRINT
+from swath.raster.polygons import PolygonArray
+from tests.helpers.anywhere import KINDS, SIDE, GeoreferencedScene, detected
+from tests.helpers.runs import FOOTPRINT, run_request
 
 SCENE = SceneRef(uri="s3://scenes/incoming/gone.tif", etag="a", dropped_at="2026-11-21T12:00:00Z")
 
@@ -246,3 +261,73 @@ def test_a_file_that_the_merge_did_not_write_is_not_published(request_, merged, 
     with pytest.raises(RunIncompleteError, match="is not the file that this run wrote"):
         publish_run(request_, summary, str(tmp_path / "results"), backend="batch")
     assert not (tmp_path / "results").exists()
+
+
+@pytest.fixture
+def table(merged, tmp_path):
+    """Publish runs of two models and three months, and return the folder of the table."""
+    times = ["2026-05-31T10:00:00Z", "2026-06-01T00:00:00Z", None]
+    for number, (model, time) in enumerate(itertools.product(("ships", "käfer 1/2"), times)):
+        request = run_request(str(number), uri=f"s3://scenes/{number}.tif", model=model)
+        facts = SceneFacts(
+            footprint=FOOTPRINT,
+            valid_footprint=FOOTPRINT,
+            acquisition=Acquisition(acquired_at=time),
+        )
+        path = tmp_path / f"{number}.parquet"
+        with GeoParquetWriter(
+            path,
+            classes=["ship"],
+            run_id=request.run_id,
+            scene=request.scene.uri,
+            model=model,
+            facts=facts,
+        ) as out:
+            positions = np.array([[number, number + 1, number + 1, number]], float)
+            rows = detected([shapely.box(0, 0, 1, 1)])
+            out.write(rows, PolygonArray.from_corners(positions, np.array([[0.0, 0, 1, 1]])))
+        merge = MergeSummary(
+            uri=str(path), detections=1, tiles=TileCounts(), acquisition=facts.acquisition
+        )
+        publish_run(request, merge, str(tmp_path / "results"), backend="batch")
+    return tmp_path / "results" / "detections"
+
+
+def test_the_table_has_hive_s_partitions(table):
+    found = sorted(str(path.parent.relative_to(table)) for path in table.rglob("*.parquet"))
+    assert found == [
+        *(f"model=k%C3%A4fer 1%2F2/month={month}" for month in ("1900-01", "2026-05", "2026-06")),
+        *(f"model=ships/month={month}" for month in ("1900-01", "2026-05", "2026-06")),
+    ]
+
+
+def test_duckdb_reads_the_table_as_athena_does(table):
+    """Check that partitions are columns, and that bounds select rows."""
+    query = "SELECT model, month, bbox.xmin FROM read_parquet(?, hive_partitioning=true) WHERE {}"
+    files = [f"{table}/*/*/*.parquet"]
+
+    def select(condition):
+        return sorted(duckdb.execute(query.format(condition), files).fetchall())
+
+    assert select("model = 'ships' AND month >= '2026-05'") == [
+        ("ships", "2026-05", 0.0),
+        ("ships", "2026-06", 1.0),
+    ]
+    assert select("acquired_at IS NULL AND model = 'käfer 1/2'") == [("käfer 1/2", "1900-01", 5.0)]
+    assert select("bbox.xmin > 3.5 AND month = '2026-06'") == [("käfer 1/2", "2026-06", 4.0)]
+
+
+def test_pyarrow_and_geopandas_read_the_table(table):
+    rows = pq.read_table(table).to_pylist()
+    assert {(row["model"], row["month"]) for row in rows} == set(
+        itertools.product(("ships", "käfer 1/2"), ("1900-01", "2026-05", "2026-06"))
+    )
+    (path,) = (table / "model=ships" / "month=2026-06").iterdir()
+    assert len(geopandas.read_parquet(path, bbox=(1.5, 0, 1.8, 1))) == 1
+
+
+def test_an_export_reads_a_part_of_the_table(table, tmp_path):
+    whole = export_files(str(table), str(tmp_path / "a.parquet"))
+    one = export_files(str(table / "model=ships/month=2026-05"), str(tmp_path / "b.parquet"))
+    bucket = export_files(str(table.parent), str(tmp_path / "c.parquet"))
+    assert (whole.rows, one.rows, bucket.rows) == (6, 1, 6)
