@@ -125,7 +125,8 @@ def rows_in(table: str, boxes: list[CellBox], *, is_range: bool) -> tuple[sql.Co
         (box,) = boxes
         tables = sql.SQL("{} AS d").format(sql.Identifier("swath", table))
         return tables, sql.SQL(f"d.cell BETWEEN {box.first} AND {box.last}")
-    ranges = sorted({pair for box in boxes for pair in cover(box)})
+    # A small box has no center of a coarse cell, and VALUES needs a row.
+    ranges = sorted({pair for box in boxes for pair in cover(box)}) or [(0, -1)]
     values = ", ".join(f"({first}::bigint, {last}::bigint)" for first, last in ranges)
     tables = sql.SQL(
         f"(VALUES {values}) AS v (first, last)"

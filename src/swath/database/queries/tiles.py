@@ -302,8 +302,9 @@ def _boxes_in(tile: CellBox, asked: DetectionFilter) -> list[CellBox]:
 
 def _gather_bits(code: str, count: int) -> sql.SQL:
     """Return the expression of the number that a code's even bits form."""
+    # In PostgreSQL `&` does not bind more strongly than `|`.
     return sql.SQL(
-        "(" + " | ".join(f"({code} >> {bit}) & {1 << bit}" for bit in range(count)) + ")"
+        "(" + " | ".join(f"(({code} >> {bit}) & {1 << bit})" for bit in range(count)) + ")"
     )
 
 

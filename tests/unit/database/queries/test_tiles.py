@@ -33,3 +33,11 @@ def test_a_tile_without_a_detection_is_empty(connection):
 def test_a_tile_that_does_not_exist_is_refused(connection, tile):
     with pytest.raises(InputError, match="zoom"):
         draw_tile(connection, *tile, DetectionFilter())
+
+
+def test_a_box_without_the_center_of_a_cell_is_empty(connection, merged):
+    load_run(connection, run_request(), merged(100))
+    asked = DetectionFilter(bbox=(0.5, 0.5, 0.5001, 0.5001))
+    for zoom in (0, 7):
+        column = 1 << zoom >> 1
+        assert draw_tile(connection, zoom, column, max(column - 1, 0), asked).rows == 0
