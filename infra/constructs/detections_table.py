@@ -14,7 +14,8 @@ from aws_cdk.aws_glue import CfnDatabase, CfnTable
 from aws_cdk.aws_s3 import IBucket
 from constructs import Construct
 
-from swath.pipeline.paths import TABLE_FOLDER, UNKNOWN_MONTH
+from swath.pipeline.paths import UNKNOWN_MONTH
+from swath.storage.addresses import TABLE_FOLDER
 
 TABLE = "detections"
 COLUMNS = {

@@ -9,8 +9,8 @@ from constructs import Construct
 
 from infra.constructs.function import Function
 from infra.grants import read_objects, write_objects
-from swath.pipeline.paths import TABLE_FOLDER
 from swath.settings import PublishSettings
+from swath.storage.addresses import TABLE_FOLDER
 
 
 class PublishResults(Function):

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from aws_cdk import Duration
-from aws_cdk.aws_events import Rule, Schedule
-from aws_cdk.aws_events_targets import LambdaFunction
-from aws_cdk.aws_lambda_destinations import SqsDestination
 from aws_cdk.aws_logs import RetentionDays
 from aws_cdk.aws_s3 import IBucket
 from aws_cdk.aws_sqs import IQueue
 from constructs import Construct
 
 from infra.constructs.function import Function
+from infra.constructs.schedule import call_regularly
 from infra.grants import read_objects, write_objects
 from swath.settings import PublishSettings
 
@@ -45,20 +43,9 @@ class UpdateCatalog(Function):
         )
         read_objects(self.role, results, "stac/*")
         write_objects(self.role, results, "stac/*")
-        # The next call continues where a failed one ended, so old events need no retry.
-        self.function.configure_async_invoke(
-            retry_attempts=2,
-            max_event_age=INTERVAL,
-            on_failure=SqsDestination(dead_letter_queue),
-        )
-        self.rule = Rule(
+        self.rule = call_regularly(
             self,
-            "Schedule",
+            INTERVAL,
             description="swath: published runs are added to the STAC catalog",
-            schedule=Schedule.rate(INTERVAL),
-            targets=[
-                LambdaFunction(
-                    self.function, dead_letter_queue=dead_letter_queue, max_event_age=INTERVAL
-                )
-            ],
+            dead_letter_queue=dead_letter_queue,
         )

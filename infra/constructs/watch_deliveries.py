@@ -5,9 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 from aws_cdk import Duration
-from aws_cdk.aws_events import Rule, Schedule
-from aws_cdk.aws_events_targets import LambdaFunction
-from aws_cdk.aws_lambda_destinations import SqsDestination
 from aws_cdk.aws_logs import RetentionDays
 from aws_cdk.aws_s3 import IBucket
 from aws_cdk.aws_sns import ITopic
@@ -17,6 +14,7 @@ from constructs import Construct
 from infra.constructs.function import Function
 from infra.constructs.model_catalog import ModelCatalog
 from infra.constructs.run_machine import RunMachine
+from infra.constructs.schedule import call_regularly
 from infra.constructs.start_run import grant_starting_runs
 from swath.settings import StartRunSettings, WatchDeliveriesSettings
 
@@ -62,20 +60,9 @@ class WatchDeliveries(Function):
             self.role, scenes=scenes, work=work, run_machine=run_machine, models=models
         )
         topic.grant_publish(self.role)
-        # The next call continues where a failed one ended, so old events need no retry.
-        self.function.configure_async_invoke(
-            retry_attempts=2,
-            max_event_age=INTERVAL,
-            on_failure=SqsDestination(dead_letter_queue),
-        )
-        self.rule = Rule(
+        self.rule = call_regularly(
             self,
-            "Schedule",
+            INTERVAL,
             description="swath: incomplete deliveries are checked",
-            schedule=Schedule.rate(INTERVAL),
-            targets=[
-                LambdaFunction(
-                    self.function, dead_letter_queue=dead_letter_queue, max_event_age=INTERVAL
-                )
-            ],
+            dead_letter_queue=dead_letter_queue,
         )

@@ -81,10 +81,10 @@ class CellCounts:
             connection: Connection in the transaction that writes the detections.
             run: Number of the run.
         """
+        if not self._keys:
+            return
         columns = self._columns()
         self._keys, self._counts, self._size = [], [], 0
-        if not len(columns["cell"]):
-            return
         statement = sql.SQL("COPY swath.run_cells ({}) FROM STDIN (FORMAT binary)").format(
             sql.SQL(", ").join(map(sql.Identifier, ["run", *columns]))
         )
@@ -101,8 +101,6 @@ class CellCounts:
 
     def _columns(self) -> dict[str, Any]:
         """Return the columns of `swath.run_cells` besides `run`, each of shape (n,)."""
-        if not self._keys:
-            return {"cell": np.empty(0, np.int64)}
         self._merge()
         (keys,), (counts,) = self._keys, self._counts
         levels = [_count_level(keys, counts, level) for level in LEVELS]

@@ -23,7 +23,7 @@ from swath.detection.spatial_order import SpatialSorter, center_cells, gather_fr
 from swath.errors import InputError
 from swath.exports.selection import Selection
 from swath.exports.sources import DATABASE_SCHEMA, read_database, read_files
-from swath.exports.text_formats import write_coco, write_csv
+from swath.exports.text_formats import require_boxes, write_coco, write_csv
 from swath.observability.version import __version__
 
 
@@ -121,11 +121,6 @@ def export_database(
         TransientError: The connection was lost.
         OSError: The file could not be written.
     """
-    if choose_format(target, export_format) is ExportFormat.COCO:
-        raise InputError(
-            "COCO has boxes in px of the scenes, which the database does not store; export the "
-            "files of the runs, or choose another format"
-        )
     rows = read_database(dsn, selection or Selection())
     return _export(rows, DATABASE_SCHEMA, target, export_format, replace=replace)
 
@@ -156,6 +151,8 @@ def _export(
     replace: bool,
 ) -> ExportReport:
     chosen = choose_format(target, export_format)
+    if chosen is ExportFormat.COCO:
+        require_boxes(schema)
     if not replace and storage.exists(target):
         raise InputError(f"{target} exists; choose another file, or give --replace")
     with storage.writing(target, content_type=_MEDIA_TYPES[chosen]) as path:

@@ -21,14 +21,11 @@ from swath.detection.geoparquet import SCHEMA, read_footer
 from swath.detection.geoparquet_file import BBOX, BBOX_TYPE, GEOMETRY
 from swath.errors import InputError
 from swath.exports.selection import Selection
+from swath.storage.addresses import RUNS_FOLDER, TABLE_FOLDER
 from swath.storage.output_folder import DETECTIONS, SUMMARY
 
 _FOOTER_READERS = 16
 """Number of files whose footers are read at the same time."""
-TABLE_FOLDER = "detections"
-"""Folder of a results bucket with the files of all runs: `swath.pipeline.paths.TABLE_FOLDER`."""
-_RUNS_FOLDER = "runs"
-"""Folder of a results bucket with a folder for each run."""
 _OPTIONAL = "acquired_at"
 """Column that files of earlier versions of swath lack."""
 _TEXT = pa.dictionary(pa.int32(), pa.string())
@@ -74,7 +71,7 @@ def find_files(source: str) -> Iterator[str]:
         return
     is_table = "/model=" in source or source.rstrip("/").endswith(f"/{TABLE_FOLDER}")
     # A results bucket has each run's detections twice, in `runs` and in the table.
-    folders = [source] if is_table else [storage.join(source, _RUNS_FOLDER), source]
+    folders = [source] if is_table else [storage.join(source, RUNS_FOLDER), source]
     is_empty = True
     for folder in folders:
         for path, _ in storage.iterate_objects(folder):

@@ -57,6 +57,19 @@ def _to_wkt(rows: pa.RecordBatch) -> pa.Array:
     return pa.array(shapely.to_wkt(shapes, rounding_precision=_DEGREE_DIGITS), pa.string())
 
 
+def require_boxes(schema: pa.Schema) -> None:
+    """Check that rows have boxes in px of their scenes, which `write_coco` needs.
+
+    Raises:
+        InputError: They have none, as those from the database.
+    """
+    if _BOX[0] not in schema.names:
+        raise InputError(
+            "COCO has boxes in px of the scenes, which the database does not store; export the "
+            "files of the runs, or choose another format"
+        )
+
+
 def write_coco(source: Path, target: Path, classes: list[str]) -> list[str]:
     """Write boxes in px of their scenes in COCO's format for detection, with scores.
 
@@ -64,24 +77,16 @@ def write_coco(source: Path, target: Path, classes: list[str]) -> list[str]:
     follow the annotations.
 
     Args:
-        source: GeoParquet file.
+        source: GeoParquet file that satisfies `require_boxes`.
         target: File to write.
         classes: Names of the classes in the order of their ids, which begin at 1.
 
     Returns:
         Warnings, a sentence each.
-
-    Raises:
-        InputError: The file has no boxes in px, as one from the database.
     """
     categories = {name: number for number, name in enumerate(classes, 1)}
     scenes: dict[str, int] = {}
     with pq.ParquetFile(source) as file, target.open("w", encoding="utf-8") as out:
-        if _BOX[0] not in file.schema_arrow.names:
-            raise InputError(
-                "COCO has boxes in px of the scenes, which the database does not store; export the "
-                "files of the runs, or choose another format"
-            )
         out.write('{"annotations":[')
         lines = (
             json.dumps({"id": number, **annotation}, separators=(",", ":"))

@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 from swath.errors import PayloadError
 from swath.storage import join
+from swath.storage.addresses import RUNS_FOLDER, TABLE_FOLDER
 
-_RUNS_FOLDER = "runs"
 SHARDS_FOLDER = "shards"
 """Name of the folder with the shards' files."""
 SHARD_LIST_FILE = "shards.json"
@@ -20,8 +20,6 @@ SHARD_LIST_FILE = "shards.json"
 
 MODEL_ITEM_FILE = "mlm.json"
 """Name of the file with the STAC MLM Item of the run's model package, beside the plan."""
-TABLE_FOLDER = "detections"
-"""Folder of the results bucket with the files of all runs, in partitions for queries."""
 UNKNOWN_MONTH = "1900-01"
 """Month of scenes whose time of acquisition is unknown; `EARLIEST` excludes it for others."""
 
@@ -44,7 +42,7 @@ def table_key(run_id: str, model: str, acquired_at: str | None) -> str:
 
 def run_key(run_id: str, *parts: str) -> str:
     """Return the key of a run's object, relative to the work bucket or folder."""
-    return "/".join([_RUNS_FOLDER, run_id, *parts])
+    return "/".join([RUNS_FOLDER, run_id, *parts])
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ class RunPaths:
         Raises:
             PayloadError: The address is not that of a run's plan.
         """
-        work, runs, run_id = plan_uri.removesuffix("/plan.json").rpartition(f"/{_RUNS_FOLDER}/")
+        work, runs, run_id = plan_uri.removesuffix("/plan.json").rpartition(f"/{RUNS_FOLDER}/")
         if not runs or not run_id or "/" in run_id:
             raise PayloadError(
                 f"{plan_uri} is not the address of a plan, which is WORK/runs/RUN/plan.json"

@@ -13,6 +13,11 @@ from urllib.request import url2pathname
 
 from swath.errors import InputError
 
+RUNS_FOLDER = "runs"
+"""Folder of the work and the results bucket with a folder for each run."""
+TABLE_FOLDER = "detections"
+"""Folder of the results bucket with the files of all runs, in partitions for queries."""
+
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html; older buckets, and
 # access points, may have further characters.
 _VALID_BUCKET = re.compile(r"[a-zA-Z0-9.\-_]{1,255}|arn:[^/]+")

@@ -20,6 +20,12 @@ _FOOTPRINT_MARGIN_DEGREES = 0.1
 
 Bounds = tuple[float, float, float, float]
 """West, south, east and north in degrees."""
+DETECTION_TABLES = """
+FROM swath.runs AS r
+INNER JOIN swath.detection_rows AS d ON d.run = r.run
+INNER JOIN swath.classes AS c ON c.class = d.class
+"""
+"""Tables of a query for detections `d` with their runs `r` and classes `c`."""
 
 
 class DetectionFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,6 +193,19 @@ def row_conditions(
     if has_score and asked.min_score is not None:
         values["min_score"] = asked.min_score
         conditions.append(sql.SQL("d.score >= %(min_score)s::real"))
+    return conditions
+
+
+def detection_conditions(
+    connection: Connection, asked: DetectionFilter, values: dict[str, Any]
+) -> list[sql.Composable]:
+    """Return all conditions of a filter on `DETECTION_TABLES`, and add their values."""
+    conditions = [*run_conditions(asked, values), *row_conditions(connection, asked, values)]
+    if asked.bbox is not None:
+        conditions += [
+            footprint_condition(asked.bbox, values),
+            box_condition(sql.Identifier("d", "geom"), asked.bbox, values, exact=True),
+        ]
     return conditions
 
 

@@ -16,11 +16,11 @@ from psycopg.rows import dict_row
 
 from swath.database.connect import Connection, transient_errors
 from swath.database.queries.filters import (
+    DETECTION_TABLES,
     DetectionFilter,
     box_condition,
-    footprint_condition,
+    detection_conditions,
     join_conditions,
-    row_conditions,
     run_conditions,
 )
 from swath.database.queries.records import Cursor, Detection, Page, Run, Scene
@@ -35,18 +35,13 @@ _DETECTION_COLUMNS = f"""
     ST_AsGeoJSON(d.geom, {_GEOJSON_DIGITS}) AS geometry,
     r.run, r.run_id, r.scene_id, r.scene_uri, r.model, r.model_digest, r.acquired_at, r.software
 """
-_DETECTION_TABLES = """
-FROM swath.runs AS r
-INNER JOIN swath.detection_rows AS d ON d.run = r.run
-INNER JOIN swath.classes AS c ON c.class = d.class
-"""
 _DETECTIONS = sql.SQL(
     "SELECT"
     + _DETECTION_COLUMNS
-    + _DETECTION_TABLES
+    + DETECTION_TABLES
     + "WHERE {conditions} ORDER BY r.acquired_at DESC, r.run DESC, d.id DESC LIMIT {limit}"
 )
-_DETECTION = sql.SQL("SELECT" + _DETECTION_COLUMNS + _DETECTION_TABLES + "WHERE d.id = %(id)s")
+_DETECTION = sql.SQL("SELECT" + _DETECTION_COLUMNS + DETECTION_TABLES + "WHERE d.id = %(id)s")
 _RUN_COLUMNS = ", ".join(
     f"ST_AsGeoJSON(r.footprint, {_GEOJSON_DIGITS}) AS footprint"
     if name == "footprint"
@@ -86,7 +81,6 @@ WHERE {{conditions}} AND NOT EXISTS (
 ORDER BY r.acquired_at DESC, r.run DESC LIMIT {{limit}}
 """  # noqa: S608 - constants
 )
-_GEOM = sql.Identifier("d", "geom")
 _FOOTPRINT = sql.Identifier("r", "footprint")
 
 _Record = TypeVar("_Record", Detection, Run, Scene)
@@ -111,12 +105,7 @@ def list_detections(
     _check_limit(limit)
     values: dict[str, Any] = {}
     with transient_errors("listing detections"), connection.transaction():
-        conditions = [*run_conditions(asked, values), *row_conditions(connection, asked, values)]
-        if asked.bbox is not None:
-            conditions += [
-                footprint_condition(asked.bbox, values),
-                box_condition(_GEOM, asked.bbox, values, exact=True),
-            ]
+        conditions = detection_conditions(connection, asked, values)
         rows = _read_page(connection, _DETECTIONS, conditions, values, after, limit, has_ids=True)
     return _make_page(rows, Detection, limit)
 
@@ -245,15 +234,14 @@ def _position(after: Cursor, values: dict[str, Any], *, has_ids: bool) -> sql.SQ
     """
     values.update(after_time=after.acquired_at, after_run=after.run, after_id=after.id)
     if after.acquired_at is None:
-        before, same = "r.run < %(after_run)s", "r.run = %(after_run)s"
-        bound = "r.run <= %(after_run)s"
+        key, last = "r.run", "%(after_run)s"
     else:
-        before = "(r.acquired_at, r.run) < (%(after_time)s, %(after_run)s)"
-        same = "(r.acquired_at, r.run) = (%(after_time)s, %(after_run)s)"
-        bound = "(r.acquired_at, r.run) <= (%(after_time)s, %(after_run)s)"
+        key, last = "(r.acquired_at, r.run)", "(%(after_time)s, %(after_run)s)"
     if not has_ids:
-        return sql.SQL(before)
-    return sql.SQL(f"{bound} AND ({before} OR ({same} AND d.id < %(after_id)s))")
+        return sql.SQL(f"{key} < {last}")
+    return sql.SQL(
+        f"{key} <= {last} AND ({key} < {last} OR ({key} = {last} AND d.id < %(after_id)s))"
+    )
 
 
 def _make_page(rows: _Rows, kind: type[_Record], limit: int) -> Page[_Record]:

@@ -11,12 +11,10 @@ from psycopg import sql
 
 from swath.database.connect import Connection, transient_errors
 from swath.database.queries.filters import (
+    DETECTION_TABLES,
     DetectionFilter,
-    box_condition,
-    footprint_condition,
+    detection_conditions,
     join_conditions,
-    row_conditions,
-    run_conditions,
 )
 
 _BATCH_ROWS = 10_000
@@ -41,15 +39,15 @@ STREAM_SCHEMA = pa.schema(
 )
 """Columns of the batches. Geometries are little-endian WKB in degrees on WGS 84."""
 
-_QUERY = sql.SQL("""
+_QUERY = sql.SQL(
+    """
 SELECT
     d.id, c.name, d.score, d.tile, d.cell, d.area_m2, d.length_m, r.run_id::text, r.scene_id,
     r.scene_uri, r.model, r.model_digest, r.acquired_at, ST_AsBinary(d.geom, 'NDR')
-FROM swath.runs AS r
-INNER JOIN swath.detection_rows AS d ON d.run = r.run
-INNER JOIN swath.classes AS c ON c.class = d.class
-WHERE {}
-""")
+"""
+    + DETECTION_TABLES
+    + "WHERE {}"
+)
 
 
 def stream_detections(
@@ -69,12 +67,7 @@ def stream_detections(
     """
     values: dict[str, Any] = {}
     with transient_errors("streaming detections"), connection.transaction():
-        conditions = [*run_conditions(asked, values), *row_conditions(connection, asked, values)]
-        if asked.bbox is not None:
-            conditions += [
-                footprint_condition(asked.bbox, values),
-                box_condition(sql.Identifier("d", "geom"), asked.bbox, values, exact=True),
-            ]
+        conditions = detection_conditions(connection, asked, values)
         with connection.cursor(f"stream_{uuid4().hex}", binary=True) as cursor:
             cursor.execute(_QUERY.format(join_conditions(conditions)), values)
             while rows := cursor.fetchmany(batch_rows):

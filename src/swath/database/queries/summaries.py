@@ -14,7 +14,15 @@ from psycopg import sql
 from swath.database import cell_counts
 from swath.database.cell_counts import COUNT_COLUMNS, LEVELS
 from swath.database.connect import Connection, transient_errors
-from swath.database.queries.cells import CellBox, at_level, box_cells, rows_in, split_code
+from swath.database.measures import CELL_ZOOM
+from swath.database.queries.cells import (
+    CellBox,
+    at_level,
+    box_cells,
+    rows_in,
+    split_code,
+    tile_cells,
+)
 from swath.database.queries.filters import DetectionFilter, join_conditions, row_conditions
 from swath.database.queries.tiles import first_bin, join_runs
 
@@ -68,11 +76,10 @@ def summarize(connection: Connection, asked: DetectionFilter) -> Summary:
 
 
 def _sum_cells(connection: Connection, asked: DetectionFilter) -> Summary:
-    boxes = [] if asked.bbox is None else box_cells(asked.bbox)
-    level = _level(boxes)
-    # One tile at zoom 0 has all cells.
-    inside = [at_level(box, level) for box in boxes] or [CellBox(0, (1 << 2 * level) - 1)]
-    tables, is_inside = rows_in("run_cells", inside, is_range=not boxes)
+    is_range, boxes = asked.bbox is None, _boxes(asked)
+    level = LEVELS[0] if is_range else _level(boxes)
+    inside = [at_level(box, level) for box in boxes]
+    tables, is_inside = rows_in("run_cells", inside, is_range=is_range)
     values: dict[str, Any] = {}
     conditions = [
         sql.SQL(f"d.level = {level}"),
@@ -83,12 +90,11 @@ def _sum_cells(connection: Connection, asked: DetectionFilter) -> Summary:
     columns = [f"sum(d.{name})::bigint" for name in COUNT_COLUMNS]
     columns[:first] = ["0"] * first
     rows = _read(connection, tables, conditions, columns, asked, values)
-    return _summary(rows, is_exact=not boxes and not is_cut)
+    return _summary(rows, is_exact=is_range and not is_cut)
 
 
 def _count_rows(connection: Connection, asked: DetectionFilter) -> Summary:
-    boxes = [CellBox(0, (1 << 2 * 26) - 1)] if asked.bbox is None else box_cells(asked.bbox)
-    tables, is_inside = rows_in("detection_rows", boxes, is_range=asked.bbox is None)
+    tables, is_inside = rows_in("detection_rows", _boxes(asked), is_range=asked.bbox is None)
     values: dict[str, Any] = {}
     conditions = [is_inside, *row_conditions(connection, asked, values)]
     columns = [
@@ -97,6 +103,11 @@ def _count_rows(connection: Connection, asked: DetectionFilter) -> Summary:
     ]
     rows = _read(connection, tables, conditions, columns, asked, values)
     return _summary(rows, is_exact=True)
+
+
+def _boxes(asked: DetectionFilter) -> list[CellBox]:
+    """Return the cells of the filter's box; without one, those of the only tile at zoom 0."""
+    return [tile_cells(0, 0, 0)] if asked.bbox is None else box_cells(asked.bbox)
 
 
 def _read(
@@ -117,12 +128,12 @@ def _read(
 def _level(boxes: list[CellBox]) -> int:
     """Return the coarsest level with enough cells along the sides of the boxes."""
     for level in LEVELS:
-        shift = 2 * (26 - level)
+        shift = 2 * (CELL_ZOOM - level)
         across = 0
         for box in boxes:
             first, last = split_code(box.first >> shift), split_code(box.last >> shift)
             across += min(end - start for start, end in zip(first, last, strict=True))
-        if not boxes or across >= _MIN_CELLS_ACROSS:
+        if across >= _MIN_CELLS_ACROSS:
             return level
     return LEVELS[-1]
 

@@ -39,6 +39,8 @@ MAX_CALIBRATION_TILES = 128
 """Maximum number of tiles of a calibration."""
 MAX_CALIBRATION_SECONDS = 20.0
 """Time in s after which a calibration ends, once it has a few batches."""
+_MIN_MARKS = 3
+"""Number of measured times, the start included, before a calibration may end early."""
 
 
 class Calibration(Payload, frozen=True, kw_only=True):
@@ -229,10 +231,6 @@ def _reading_per_tile(
         return 0.0
     sizes = read_sizes(scene, plan.bands, [plan.grid.windows(numbers)])
     return reading_seconds(speeds, sizes) / available_cpus() / len(numbers)
-
-
-_MIN_MARKS = 3
-"""Number of measured times, the start included, before a calibration may end early."""
 
 
 def _warnings(inference: Inference) -> list[str]:
