@@ -113,6 +113,8 @@ ELSEWHERE = {
     "src/swath/sagemaker/jobs/costs.py": {"BotoCoreError"},
     # If nothing states the region of a bucket, the forecast has no transfer.
     "src/swath/pipeline/forecast/inputs.py": {"BotoCoreError"},
+    # If a scene cannot be read for any reason, the export states it without a size.
+    "src/swath/exports/text_formats.py": {"BotoCoreError"},
     # If nobody knows whether the scene was replaced, another attempt may succeed.
     "src/swath/raster/gdal_errors.py": {"BotoCoreError"},
     # Other errors of AWS's SDK are no fault of the request.
