@@ -57,7 +57,7 @@ MADE = {
     *("python/cpython-3.12*", "lang/lib/python3.12/EXTERNALLY-MANAGED"),
 }
 """Files that a command on the page makes, or brings."""
-_OUT = {"--out", "--to", ">", "--install-dir", "--tag"}
+_OUT = {"--out", "--out-file", "--to", ">", "--install-dir", "--tag"}
 _FILE = re.compile(r"(?:[\w.*-]+/)*[\w.*-]+(?:/|\.(?!\d)[a-z]\w+)")
 _TARGET_OF_LINK = re.compile(r"(?<=\])\([^)]*\)")
 MAX_LINE = 100

@@ -65,8 +65,8 @@ app.command(
     cls=Command,
     rich_help_panel=_DETECTION_PANEL,
     epilog=examples(
-        "swath export results --out ships.gpkg --class ship --min-score 0.6",
-        "swath export --database $URL --out port.geojson --bbox 128.9,35,129.2,35.2",
+        "swath export results --out-file ships.gpkg --class ship --min-score 0.6",
+        "swath export --database $URL --out-file port.fgb --bbox 128.9,35,129.2,35.2",
     ),
 )(export.export)
 app.command(
@@ -74,8 +74,8 @@ app.command(
     cls=Command,
     rich_help_panel=_DETECTION_PANEL,
     epilog=examples(
-        "swath preview results --out ships.png",
-        "swath preview results --scene scene.tif --out ships.png",
+        "swath preview results --out-file ships.png",
+        "swath preview results --scene-uri scene.tif --out-file ships.png",
     ),
 )(preview.preview)
 app.command(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def export(
     source: exports.Source = None,
     *,
-    out: exports.Target,
+    target: exports.Target,
     export_format: exports.Format = None,
     database: inputs.Database = None,
     class_names: exports.ClassNames = None,
@@ -52,11 +52,11 @@ def export(
             "there is nothing to export: give a run's folder, or a database with --database"
         )
     write = partial(export_files, source) if source else partial(export_database, database or "")
-    report = write(out, export_format=chosen, selection=selection, replace=replace)
+    report = write(target, export_format=chosen, selection=selection, replace=replace)
     for warning in report.warnings:
         print_warning(warning)
     counts = ", ".join(f"{count} {name}" for name, count in report.classes.items())
-    print_line(f"{report.rows} detections{f' ({counts})' if counts else ''}: {out}")
+    print_line(f"{report.rows} detections{f' ({counts})' if counts else ''}: {target}")
 
 
 def _select(asked: DetectionFilter, area: str | None) -> Selection:

@@ -10,7 +10,7 @@ from swath.errors import InputError, SceneError
 def preview(
     run: exports.Run,
     *,
-    out: exports.Picture = "preview.png",
+    target: exports.Target = "preview.png",
     scene: exports.PreviewScene = None,
     source: inputs.Sources = None,
     replace: exports.Replace = False,
@@ -22,16 +22,16 @@ def preview(
     from swath.exports.selection import Selection
     from swath.exports.sources import read_files, read_scene_address
 
-    if not replace and storage.exists(out):
-        raise InputError(f"{out} exists; choose another file, or give --replace")
+    if not replace and storage.exists(target):
+        raise InputError(f"{target} exists; choose another file, or give --replace")
     drawn = collect_best(read_files(run, Selection()))
     shown = scene or [read_scene_address(run)]
     try:
         with open_any(shown, source or ()) as opened:
-            draw_preview(opened, drawn, out)
+            draw_preview(opened, drawn, target)
     except SceneError as error:
         if scene:
             raise
-        raise InputError(f"{error}; name the scene's present address with --scene") from None
+        raise InputError(f"{error}; name the scene's present address with --scene-uri") from None
     total = sum(drawn.counts.values())
-    print_line(f"{total} detections, {len(drawn.boxes)} of them drawn: {out}")
+    print_line(f"{total} detections, {len(drawn.boxes)} of them drawn: {target}")

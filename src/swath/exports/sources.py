@@ -115,7 +115,9 @@ def read_scene_address(run: str) -> str:
             return str(stated["scene"])
     rows = next(read_files(run, Selection()), None)
     if rows is None:
-        raise InputError(f"{run} does not name its scene, as it has no detections; give --scene")
+        raise InputError(
+            f"{run} does not name its scene, as it has no detections; give --scene-uri"
+        )
     return str(rows["scene"][0].as_py())
 
 

@@ -24,7 +24,9 @@ def run(tmp_path):
 
 def test_the_rows_and_classes_are_printed(export, run, tmp_path):
     target = tmp_path / "ships.gpkg"
-    result = export(run, "--out", target, "--class", "ship", "--min-score", "0.5", "--run", RUN)
+    result = export(
+        run, "--out-file", target, "--class", "ship", "--min-score", "0.5", "--run", RUN
+    )
     assert result.exit_code == 0, result.stderr
     count = pyogrio.read_info(target)["features"]
     assert 0 < count < 80
@@ -34,7 +36,7 @@ def test_the_rows_and_classes_are_printed(export, run, tmp_path):
 def test_times_without_a_zone_are_utc(export, run, tmp_path):
     counts = []
     for start in ("2026-05-31T12:00", "2026-05-31T12:00:00Z", "2026-05-31T14:00:00+02:00"):
-        result = export(run, "--out", tmp_path / "o.csv", "--start", start, "--replace")
+        result = export(run, "--out-file", tmp_path / "o.csv", "--start", start, "--replace")
         assert result.exit_code == 0, result.stderr
         counts.append(result.stdout)
     assert len({*counts}) == 1
@@ -52,12 +54,12 @@ def test_times_without_a_zone_are_utc(export, run, tmp_path):
         (["RUN", "--min-score", "2"], "--min-score"),
         (["RUN", "--format", "shp"], "'shp' is not one of"),
         (["RUN", "--area", "absent.geojson"], "absent.geojson"),
-        (["RUN", "--class", "ship", "--out", "other.txt"], "states no format"),
+        (["RUN", "--class", "ship", "--out-file", "other.txt"], "states no format"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_one_line(export, run, tmp_path, options, message):
     words = [str(run) if word == "RUN" else word for word in options]
-    result = export("--out", tmp_path / "o.csv", *words)
+    result = export("--out-file", tmp_path / "o.csv", *words)
     assert result.exit_code == EXIT_INPUT
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
@@ -65,6 +67,6 @@ def test_what_cannot_be_used_is_refused_in_one_line(export, run, tmp_path, optio
 
 
 def test_coco_cannot_come_from_the_database(export, tmp_path):
-    result = export("--database", "postgresql://nowhere/x", "--out", tmp_path / "o.json")
+    result = export("--database", "postgresql://nowhere/x", "--out-file", tmp_path / "o.json")
     assert result.exit_code == EXIT_INPUT
     assert "COCO has boxes in px" in result.stderr

@@ -47,20 +47,17 @@ Run = Annotated[
         help="Detections: a run's folder or its detections.parquet; a path or an S3 URI.",
     ),
 ]
-Picture = Annotated[
-    str, typer.Option("--out", metavar="FILE", help="PNG file to write: a path or an S3 URI.")
-]
 PreviewScene = Annotated[
     list[str] | None,
     typer.Option(
-        "--scene",
+        "--scene-uri",
         metavar="SCENE",
         help="Scene of the run: a file, a STAC Item (.json) or the files of one scene. Repeatable.",
         show_default="the address that the run states",
     ),
 ]
 Target = Annotated[
-    str, typer.Option("--out", metavar="FILE", help="File to write: a path or an S3 URI.")
+    str, typer.Option("--out-file", metavar="FILE", help="File to write: a path or an S3 URI.")
 ]
 Format = Annotated[
     ExportFormat | None,
